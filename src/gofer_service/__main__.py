@@ -1,0 +1,33 @@
+"""``python -m gofer_service``: serve from the command line. The token comes from ``SERVICE_TOKEN``."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from gofer_service.engine import EngineLocked
+from gofer_service.server import sample_library, serve
+
+
+def main() -> int:
+    """Read the arguments and serve until a signal; 1 when the service cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m gofer_service", description="Serve papers by DOI as jobs.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--library", type=Path, default=sample_library(), help="folder of papers (default: the samples)"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("gofer-data"), help="records and results (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    try:
+        serve(args.host, args.port, library=args.library, data=args.data, token=os.environ.get("SERVICE_TOKEN") or None)
+    except (EngineLocked, OSError) as error:
+        print(f"gofer service: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

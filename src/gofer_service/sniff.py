@@ -1,0 +1,158 @@
+"""What a file is and whether it can be the paper, judged by its bytes alone.
+
+Names, headers and promises of a source do not count here: login pages arrive as ``application/pdf`` and papers as
+``application/octet-stream``. Everything blocks; call `check` from a thread.
+"""
+
+import re
+import unicodedata
+import zipfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pypdf import PdfReader
+from pypdf.errors import DependencyError
+
+FORMATS: Final = frozenset({"pdf", "epub", "xml", "html"})
+"""The kinds of file a job can end with."""
+
+_CHALLENGE: Final = (b"just a moment", b"captcha", b"cf-challenge", b"are you a robot", b"verify you are human")
+_LOGIN: Final = (b"sign in", b"log in", b"login", b"purchase", b"institutional access", b'type="password"')
+_MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
+
+
+class Flaw(StrEnum):
+    """Why a file is not taken."""
+
+    EMPTY = "EMPTY"
+    NOT_THE_FILE = "NOT_THE_FILE"
+    LOGIN_PAGE = "LOGIN_PAGE"
+    BLOCKED = "BLOCKED"
+    METADATA_ONLY = "METADATA_ONLY"
+    TRUNCATED = "TRUNCATED"
+    BROKEN_PDF = "BROKEN_PDF"
+    BROKEN_EPUB = "BROKEN_EPUB"
+    WRONG_PAPER = "WRONG_PAPER"
+    UNREACHABLE = "UNREACHABLE"
+
+
+class Unfit(Exception):
+    """Raised when a file is not taken."""
+
+    def __init__(self, flaw: Flaw) -> None:
+        super().__init__(flaw.value)
+        self.flaw = flaw
+
+
+def sniff(head: bytes) -> str:
+    """Name the kind of a file from its first 2 KiB: a format, or ``empty zip gzip text unknown``."""
+    if not head:
+        return "empty"
+    if b"%PDF-" in head[:1024]:  # leading junk is legal
+        return "pdf"
+    if head.startswith(b"PK\x03\x04"):
+        return "epub" if head[30:58] == b"mimetypeapplication/epub+zip" else "zip"
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\0 \t\r\n").lower()
+    html_doctype = start.startswith(b"<!doctype html")
+    if start.startswith((b"<?xml", b"<article")) or (start.startswith(b"<!doctype") and not html_doctype):
+        return "html" if b"<html" in start[:2048] else "xml"  # login pages come as XHTML
+    if start.startswith(_MARKUP):
+        return "html"
+    return "text" if _is_text(head) else "unknown"
+
+
+def check(path: Path, title: str | None = None, *, html: bool = False) -> str:
+    """Give the format of the paper in ``path``; blocks while it reads.
+
+    Args:
+        path: the file.
+        title: what the first pages must carry half the words of, as far as they carry text.
+        html: whether an HTML page can be the paper; from the network it never is.
+
+    Raises:
+        Unfit: the file cannot be the paper.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(2048)
+    kind = sniff(head)
+    match kind:
+        case "pdf":
+            _check_pdf(path, title)
+        case "epub":
+            _check_epub(path)
+        case "xml":
+            if b"<body" not in path.read_bytes():
+                raise Unfit(Flaw.METADATA_ONLY)
+        case "html":
+            _check_html(path.read_bytes()[: 64 * 1024].lower(), wanted=html)
+        case "empty":
+            raise Unfit(Flaw.EMPTY)
+        case _:
+            raise Unfit(Flaw.NOT_THE_FILE)
+    return kind
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        # The last character may be cut in half where the head ends.
+        return error.start > len(head) - 4 and error.reason == "unexpected end of data"
+    return True
+
+
+def _check_html(page: bytes, *, wanted: bool) -> None:
+    if any(word in page for word in _CHALLENGE):
+        raise Unfit(Flaw.BLOCKED)
+    if any(word in page for word in _LOGIN):
+        raise Unfit(Flaw.LOGIN_PAGE)
+    if not wanted:
+        raise Unfit(Flaw.NOT_THE_FILE)
+
+
+def _check_epub(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as book:
+            sound = book.testzip() is None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
+        sound = False
+    if not sound:
+        raise Unfit(Flaw.BROKEN_EPUB)
+
+
+def _check_pdf(path: Path, title: str | None) -> None:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 2048))
+        if b"%%EOF" not in file.read():
+            raise Unfit(Flaw.TRUNCATED)
+        try:
+            reader = PdfReader(file)
+            pages = len(reader.pages)
+            text = "".join(page.extract_text() for page in reader.pages[:2]) if title else ""
+        except DependencyError:
+            return  # encrypted in a way that needs another package: sound as far as can be told
+        except OSError:
+            raise
+        except Exception as error:
+            raise Unfit(Flaw.BROKEN_PDF) from error
+    if not pages:
+        raise Unfit(Flaw.BROKEN_PDF)
+    # Scans carry no text to compare with.
+    if title and len(text) > 200 and not _about(title, text):
+        raise Unfit(Flaw.WRONG_PAPER)
+
+
+def _about(title: str, text: str) -> bool:
+    wanted = {word for word in _words(title) if len(word) > 2}
+    return not wanted or 2 * len(wanted & set(_words(text))) >= len(wanted)
+
+
+def _words(text: str) -> list[str]:
+    """Split into words, lower-case and without accents."""
+    folded = unicodedata.normalize("NFKD", text).lower()
+    return re.findall(r"\w+", "".join(char for char in folded if not unicodedata.combining(char)))

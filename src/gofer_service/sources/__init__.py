@@ -1,0 +1,1 @@
+"""Places where papers are found: one module per source, and `base` for what they share."""

@@ -1,0 +1,101 @@
+"""From the bytes of a POST to a `Submission`, trusting nothing.
+
+All refusals are 400 with the field's name: 422 is kept for a reused idempotency key, so that a caller who repeats a
+submission can tell the two apart.
+"""
+
+import json
+from typing import Any, Final, NoReturn, cast
+
+from starlette.requests import Request
+
+from gofer.contracts.doi import normalize
+from gofer_service.engine import Submission
+from gofer_service.problems import Problem
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes of a request body that are read at most."""
+
+MAX_TIMEOUT: Final = 86400
+"""Seconds a job may be given at most."""
+
+
+async def read_submission(request: Request) -> Submission:
+    """Read and check the body of POST /retrieve.
+
+    Raises:
+        Problem: 400, 413 or 415.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json")
+    return parse_submission(await _read_body(request))
+
+
+def parse_submission(body: bytes) -> Submission:
+    """Check a JSON document; unknown fields are ignored.
+
+    Raises:
+        Problem: 400.
+    """
+    try:
+        document: Any = json.loads(body.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise Problem(400, "VALIDATION_ERROR", "the body is not valid JSON in UTF-8") from None
+    if not isinstance(document, dict):
+        _refuse("the body must be a JSON object")
+    fields = cast("dict[str, Any]", document)
+    doi = _text(fields, "doi")
+    if doi is None:
+        _refuse("doi: required")
+    try:
+        doi = normalize(doi)
+    except ValueError as error:
+        _refuse(f"doi: {error}")
+    return Submission(doi, _text(fields, "title"), _authors(fields), _timeout(fields))
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Problem(413, "TOO_LARGE", f"the body must not exceed {MAX_BODY} bytes", {"Connection": "close"})
+    return bytes(body)
+
+
+def _text(fields: dict[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    return None if value is None else _checked(value, name)
+
+
+def _authors(fields: dict[str, Any]) -> tuple[str, ...]:
+    value = fields.get("authors")
+    if value is None:
+        return ()
+    authors = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return tuple(_checked(author, "authors", "must be a string or a list of strings") for author in authors)
+
+
+def _timeout(fields: dict[str, Any]) -> float:
+    value = fields.get("timeout_seconds", 120)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_TIMEOUT:
+        _refuse(f"timeout_seconds: must be a number above 0 and up to {MAX_TIMEOUT}")
+    return float(value)
+
+
+def _checked(value: Any, name: str, kind: str = "must be a string") -> str:
+    if not isinstance(value, str):
+        _refuse(f"{name}: {kind}")
+    # Half a surrogate pair is a string in JSON but not in UTF-8.
+    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        _refuse(f"{name}: must be text without NUL or lone surrogates")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise Problem(400, "VALIDATION_ERROR", detail)
