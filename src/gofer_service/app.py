@@ -1,7 +1,7 @@
 """The service as an ASGI application: routes, error pages and the life of the engine, put together."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -47,7 +47,7 @@ def create_app(
 
 
 @asynccontextmanager
-async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+async def _lifespan(app: Starlette) -> AsyncGenerator[None]:
     # Set by the server when it begins to stop: held requests are answered then.
     app.state.closing = anyio.Event()
     async with app.state.engine.run(app.state.body, app.state.store.delete), anyio.create_task_group() as tasks:

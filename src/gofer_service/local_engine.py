@@ -172,7 +172,8 @@ class LocalEngine:
             self._scopes[job.id] = scope
             try:
                 result = await body(_Attempt(self, job))
-                ending = {"status": Status.COMPLETED, "progress": 1.0, "message": None, "result": result}
+                ending = {"status": Status.COMPLETED, "message": None, "result": result}
+                ending |= {"progress": 1.0, "bytes_done": result.size, "bytes_total": result.size}
             except Failure as failure:
                 ending = {"status": Status.FAILED, "error_code": failure.code, "error": str(failure), "message": None}
             except Fenced:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from email.utils import formatdate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -14,8 +15,10 @@ from typing import Final
 import anyio
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gofer_service.app import create_app
+from gofer_service.engine import Clock
 from gofer_service.health import Health, local_probes
 from gofer_service.local_engine import LocalEngine
 from gofer_service.retrieval import Retrieval
@@ -87,8 +90,8 @@ def serve(
 
 
 @contextmanager
-def running(app: Starlette) -> Generator[str]:
-    """Run an application of `create_app` in a thread on a free loopback port, and give its URL."""
+def running(app: Starlette, port: int = 0) -> Generator[str]:
+    """Run an application of `create_app` in a thread on a loopback port (0: a free one), and give its URL."""
     ready: Future[uvicorn.Server] = Future()
 
     def work() -> None:
@@ -99,7 +102,7 @@ def running(app: Starlette) -> Generator[str]:
                 raise
             ready.set_exception(error)
 
-    with _listen("127.0.0.1", 0) as listener:
+    with _listen("127.0.0.1", port) as listener:
         thread = threading.Thread(target=work, name="gofer-service", daemon=True)
         thread.start()
         server = ready.result()
@@ -154,11 +157,32 @@ async def _run(app: Starlette, listener: socket.socket, ready: Callable[[uvicorn
     # The lifespan is entered here and not by uvicorn, so that its errors reach the caller as they are.
     async with app.router.lifespan_context(app):
         config = uvicorn.Config(
-            app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE, server_header=False
+            _dated(app, app.state.clock),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
+            server_header=False,
+            date_header=False,
         )
         server = _Server(config, app.state.closing)
         ready(server)
         await server.serve(sockets=[listener])
+
+
+def _dated(app: ASGIApp, clock: Clock) -> ASGIApp:
+    """Put ``Date`` on every reply by the application's own clock, which Retry-After and the records go by as well."""
+
+    async def dated(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(clock(), usegmt=True).encode()
+                message = {**message, "headers": [*message["headers"], (b"date", date)]}
+            await send(message)
+
+        await app(scope, receive, send_dated)
+
+    return dated
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ submission can tell the two apart.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn, cast
 
 from starlette.requests import Request
@@ -73,7 +74,7 @@ def _authors(fields: dict[str, Any]) -> tuple[str, ...]:
     value = fields.get("authors")
     if value is None:
         return ()
-    authors = cast("list[Any]", value) if isinstance(value, list) else [value]
+    authors: Iterable[Any] = value if isinstance(value, list) else (value,)
     return tuple(_checked(author, "authors", "must be a string or a list of strings") for author in authors)
 
 
