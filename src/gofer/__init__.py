@@ -1,0 +1,103 @@
+"""gofer sends errands: it submits a job to an HTTP service, waits for it, and brings back the file.
+
+Blocking: `Client`, `RetrieveClient`. Awaited, on asyncio and trio: `AsyncClient`, `AsyncRetrieveClient`. Both faces
+drive the same machine.
+"""
+
+from gofer.aclient import AsyncClient, AsyncJob
+from gofer.aretrieve import AsyncRetrieveClient, AsyncRetrieveJob
+from gofer.client import Client, Job
+from gofer.core.policies import Retry
+from gofer.errors import (
+    AnswerLost,
+    BadReply,
+    Expired,
+    GoferError,
+    JobCancelled,
+    JobFailed,
+    JobLost,
+    NotFound,
+    NotReady,
+    NotSupported,
+    OutOfTime,
+    RateLimited,
+    Rejected,
+    ServiceError,
+    SubmitUncertain,
+    TargetError,
+    TicketError,
+    TransportError,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    UntrustedCertificate,
+    UsageError,
+    WaitTimeout,
+    WrongFile,
+)
+from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Saved, Submitted
+from gofer.models import (
+    Attempt,
+    HealthStatus,
+    JobPage,
+    Outcome,
+    RetrieveRequest,
+    RetrieveResult,
+    State,
+    Status,
+    Verified,
+)
+from gofer.retrieve import RetrieveClient, RetrieveJob
+
+__all__ = [
+    "AnswerLost",
+    "AsyncClient",
+    "AsyncJob",
+    "AsyncRetrieveClient",
+    "AsyncRetrieveJob",
+    "Attempt",
+    "BadReply",
+    "CancelSent",
+    "Changed",
+    "Client",
+    "Downloading",
+    "Event",
+    "Expired",
+    "GoferError",
+    "HealthStatus",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobLost",
+    "JobPage",
+    "NotFound",
+    "NotReady",
+    "NotSupported",
+    "OutOfTime",
+    "Outcome",
+    "RateLimited",
+    "Rejected",
+    "RetrieveClient",
+    "RetrieveJob",
+    "RetrieveRequest",
+    "RetrieveResult",
+    "Retry",
+    "Retrying",
+    "Saved",
+    "ServiceError",
+    "State",
+    "Status",
+    "SubmitUncertain",
+    "Submitted",
+    "TargetError",
+    "TicketError",
+    "TransportError",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+    "UntrustedCertificate",
+    "UsageError",
+    "Verified",
+    "WaitTimeout",
+    "WrongFile",
+]

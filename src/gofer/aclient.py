@@ -1,0 +1,360 @@
+"""The awaited face, on asyncio and trio: `AsyncClient` and `AsyncJob`. It builds trips; the driver performs flows.
+
+`client.py` is its blocking twin, written by hand; parity tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+
+import httpx
+from tenacity.wait import wait_base
+
+from gofer.contracts.base import Contract
+from gofer.contracts.retrieve import RetrieveContract
+from gofer.core import errands
+from gofer.core.policies import Retry
+from gofer.core.run import Flow, Run
+from gofer.core.trip import Known, Service, Trip, known_from, ticket_of
+from gofer.events import Event
+from gofer.models import Outcome, RetrieveRequest, RetrieveResult, Status
+from gofer.setup import (
+    Auth,
+    Options,
+    budget,
+    key_of,
+    listeners_of,
+    one_door,
+    positive,
+    random_key,
+    service_of,
+    target_of,
+)
+from gofer.transports.adrive import adrive, awatch
+from gofer.transports.ahttpx_io import AsyncHttpxIO
+from gofer.transports.base import AsyncIO, Listener, guarded
+from gofer.transports.family import AwaitedClient
+from gofer.transports.parts import Parts
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+T = TypeVar("T")
+
+
+class AsyncClient(Generic[In, Out]):
+    """A client of one service that runs jobs: submit, poll, download.
+
+    Nothing is connected before the first request. One client may be used by many tasks of one event loop. Use it as an
+    async context manager, or await `close()`; it opens again on use.
+    """
+
+    @overload
+    def __init__(
+        self: AsyncClient[RetrieveRequest, RetrieveResult],
+        url: str,
+        *,
+        contract: None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: AwaitedClient | None = None,
+        io: AsyncIO | None = None,
+        timeout: float = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        url: str,
+        *,
+        contract: Contract[In, Out],
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: AwaitedClient | None = None,
+        io: AsyncIO | None = None,
+        timeout: float = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        contract: Contract[In, Out] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: AwaitedClient | None = None,
+        io: AsyncIO | None = None,
+        auth: Auth | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        retry: Retry | None = None,
+        patience: Retry | None = None,
+        poll: wait_base | None = None,
+        hold: int = 20,
+        stall: float = 60.0,
+        on_abandon: Literal["cancel", "leave"] | None = None,
+        verify: Literal["auto", "require"] = "auto",
+        max_file_bytes: int = 1 << 40,
+        progress: bool | Listener = False,
+        rng: random.Random | None = None,
+        new_key: Callable[[], str] = random_key,
+    ) -> None:
+        """Describe the service; nothing is sent.
+
+        Args:
+            url: the service's address, as in "http://localhost:8000".
+            contract: how the service speaks; the retrieval contract by default.
+            transport: an httpx transport, for a client of our own over it.
+            http_client: an httpx or httpx2 client that is yours: used, never closed.
+            io: a wire and a clock of your own making.
+            auth: a bearer token, or a function that returns the signed request; for the service's own origin only.
+            headers: sent with every request to the service's own origin.
+            timeout: seconds for one request. The timeout of a verb is another: the total.
+            retry: for a failed submission; by default four tries.
+            patience: for failed polls and downloads in a row; by default five minutes of them.
+            poll: a tenacity wait strategy for services that do not hold status requests.
+            hold: seconds the service may hold a request, at most; 0 asks it not to.
+            stall: seconds a download may pause.
+            on_abandon: what becomes of the job on a deadline, Ctrl-C or cancellation, "cancel" or "leave"; by
+                default `run` cancels and handles leave.
+            verify: "require" refuses a file that nothing was named to check it by.
+            max_file_bytes: a larger file is refused.
+            progress: True for a line on a terminal's stderr, or a function that takes events.
+            rng: the source of jitter, seeded in tests.
+            new_key: mints idempotency keys.
+
+        Raises:
+            UsageError: an argument is wrong; the message says what to write instead.
+        """
+        one_door(transport=transport, http_client=http_client, io=io)
+        speaks: Contract[In, Out] = RetrieveContract() if contract is None else contract  # type: ignore[assignment]
+        self._service = service_of(
+            url,
+            speaks,
+            auth=auth,
+            headers=headers,
+            timeout=timeout,
+            retry=retry,
+            patience=patience,
+            poll=poll,
+            hold=hold,
+            stall=stall,
+            on_abandon=on_abandon,
+            verify=verify,
+            max_file_bytes=max_file_bytes,
+            rng=rng,
+        )
+        self._own = AsyncHttpxIO(transport=transport, client=http_client) if io is None else None
+        self._io = self._own or io
+        self._listeners, self._new_key = listeners_of(progress), new_key
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._service.base!r})"
+
+    async def submit(self, request: In, *, key: str | None = None) -> AsyncJob[Out]:
+        """Submit a job and return its handle, without waiting for the job.
+
+        Args:
+            request: what the contract takes.
+            key: the key of an uncertain submission that is to be repeated; by default a new one.
+
+        Raises:
+            SubmitUncertain: the answer was lost and the service does not promise to replay keys.
+            Unreachable, ServiceError, BadReply, UsageError: see `gofer.errors`.
+        """
+        trip = self._trip()
+        _ = await self._perform(errands.start(trip, request, key_of(key, self._new_key)), trip)
+        return self._handle(trip.known)
+
+    async def run(
+        self, request: In, *, to: str | PathLike[str] | None = None, timeout: float | None = None
+    ) -> Outcome[Out]:
+        """Submit a job, wait for it and bring its file.
+
+        Args:
+            request: what the contract takes.
+            to: where the file goes; None fetches no file.
+            timeout: seconds in all, None for no deadline.
+
+        Raises:
+            JobFailed, JobCancelled: the job ended without a result.
+            OutOfTime: the budget ran out; the job is cancelled, unless `on_abandon="leave"`.
+            WrongFile, TargetError: the file is not what was promised, or cannot be written.
+            SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
+        """
+        target = None if to is None else target_of(to)
+        trip = self._trip(timeout=budget(timeout))
+        hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
+        return await self._perform(errands.run(trip, request, key_of(None, self._new_key), target, hold=hold), trip)
+
+    def job(self, id: str) -> AsyncJob[Out]:
+        """Return the handle of a job by its id. No request is sent."""
+        return self._handle(Known(self._service.contract.ref(id)))
+
+    def attach(self, ticket: str) -> AsyncJob[Out]:
+        """Return the handle of the job that a ticket names. No request is sent.
+
+        Raises:
+            TicketError: the ticket is damaged, or another service's or contract's.
+        """
+        return self._handle(known_from(self._service, ticket))
+
+    async def close(self) -> None:
+        """Close the connections; harmless the second time, and the client opens again on use."""
+        await self._own.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _handle(self, known: Known[Out]) -> AsyncJob[Out]:
+        return AsyncJob(self, known)
+
+    def _trip(
+        self,
+        known: Known[Out] | None = None,
+        *,
+        timeout: float | None = None,
+        service: Service[In, Out] | None = None,
+    ) -> Trip[In, Out]:
+        return Trip(self._service if service is None else service, known, timeout=timeout)
+
+    async def _perform(self, flow: Flow[T], trip: Trip[In, Out]) -> T:
+        return await adrive(Run(flow, trip), self._io, Parts(), guarded(self._listeners))
+
+    def _events(self, flow: Flow[Any], trip: Trip[In, Out]) -> AsyncGenerator[Event, None]:
+        return awatch(Run(flow, trip), self._io, Parts())
+
+
+class AsyncJob(Generic[Out]):
+    """The handle of one job. Properties do no I/O; every verb may be called again, from any task.
+
+    Handles come from `AsyncClient.submit`, `AsyncClient.job` and `AsyncClient.attach`. `known` is the memory that a
+    handle shares with the errands it starts; it is not part of the public interface.
+    """
+
+    def __init__(self, client: AsyncClient[Any, Out], known: Known[Out]) -> None:
+        self._client, self.known = client, known
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.status or 'not looked at yet'}>"
+
+    @property
+    def id(self) -> str:
+        """The service's id of the job."""
+        assert self.known.ref is not None, "a handle always has its job"  # noqa: S101
+        return self.known.ref.id
+
+    @property
+    def status(self) -> Status:
+        """The last status seen, "" before the first look; `refresh()` looks again."""
+        return self.known.status
+
+    @property
+    def done(self) -> bool:
+        """Whether the last status seen was an end."""
+        return self.known.status.done
+
+    @property
+    def ticket(self) -> str:
+        """A short string that goes on with this job from any process: `client.attach(ticket)`."""
+        ticket = ticket_of(self._client._service, self.known)  # pyright: ignore[reportPrivateUsage]
+        assert ticket is not None, "a handle always has its job"  # noqa: S101
+        return ticket
+
+    async def refresh(self) -> Status:
+        """Look at the job once and return its status."""
+        trip = self._trip(None)
+        return await self._perform(errands.refresh(trip), trip)
+
+    async def wait(self, timeout: float | None = None) -> Status:
+        """Wait until the job has ended, well or not, and return its status.
+
+        Args:
+            timeout: seconds in all, None for no deadline.
+
+        Raises:
+            WaitTimeout: the job had not ended in time; it goes on, unless `on_abandon="cancel"`.
+            JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        trip = self._trip(timeout)
+        return await self._perform(errands.wait(trip), trip)
+
+    async def result(self, timeout: float | None = None) -> Out:
+        """Wait for the job and return its document; no file is fetched.
+
+        Args:
+            timeout: seconds in all, None for no deadline.
+
+        Raises:
+            JobFailed, JobCancelled: the job ended without a result.
+            WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        trip = self._trip(timeout)
+        return await self._perform(errands.result(trip), trip)
+
+    async def download(self, to: str | PathLike[str], timeout: float | None = None) -> Path:
+        """Wait for the job, bring its file to `to`, and return where it is.
+
+        A transfer that broke off, in this process or another, goes on where it stopped.
+
+        Args:
+            to: the file to write; folders are made as needed.
+            timeout: seconds in all, None for no deadline.
+
+        Raises:
+            WrongFile, TargetError: the file is not what was promised, or cannot be written; the target is untouched.
+            JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        target = target_of(to)
+        trip = self._trip(timeout)
+        return (await self._perform(errands.download(trip, target), trip)).path
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Wait for the job and return its file as bytes.
+
+        Args:
+            max_bytes: a larger file is refused with `WrongFile`.
+            timeout: seconds in all, None for no deadline.
+
+        Raises:
+            WrongFile, JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
+                `gofer.errors`.
+        """
+        most = int(positive(max_bytes, "max_bytes"))
+        trip = self._trip(timeout)
+        return await self._perform(errands.read(trip, most), trip)
+
+    async def cancel(self) -> bool:
+        """Ask the service to cancel the job.
+
+        Returns:
+            False where the service offers no cancellation; True when it obeyed or the job had ended already.
+        """
+        trip = self._trip(None)
+        return await self._perform(errands.cancel(trip), trip)
+
+    def watch(self, timeout: float | None = None) -> AsyncGenerator[Event, None]:
+        """Wait for the job and yield what happens meanwhile; leaving the loop early leaves the job as it is.
+
+        Args:
+            timeout: seconds in all, None for no deadline.
+
+        Raises:
+            WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        trip = self._trip(timeout)
+        return self._client._events(errands.wait(trip), trip)  # pyright: ignore[reportPrivateUsage]
+
+    def _trip(self, timeout: float | None) -> Trip[Any, Out]:
+        return self._client._trip(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
+
+    async def _perform(self, flow: Flow[T], trip: Trip[Any, Out]) -> T:
+        return await self._client._perform(flow, trip)  # pyright: ignore[reportPrivateUsage]

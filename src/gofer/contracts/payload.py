@@ -1,0 +1,89 @@
+"""From JSON bytes to models, strictly: cattrs with hooks that convert nothing silently.
+
+cattrs' defaults turn a null into "None" and "12" into 12; here a value is of its kind or the reply is bad, and the
+error names the field. Unknown fields are ignored. No contract's own knowledge enters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import cattrs
+
+from gofer.errors import BadReply
+from gofer.wire import Reply
+
+T = TypeVar("T")
+
+
+def _exactly(*kinds: type) -> Callable[[object, object], Any]:
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+
+    def structure(value: object, _: object) -> object:
+        if type(value) not in kinds:
+            raise TypeError(f"expected {wanted}, got {'null' if value is None else type(value).__name__}")
+        return value
+
+    return structure
+
+
+def _number(value: object, _: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"expected a number, got {'null' if value is None else type(value).__name__}")
+    return float(value)
+
+
+def strict_converter(*, closed: bool = False) -> cattrs.Converter:
+    """Make a converter without silent conversions; `closed` also refuses unknown fields (for contract tests)."""
+    converter = cattrs.Converter(forbid_extra_keys=closed)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_func(_is_mapping, _exactly(dict))
+    return converter
+
+
+def _is_mapping(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is Mapping
+
+
+_converter = strict_converter()
+
+
+def document(reply: Reply) -> Mapping[str, Any]:
+    """Parse a reply's body as a JSON object, or raise `BadReply` that says what came instead."""
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError) as error:
+        kind = reply.headers.get("content-type", "no content type")
+        what = "an empty body" if not reply.body else f"{kind}, {len(reply.body)} bytes"
+        raise BadReply(f"The service answered {reply.status} with {what} in place of JSON.") from error
+    if not isinstance(value, dict):
+        raise BadReply(f"The service answered with a JSON {type(value).__name__} in place of an object.", field="$")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def structure(value: Mapping[str, Any], model: type[T], converter: cattrs.Converter = _converter) -> T:
+    """Make a `model` out of a JSON object, or raise `BadReply` that names the field, as in `$.job_id`."""
+    try:
+        return converter.structure(value, model)
+    except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+        where, why = _first_fault(error, "$")
+        raise BadReply(f"The service's answer does not follow the contract: {where}: {why}.", field=where) from error
+
+
+def _first_fault(error: BaseException, path: str) -> tuple[str, str]:
+    """Walk into cattrs' group of errors down to the first leaf; return its path and its reason."""
+    if isinstance(error, cattrs.BaseValidationError):
+        inner = error.exceptions[0]
+        for note in getattr(inner, "__notes__", ()):
+            if isinstance(note, cattrs.AttributeValidationNote):
+                return _first_fault(inner, f"{path}.{note.name}")
+            if isinstance(note, cattrs.IterableValidationNote):
+                return _first_fault(inner, f"{path}[{note.index}]")
+        return _first_fault(inner, path)
+    if isinstance(error, KeyError):
+        return f"{path}.{error.args[0]}", "it is missing"
+    return path, str(error)

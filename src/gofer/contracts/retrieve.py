@@ -1,0 +1,198 @@
+"""The user's own contract: a DOI in, the paper's file out.
+
+Four base endpoints, and extensions each of which may be absent; what is there is found out from the replies. This is
+the only module of the SDK that knows this service's paths and fields.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+from urllib.parse import quote
+
+from attrs import field, frozen
+
+from gofer.contracts import doi
+from gofer.contracts.base import Problem, Ref, Snapshot
+from gofer.contracts.payload import document, structure
+from gofer.errors import BadReply, UsageError
+from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult, Status
+from gofer.wire import Reply, Request
+
+SERVICE_BUDGET = 120
+"""Seconds the service gets for a job when nobody says otherwise, as in the base contract's own client."""
+
+
+def _fits(kind: str, head: bytes) -> bool:
+    """Tell whether a file of this format may begin so; an unknown format is believed."""
+    markup = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x00 \t\r\n").startswith(b"<")
+    match kind:
+        case "pdf":
+            return b"%PDF-" in head[:1024]
+        case "epub":
+            return head.startswith(b"PK\x03\x04")
+        case "xml":
+            return markup and b"<html" not in head[:2048].lower()
+        case "html":
+            return markup
+        case _:
+            return True
+
+
+@frozen
+class _Accepted:
+    """All that the base contract promises in the answer to a submission."""
+
+    job_id: str
+    status: str
+
+
+@frozen
+class RetrieveContract:
+    """The retrieval service's API, version 1, as a `Contract[RetrieveRequest, RetrieveResult]`."""
+
+    name: str = "retrieve"
+    replays_keys: Literal["yes", "no", "ask"] = field(default="ask", kw_only=True)
+
+    def ref(self, job_id: str) -> Ref:
+        """Return where a job is; an empty id is a `UsageError`."""
+        if not isinstance(job_id, str) or not job_id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError("The job id is empty; pass the job_id that the submission returned.")
+        return Ref(job_id)
+
+    def submission(self, base: str, order: RetrieveRequest, *, key: str, budget: float | None, hold: int) -> Request:
+        """Build POST /retrieve; the DOI is checked and normalised first."""
+        seconds = order.timeout_seconds
+        if seconds is None:
+            seconds = SERVICE_BUDGET if budget is None else max(1, int(0.9 * budget))
+        elif seconds <= 0:
+            raise UsageError(f"timeout_seconds must be above 0, not {seconds}.")
+        wanted: dict[str, object] = {"doi": _checked(order.doi)}
+        if order.title is not None:
+            wanted["title"] = order.title
+        if order.authors is not None:
+            wanted["authors"] = [order.authors] if isinstance(order.authors, str) else list(order.authors)
+        wanted["timeout_seconds"] = seconds
+        return Request(
+            "POST",
+            f"{base}/retrieve",
+            {
+                "accept": "application/json",
+                "content-type": "application/json",
+                "idempotency-key": f'"{key}"',
+                "prefer": f"respond-async, wait={hold}" if hold else "respond-async",
+            },
+            json.dumps(wanted, separators=(",", ":")).encode(),
+        )
+
+    def submitted(self, base: str, reply: Reply) -> Snapshot[RetrieveResult]:
+        """Read `{job_id, status}` and whatever more the service sent."""
+        body = document(reply)
+        structure(body, _Accepted)
+        return _snapshot(reply, structure(body, RetrieveResult))
+
+    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None) -> Request:
+        """Build GET /jobs/{id}."""
+        headers = {"accept": "application/json"}
+        if hold:
+            headers["prefer"] = f"wait={hold}"
+        if etag is not None:
+            headers["if-none-match"] = etag
+        return Request("GET", _job(base, ref), headers)
+
+    def polled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[RetrieveResult]:
+        """Read a job's document; one of another job is a `BadReply`."""
+        result = structure(document(reply), RetrieveResult)
+        if result.job_id != ref.id:
+            raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="$.job_id")
+        return _snapshot(reply, result)
+
+    def held(self, reply: Reply) -> bool:
+        """Tell whether `Preference-Applied` names `wait` (RFC 7240, section 3)."""
+        applied = reply.headers.get("preference-applied", "")
+        return any(re.match(r"\s*wait\s*(=|$)", part, re.IGNORECASE) for part in re.split("[,;]", applied))
+
+    def result(self, base: str, ref: Ref) -> Request:
+        """Build GET /jobs/{id}/file."""
+        return Request("GET", f"{_job(base, ref)}/file")
+
+    def judge(self, promised: str | None, head: bytes) -> str | None:
+        """Hold the first bytes against the promised format; an unknown format is believed."""
+        kind = (promised or "").lower().removeprefix("application/")
+        if _fits(kind, head):
+            return None
+        seen = "an HTML page" if b"<html" in head[:2048].lower() or b"<!doctype" in head[:64].lower() else "other bytes"
+        return f"the service promised {kind}, and {seen} came"
+
+    def cancellation(self, base: str, ref: Ref) -> Request | None:
+        """Build DELETE /jobs/{id}."""
+        return Request("DELETE", _job(base, ref), {"accept": "application/json"})
+
+    def cancelled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[RetrieveResult] | None:
+        """Read the cancelled job, if the service sent it."""
+        return self.polled(base, ref, reply) if reply.body else None
+
+    def health(self, base: str) -> Request:
+        """Build GET /health."""
+        return Request("GET", f"{base}/health", {"accept": "application/json"})
+
+    def health_status(self, reply: Reply) -> HealthStatus:
+        """Read a health document, of 200 or 503."""
+        return structure(document(reply), HealthStatus)
+
+    def capabilities(self, reply: Reply) -> frozenset[str]:
+        """Read the extensions the service names; none if it names none."""
+        return frozenset(self.health_status(reply).capabilities)
+
+    def listing(self, base: str, *, status: str | None, limit: int | None, cursor: str | None) -> Request:
+        """Build GET /jobs with the given filters."""
+        asked = {"status": status, "limit": None if limit is None else str(limit), "cursor": cursor}
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value is not None)
+        return Request("GET", f"{base}/jobs" + (f"?{query}" if query else ""), {"accept": "application/json"})
+
+    def page(self, reply: Reply) -> JobPage:
+        """Read one page of jobs."""
+        return structure(document(reply), JobPage)
+
+    def problem(self, reply: Reply) -> Problem:
+        """Read RFC 9457 problem+json, or `error` or `detail` of any JSON object."""
+        try:
+            body = document(reply)
+        except BadReply:
+            return Problem()
+        code, words = body.get("error_code"), (body.get(name) for name in ("detail", "error", "title"))
+        detail = next((word for word in words if isinstance(word, str) and word), None)
+        return Problem(code if isinstance(code, str) else None, detail)
+
+
+def _checked(text: object) -> str:
+    if not isinstance(text, str):
+        raise UsageError(f"A DOI is text, as in 10.5555/12345678, not {type(text).__name__}.")
+    try:
+        return doi.normalize(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _job(base: str, ref: Ref) -> str:
+    return f"{base}/jobs/{quote(ref.id, safe='')}"
+
+
+def _snapshot(reply: Reply, result: RetrieveResult) -> Snapshot[RetrieveResult]:
+    status = Status(
+        result.status,
+        result.state,
+        progress=result.progress,
+        message=result.message,
+        error=result.error,
+        error_code=result.error_code,
+    )
+    return Snapshot(
+        Ref(result.job_id),
+        status,
+        result,
+        etag=reply.headers.get("etag"),
+        size=result.file_size,
+        format=result.file_format,
+    )

@@ -1,0 +1,200 @@
+"""The third leg: the file, whole and checked, or nothing.
+
+The body goes into a part file beside the target. A broken transfer goes on where it stopped, if the service proves
+that the file is still the same one (If-Range, RFC 9110, section 13.1.5); else it starts over. Only a part that has
+been verified takes the target's place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from attrs import evolve
+
+from gofer.core import verbs
+from gofer.core.commands import Mark, Part, Stored
+from gofer.core.exchange import AnyTrip, Tries, error_body, follow_open, refused
+from gofer.core.judging import PASSING, content_length, content_range, sha256_of, strong_etag
+from gofer.core.poll import Absence
+from gofer.core.run import Flow
+from gofer.core.table import Move
+from gofer.errors import AnswerLost, NotReady, ServiceError, TransportError, WrongFile
+from gofer.events import Saved
+from gofer.models import Fetched, State, Verified
+from gofer.wire import Head, Request
+
+WORTH_AGAIN = frozenset({"digest", "size", "range"})
+"""Reasons of `WrongFile` that a second transfer, from the first byte, may cure."""
+
+
+def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
+    """Bring the job's file to `target`."""
+    request = _request(trip)
+    source = hashlib.sha256(request.url.encode()).hexdigest()
+    tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
+    reached, cured = 0, False
+    while True:
+        part = yield from verbs.look(target)
+        if part is not None and (part.mark.source != source or part.mark.etag is None or part.size == 0):
+            part = None
+        if part is not None and part.size > reached:
+            tries.reset()  # the last try brought bytes
+            reached = part.size
+        try:
+            head = yield from follow_open(trip, _ranged(request, part))
+            if head.status not in (200, 206, 416):
+                yield from _bear(trip, head, tries, absence)
+                continue
+            stored, total, named = yield from _bring(trip, target, source, head, part)
+            verified = _verify(trip, head, stored, total, named)
+        except TransportError as error:
+            yield from tries.rest(error)
+        except WrongFile as error:
+            yield from verbs.discard(target)
+            if cured or error.reason not in WORTH_AGAIN:
+                raise
+            cured, reached = True, 0
+        else:
+            yield from verbs.keep(target)
+            trip.move(Move.STORED)
+            yield from verbs.tell(Saved(_job_id(trip), target, stored.size, verified))
+            return Fetched(target, stored.size, verified)
+        trip.move(Move.RESUME)
+
+
+def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
+    """Bring the job's file as bytes, at most `max_bytes` of them."""
+    request = _request(trip)
+    tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
+    while True:
+        try:
+            head = yield from follow_open(trip, request)
+            if head.status != 200:
+                yield from _bear(trip, head, tries, absence)
+                continue
+            total, named = _promised(trip, head), sha256_of(head)
+            if total is not None and total > max_bytes:
+                yield from verbs.drop()
+                raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
+            body = yield from verbs.read(trip, max_bytes)
+        except TransportError as error:
+            yield from tries.rest(error)
+            continue
+        stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
+        _ = _verify(trip, head, stored, content_length(head), named)
+        trip.move(Move.STORED)
+        return body
+
+
+def _request(trip: AnyTrip) -> Request:
+    request = trip.contract.result(trip.service.base, trip.ref)
+    wanted = {"accept-encoding": "identity", "want-repr-digest": "sha-256=10"}
+    return evolve(request, headers={**request.headers, **wanted})
+
+
+def _ranged(request: Request, part: Part | None) -> Request:
+    """Ask for the rest of a part, on the condition that the file is still the one it came from."""
+    if part is None or part.mark.etag is None:
+        return request
+    asked = {"range": f"bytes={part.size}-", "if-range": part.mark.etag}
+    return evolve(request, headers={**request.headers, **asked})
+
+
+def _bear(trip: AnyTrip, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
+    """Rest after a refusal that may pass, or raise it."""
+    reply = yield from error_body(trip, head)
+    if reply.status == 404 and trip.known.vouched:
+        yield from absence.rest(refused(trip, reply))
+        return
+    if reply.status == 409:
+        failure: ServiceError = refused(trip, reply, NotReady)
+        passing = trip.known.status.state is State.SUCCEEDED  # it is ready, some replica just has not heard
+    else:
+        failure, passing = refused(trip, reply), reply.status in PASSING
+    if not passing:
+        raise failure
+    yield from tries.rest(failure)
+
+
+def _bring(
+    trip: AnyTrip, target: Path, source: str, head: Head, part: Part | None
+) -> Flow[tuple[Stored, int | None, bytes | None]]:
+    """Bring the opened body to disk; return it with the size and the digest that were named for the whole."""
+    if head.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        yield from verbs.drop()
+        raise WrongFile(
+            f"The file came encoded ({head.headers['content-encoding']}) though asked plain.", reason="encoding"
+        )
+    named = sha256_of(head) or (part.mark.digest if part is not None and head.status != 200 else None)
+    if head.status == 200:
+        offset, total = 0, content_length(head)
+        mark = Mark(source, strong_etag(head), total, named)
+    else:
+        offset, total = _continues(head, part)
+        if part is None or total is None or offset < 0:
+            yield from verbs.drop()
+            raise WrongFile(f"The service's {head.status} does not continue what is here.", reason="range")
+        mark = evolve(part.mark, total=total, digest=named)
+    if total is not None and total > trip.rules.file_cap:
+        yield from verbs.drop()
+        raise WrongFile(f"The file has {total} bytes, more than the cap of {trip.rules.file_cap}.", reason="too big")
+    if head.status == 416:
+        yield from verbs.drop()
+        return (yield from verbs.weigh(target, hashed=named is not None)), total, named
+    limit = trip.rules.file_cap if total is None else total
+    stored = yield from verbs.store(trip, target, offset, mark, limit=limit, hashed=named is not None)
+    if total is not None and stored.size < total:
+        raise AnswerLost(f"The body ended after {stored.size} of {total} bytes.")
+    return stored, total, named
+
+
+def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
+    """Hold a 206 or 416 against the part: (the offset it goes on from, the whole's size), or (-1, None)."""
+    span = content_range(head)
+    if part is None or span is None:
+        return -1, None
+    total = span.total if span.total is not None else part.mark.total
+    same_size = part.mark.total is None or total == part.mark.total
+    same_file = strong_etag(head) in (None, part.mark.etag)
+    starts = part.size == (total if head.status == 416 else span.first)
+    return (part.size, total) if starts and same_size and same_file else (-1, None)
+
+
+def _promised(trip: AnyTrip, head: Head) -> int | None:
+    length = content_length(head)
+    snapshot = trip.known.snapshot
+    return length if length is not None or snapshot is None else snapshot.size
+
+
+def _verify(trip: AnyTrip, head: Head, stored: Stored, total: int | None, named: bytes | None) -> Verified:
+    """Check the whole file by the strongest means there is.
+
+    Raises:
+        WrongFile: it is not what was promised, or nothing was and `verify="require"`.
+    """
+    snapshot = trip.known.snapshot
+    size = None if snapshot is None else snapshot.size
+    promised = None if snapshot is None else snapshot.format
+    if promised is None:
+        promised = head.headers.get("content-type", "").partition(";")[0].strip() or None
+    why = trip.contract.judge(promised, stored.head)
+    if why is not None:
+        raise WrongFile(f"This is not the file: {why}.", reason="format")
+    if named is not None:
+        if stored.digest != named:
+            raise WrongFile("The file's SHA-256 is not the one the service named.", reason="digest")
+        return Verified.DIGEST
+    if size is not None:
+        if stored.size != size:
+            raise WrongFile(f"The file has {stored.size} bytes, the service named {size}.", reason="size")
+        return Verified.SIZE
+    if total is not None:
+        return Verified.LENGTH
+    if trip.rules.verify == "require":
+        raise WrongFile("Nothing was named to check the file by, and verify='require'.", reason="unverified")
+    return Verified.NONE
+
+
+def _job_id(trip: AnyTrip) -> str | None:
+    return None if trip.known.ref is None else trip.known.ref.id

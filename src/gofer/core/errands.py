@@ -1,0 +1,191 @@
+"""The errands themselves: the legs put together, one flow for each verb of the faces.
+
+Every flow here is what one call of a client or a job does, from its first request to its value; faces only start it.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from gofer.core import poll, verbs
+from gofer.core.download import to_file, to_memory
+from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, refused
+from gofer.core.run import Flow
+from gofer.core.submit import replays_keys, submit
+from gofer.core.table import Move
+from gofer.core.trip import Trip
+from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
+from gofer.events import CancelSent
+from gofer.models import Fetched, Outcome, Status, Verified
+from gofer.wire import Reply, Request
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+T = TypeVar("T")
+
+FAREWELL = 2.0
+"""Seconds in which an abandoned errand may still cancel its job."""
+
+_log = logging.getLogger("gofer")
+
+
+def run(trip: Trip[In, Out], order: In, key: str, target: Path | None, *, hold: int) -> Flow[Outcome[Out]]:
+    """Submit, wait, download: the whole errand in one."""
+    return _accompanied(trip, _whole(trip, order, key, target, hold), "cancel")
+
+
+def _whole(trip: Trip[In, Out], order: In, key: str, target: Path | None, hold: int) -> Flow[Outcome[Out]]:
+    if target is not None:
+        _ = yield from verbs.look(target)  # an unwritable target is found out before a job is made
+    yield from submit(trip, order, key, hold=hold)
+    try:
+        yield from poll.await_end(trip)
+    except JobLost as lost:
+        yield from _submit_again(trip, order, key, lost)
+        yield from poll.await_end(trip)
+    poll.settle(trip)
+    value = _value(trip)
+    if target is None:
+        trip.move(Move.FINISH)
+        return Outcome(value, None, Verified.NONE, trip.ref.id)
+    trip.move(Move.FETCH)
+    fetched = yield from to_file(trip, target)
+    return Outcome(value, fetched.path, fetched.verified, trip.ref.id)
+
+
+def _submit_again(trip: Trip[In, Out], order: In, key: str, error: JobLost) -> Flow[None]:
+    """Replace a lost job, once: only with the same key, where keys are replayed, and if it is another job then."""
+    lost = trip.ref
+    if not (yield from replays_keys(trip)):
+        raise error
+    yield from submit(trip, order, key)
+    if trip.ref == lost:
+        raise error
+
+
+def start(trip: Trip[In, Out], order: In, key: str) -> Flow[Status]:
+    """Submit only."""
+    yield from submit(trip, order, key)
+    return trip.known.status
+
+
+def refresh(trip: Trip[In, Out]) -> Flow[Status]:
+    """Look at the job once."""
+    trip.move(Move.ATTACH)
+    _ = yield from poll.look(trip)
+    return trip.known.status
+
+
+def wait(trip: Trip[In, Out]) -> Flow[Status]:
+    """Wait until the job has ended, well or not."""
+    return _accompanied(trip, _wait(trip), "leave")
+
+
+def _wait(trip: Trip[In, Out]) -> Flow[Status]:
+    trip.move(Move.ATTACH)
+    yield from poll.await_end(trip)
+    return trip.known.status
+
+
+def result(trip: Trip[In, Out]) -> Flow[Out]:
+    """Wait for the job and return its document; a failed job raises."""
+    return _accompanied(trip, _result(trip), "leave")
+
+
+def _result(trip: Trip[In, Out]) -> Flow[Out]:
+    _ = yield from _wait(trip)
+    poll.settle(trip)
+    return _value(trip)
+
+
+def download(trip: Trip[In, Out], target: Path) -> Flow[Fetched]:
+    """Wait for the job and bring its file."""
+    return _accompanied(trip, _download(trip, target), "leave")
+
+
+def _download(trip: Trip[In, Out], target: Path) -> Flow[Fetched]:
+    _ = yield from verbs.look(target)
+    _ = yield from _result(trip)
+    trip.move(Move.FETCH)
+    return (yield from to_file(trip, target))
+
+
+def read(trip: Trip[In, Out], max_bytes: int) -> Flow[bytes]:
+    """Wait for the job and bring its file as bytes."""
+    return _accompanied(trip, _read(trip, max_bytes), "leave")
+
+
+def _read(trip: Trip[In, Out], max_bytes: int) -> Flow[bytes]:
+    _ = yield from _result(trip)
+    trip.move(Move.FETCH)
+    return (yield from to_memory(trip, max_bytes))
+
+
+def fetch(trip: Trip[In, Out], target: Path) -> Flow[Fetched]:
+    """Bring the file of a job that has ended, without looking at the job first."""
+    trip.move(Move.FETCH)
+    return (yield from to_file(trip, target))
+
+
+def cancel(trip: Trip[In, Out]) -> Flow[bool]:
+    """Ask the service to cancel the job; False where it offers no cancellation."""
+    trip.move(Move.ATTACH)
+    return (yield from poll.cancel(trip))
+
+
+def check(trip: Trip[In, Out]) -> Flow[Out]:
+    """Look at the job once and return its document."""
+    _ = yield from refresh(trip)
+    return _value(trip)
+
+
+def ended(trip: Trip[In, Out]) -> Flow[Out]:
+    """Wait until the job has ended, well or not, and return its document."""
+    _ = yield from wait(trip)
+    return _value(trip)
+
+
+def optional(trip: AnyTrip, request: Request) -> Flow[Reply]:
+    """Exchange a request for something that a service need not have."""
+    reply = yield from exchange(trip, request, Tries(trip, trip.rules.retry))
+    if reply.status in (404, 405, 501):
+        raise refused(trip, reply, NotSupported)
+    return accept(trip, reply)
+
+
+def probe(trip: AnyTrip, request: Request) -> Flow[Reply]:
+    """Exchange one request once, without retries, and return whatever came."""
+    return (yield from follow(trip, request, trip.rules.timeout))
+
+
+def _value(trip: Trip[Any, Out]) -> Out:
+    assert trip.known.snapshot is not None  # noqa: S101  (a job that has ended was seen)
+    return trip.known.snapshot.value
+
+
+def _accompanied(trip: AnyTrip, flow: Flow[T], default: Literal["cancel", "leave"]) -> Flow[T]:
+    """Run a flow; when its caller leaves or its time is up, do with the job what `on_abandon` says."""
+    try:
+        return (yield from flow)
+    except (OutOfTime, Abandoned, KeyboardInterrupt):
+        if (trip.rules.on_abandon or default) == "cancel":
+            yield from _farewell(trip)
+        raise
+
+
+def _farewell(trip: AnyTrip) -> Flow[None]:
+    """Cancel the job nobody will come for; a submission still unanswered is first found again by its key."""
+    trip.deadline = trip.now.mono + FAREWELL
+    try:
+        if trip.known.ref is None:
+            if trip.submission is None or not (yield from replays_keys(trip)):
+                return
+            reply = accept(trip, (yield from follow(trip, trip.submission, FAREWELL)))
+            _ = trip.saw(trip.contract.submitted(trip.service.base, reply))
+        if not trip.known.status.done:
+            confirmed = yield from poll.cancel(trip)
+            yield from verbs.tell(CancelSent(trip.ref.id, confirmed))
+    except GoferError as error:
+        _log.warning("The abandoned job could not be cancelled: %s", error)

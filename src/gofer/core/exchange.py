@@ -1,0 +1,118 @@
+"""One exchange with the service, tried until there is an answer worth judging: redirects, retries, Retry-After, budget.
+
+For requests that may be sent twice without harm. Submissions have rules of their own (`submit.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gofer.core import verbs
+from gofer.core.judging import PASSING, redirected, refusal
+from gofer.core.policies import Retry, pause_after
+from gofer.core.run import Flow
+from gofer.core.table import LEGS
+from gofer.core.trip import Trip
+from gofer.errors import BadReply, GoferError, ServiceError, TransportError, UntrustedCertificate
+from gofer.events import Retrying
+from gofer.wire import Head, Reply, Request
+
+AnyTrip = Trip[Any, Any]
+
+
+class Tries:
+    """The failures in a row of one exchange, and what the policy says to them."""
+
+    def __init__(self, trip: AnyTrip, policy: Retry) -> None:
+        self._trip, self._policy = trip, policy
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the failures: something went well in between."""
+        self._failures, self._since = 0, 0.0
+
+    def rest(self, failure: GoferError) -> Flow[None]:
+        """Pause before the next try.
+
+        Raises:
+            GoferError: `failure` itself, when the policy gives up.
+            OutOfTime: from `failure`, when the pause would outlive the budget.
+        """
+        trip = self._trip
+        if isinstance(failure, UntrustedCertificate):
+            raise failure
+        if self._failures == 0:
+            self._since = trip.now.mono
+        self._failures += 1
+        pause = pause_after(self._policy, failure, attempt=self._failures, began=self._since, now=trip.now.mono)
+        if trip.left <= 0 or (pause is not None and pause >= trip.left):
+            raise trip.late() from failure
+        if pause is None:
+            raise failure
+        yield from verbs.tell(Retrying(LEGS.get(trip.stage, "service"), pause, describe(failure)))
+        yield from verbs.sleep(trip, pause)
+
+
+def describe(error: BaseException) -> str:
+    """Say an error in one line, by its class where it has no words."""
+    return str(error) or type(error).__name__
+
+
+def follow(trip: AnyTrip, request: Request, timeout: float) -> Flow[Reply]:
+    """Exchange a request, following redirects."""
+    for _ in range(trip.rules.redirects + 1):
+        reply = yield from verbs.send(trip, request, timeout)
+        onward = redirected(request, reply)
+        if onward is None:
+            return reply
+        request = onward
+    raise _too_many(trip)
+
+
+def follow_open(trip: AnyTrip, request: Request) -> Flow[Head]:
+    """Open a body, following redirects."""
+    for _ in range(trip.rules.redirects + 1):
+        head = yield from verbs.open_body(trip, request)
+        onward = redirected(request, head)
+        if onward is None:
+            return head
+        yield from verbs.drop()
+        request = onward
+    raise _too_many(trip)
+
+
+def _too_many(trip: AnyTrip) -> BadReply:
+    return BadReply(f"The service redirected more than {trip.rules.redirects} times in a row.")
+
+
+def exchange(trip: AnyTrip, request: Request, tries: Tries, timeout: float | None = None) -> Flow[Reply]:
+    """Exchange a request that is safe to repeat until an answer comes that is no passing refusal."""
+    while True:
+        try:
+            reply = yield from follow(trip, request, trip.rules.timeout if timeout is None else timeout)
+        except TransportError as error:
+            failure: GoferError = error
+        else:
+            if reply.status not in PASSING:
+                tries.reset()
+                return reply
+            failure = refused(trip, reply)
+        yield from tries.rest(failure)
+
+
+def refused(trip: AnyTrip, reply: Reply, kind: type[ServiceError] | None = None) -> ServiceError:
+    """Make the error for a reply that is no success."""
+    return refusal(reply, trip.contract.problem(reply), trip.now.wall, kind)
+
+
+def accept(trip: AnyTrip, reply: Reply) -> Reply:
+    """Return a 2xx reply, or raise the refusal that any other is."""
+    if 200 <= reply.status < 300:
+        return reply
+    raise refused(trip, reply)
+
+
+def error_body(trip: AnyTrip, head: Head) -> Flow[Reply]:
+    """Read the body of an opened error reply, so that it can be judged."""
+    body = yield from verbs.read(trip, trip.rules.json_cap)
+    return Reply(head.url, head.status, head.headers, body)

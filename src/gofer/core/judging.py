@@ -1,0 +1,176 @@
+"""Reading what any HTTP reply means, whatever the service: refusals, Retry-After, redirects, ranges, digests.
+
+Pure functions over heads and replies; the sections of the standards are named where they are followed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin
+
+from attrs import evolve, frozen
+
+from gofer.contracts.base import Problem
+from gofer.errors import (
+    BadReply,
+    Expired,
+    NotFound,
+    NotReady,
+    NotSupported,
+    RateLimited,
+    Rejected,
+    ServiceError,
+    Unauthorized,
+    Unavailable,
+    UsageError,
+)
+from gofer.wire import Head, Request, origin
+
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Status codes of a refusal that may pass: an exchange that is safe to repeat is tried again."""
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_KINDS: Mapping[int, type[ServiceError]] = {
+    401: Unauthorized,
+    403: Unauthorized,
+    404: NotFound,
+    405: NotSupported,
+    410: Expired,
+    429: RateLimited,
+    501: NotSupported,
+}
+
+_ADVICE: Mapping[type[ServiceError], str] = {
+    Unauthorized: "Pass auth= with a token that may do this.",
+    RateLimited: "Wait, or send fewer at a time.",
+    NotSupported: "This service does not offer that.",
+    NotReady: "Wait for the job to complete first.",
+}
+
+
+def refusal(head: Head, problem: Problem, wall: float, kind: type[ServiceError] | None = None) -> ServiceError:
+    """Make the error for a reply that is no success; `wall` is the time of the reply, for Retry-After's date form."""
+    if kind is None:
+        kind = _KINDS.get(head.status, Unavailable if head.status >= 500 else Rejected)
+    said = f": {problem.detail}" if problem.detail else ""
+    code = f" {problem.error_code}" if problem.error_code else ""
+    advice = f" {_ADVICE[kind]}" if kind in _ADVICE else ""
+    return kind(
+        f"The service answered {head.status}{code}{said}.".replace("..", ".") + advice,
+        status_code=head.status,
+        error_code=problem.error_code,
+        detail=problem.detail,
+        retry_after=retry_after(head, wall),
+    )
+
+
+def retry_after(head: Head, wall: float) -> float | None:
+    """Read Retry-After in both forms as seconds from now, never below 0 (RFC 9110, section 10.2.3); None if absent.
+
+    A date is held against the reply's own Date where there is one, so that a wrong clock on either side does no harm.
+    """
+    text = head.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,10}", text):
+        return float(text)
+    due = _date(text)
+    if due is None:
+        return None
+    sent = _date(head.headers.get("date", ""))
+    return max(0.0, due - (wall if sent is None else sent))
+
+
+def _date(text: str) -> float | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def redirected(request: Request, head: Head) -> Request | None:
+    """Return the request that a redirect asks for, or None if the reply is none (RFC 9110, section 15.4).
+
+    A GET stays a GET. A POST is sent again only by 307 and 308 and only on its own origin; 303 turns it into a GET.
+
+    Raises:
+        BadReply: no usable Location, from https to http, or a redirect that would send the submission elsewhere.
+    """
+    location = head.headers.get("location")
+    if head.status not in REDIRECTS or (location is None and head.status == 303):
+        return None
+    if not location:
+        raise BadReply(f"The service answered {head.status} without a Location.")
+    url = urljoin(request.url, location)
+    try:
+        there = origin(url)
+    except UsageError as error:
+        raise BadReply("The service redirects to something that is no http(s) URL.") from error
+    here = origin(request.url)
+    if here[0] == "https" and there[0] != "https":
+        raise BadReply("The service redirects from https to http; refused.")
+    if request.method in ("GET", "HEAD"):
+        return evolve(request, url=url)
+    if head.status == 303:
+        kept = {name: value for name, value in request.headers.items() if name == "accept"}
+        return evolve(request, method="GET", url=url, headers=kept, body=b"")
+    if head.status in (307, 308) and here == there:
+        return evolve(request, url=url)
+    raise BadReply(
+        f"The service redirects a {request.method} with {head.status} to {there[1]}; use that address instead."
+    )
+
+
+# --- files ---
+
+
+@frozen
+class Span:
+    """A Content-Range, read: the first and last byte, and the size of the whole; None where it was not said."""
+
+    first: int | None
+    last: int | None
+    total: int | None
+
+
+def content_range(head: Head) -> Span | None:
+    """Read Content-Range in bytes (RFC 9110, section 14.4); None if it is absent or malformed."""
+    match = re.fullmatch(
+        r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18}|\*)", head.headers.get("content-range", "").strip()
+    )
+    if match is None:
+        return None
+    first, last, total = match.groups()
+    return Span(
+        None if first is None else int(first), None if last is None else int(last), None if total == "*" else int(total)
+    )
+
+
+def content_length(head: Head) -> int | None:
+    """Read Content-Length (RFC 9110, section 8.6); None if it is absent or malformed."""
+    text = head.headers.get("content-length", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def strong_etag(head: Head) -> str | None:
+    """Return the entity tag if it is a strong one (RFC 9110, section 8.8.3): only those allow a resume."""
+    tag = head.headers.get("etag", "").strip()
+    return tag if re.fullmatch(r'"[^"]*"', tag) else None
+
+
+def sha256_of(head: Head) -> bytes | None:
+    """Return the SHA-256 that Repr-Digest names for the whole file (RFC 9530, section 3), or None."""
+    for member in head.headers.get("repr-digest", "").split(","):
+        name, _, value = member.strip().partition("=")
+        if name.lower() == "sha-256" and len(value) > 2 and value[0] == value[-1] == ":":
+            try:
+                digest = base64.b64decode(value[1:-1], validate=True)
+            except binascii.Error:
+                return None
+            return digest if len(digest) == 32 else None
+    return None

@@ -1,0 +1,58 @@
+"""`Run`: a flow and its trip, driven by outcomes. Drivers, tests and `watch()` all speak to this one thing.
+
+    step = run.start(now)
+    while not isinstance(step, Done):
+        step = run.advance(<outcome of performing step>)
+
+A step is the next `Command`, or `Done` with the flow's value. An error that ends the flow is raised by the call that
+advanced it, with what is known of the errand written on it, and `run.over` is true from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+from gofer.core.commands import Answer, Command, Done, Failed, Now, Outcome
+from gofer.core.trip import Trip
+from gofer.errors import Abandoned
+
+T = TypeVar("T")
+
+Flow = Generator[Command, Answer, T]
+
+
+class Run(Generic[T]):
+    """One flow on one trip. Not for two threads or tasks at once."""
+
+    def __init__(self, flow: Flow[T], trip: Trip[Any, Any]) -> None:
+        self._flow, self._trip = flow, trip
+        self.over = False
+
+    def start(self, now: Now) -> Command | Done[T]:
+        """Begin at this time; return the first step."""
+        self._trip.begin(now)
+        return self._step(None)
+
+    def advance(self, outcome: Outcome) -> Command | Done[T]:
+        """Hand in what came of the last command; return the next step."""
+        self._trip.at(outcome.now)
+        if isinstance(outcome, Failed):
+            return self._step(outcome.error, throw=True)
+        return self._step(outcome.answer)
+
+    def abandon(self, now: Now) -> Command | Done[T]:
+        """Tell the flow that its caller has left; it answers with the commands of its farewell, if it has one."""
+        self._trip.at(now)
+        return self._step(Abandoned("The caller left the errand."), throw=True)
+
+    def _step(self, value: Any, *, throw: bool = False) -> Command | Done[T]:
+        try:
+            return self._flow.throw(value) if throw else self._flow.send(value)
+        except StopIteration as stop:
+            self.over = True
+            return Done(stop.value)
+        except BaseException as error:
+            self.over = True
+            self._trip.end(error)
+            raise

@@ -1,0 +1,186 @@
+"""What one errand knows and remembers: the service it goes to, the job it is about, its budget and where the time went.
+
+Values and their bookkeeping only; what to do with them is the flows' business.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from attrs import define, evolve, field, frozen
+
+from gofer.contracts.base import Contract, Ref, Snapshot
+from gofer.core.commands import Now
+from gofer.core.policies import Rules
+from gofer.core.table import ENDINGS, LEGS, TABLE, Move, Stage
+from gofer.errors import GoferError, OutOfTime, TicketError, WaitTimeout
+from gofer.models import State, Status
+from gofer.ticket import Ticket
+from gofer.wire import Request, origin
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+_log = logging.getLogger("gofer")
+
+
+@frozen
+class Service(Generic[In, Out]):
+    """A service as a client knows it: where it is, how it speaks, who calls, and by which rules.
+
+    Attributes:
+        contract: how it speaks.
+        base: its address, checked, without a trailing slash.
+        rules: the policies and limits of every errand to it.
+        sign: adds the caller's headers and credentials to a request; asked on the service's own origin only.
+    """
+
+    contract: Contract[In, Out]
+    base: str
+    rules: Rules
+    sign: Callable[[Request], Request] = field(default=lambda request: request, repr=False)
+    origin: tuple[str, str, int] = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "origin", origin(self.base))
+
+    def dress(self, request: Request) -> Request:
+        """Sign a request to the service's own origin; mark any other as bare, so that no adapter adds to it."""
+        if origin(request.url) == self.origin:
+            return self.sign(request)
+        return evolve(request, bare=True)
+
+
+@define(eq=False)
+class Known(Generic[Out]):
+    """What is known of one job. A handle and the flows it starts share it.
+
+    Attributes:
+        ref: where it is; None until the service has answered the submission.
+        snapshot: the last one seen.
+        submitted: wall time of the submission, if it was seen.
+        vouched: whether the service is known to have accepted this job, so that a 404 is a blip at first.
+    """
+
+    ref: Ref | None = None
+    snapshot: Snapshot[Out] | None = None
+    submitted: float | None = None
+    vouched: bool = False
+
+    @property
+    def status(self) -> Status:
+        """The last status seen; an empty word of UNKNOWN before the first look."""
+        return Status("", State.UNKNOWN) if self.snapshot is None else self.snapshot.status
+
+
+class Trip(Generic[In, Out]):
+    """One errand under way. `now` is the time of the last outcome; a `Run` keeps it."""
+
+    def __init__(
+        self, service: Service[In, Out], known: Known[Out] | None = None, *, timeout: float | None = None
+    ) -> None:
+        self.service = service
+        self.rules = service.rules
+        self.contract = service.contract
+        self.known: Known[Out] = Known() if known is None else known
+        self.timeout = timeout
+        self.stage = Stage.NEW
+        self.attempts = 0
+        self.key: str | None = None
+        self.submission: Request | None = None
+        self.spent: dict[str, float] = {}
+        self.now = Now(math.nan, math.nan)
+        self.deadline: float | None = None
+
+    # --- time ---
+
+    def begin(self, now: Now) -> None:
+        """Start the clock: the timeout becomes a deadline."""
+        self.now = now
+        if self.timeout is not None:
+            self.deadline = now.mono + self.timeout
+
+    def at(self, now: Now) -> None:
+        """Note the time of an outcome and book what has passed on the present leg."""
+        leg = LEGS.get(self.stage)
+        if leg is not None:
+            self.spent[leg] = self.spent.get(leg, 0.0) + now.mono - self.now.mono
+        self.now = now
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that remain; infinite without one."""
+        return math.inf if self.deadline is None else self.deadline - self.now.mono
+
+    def late(self) -> OutOfTime:
+        """Make the error for a budget that ran out here."""
+        waiting = self.stage is Stage.POLLING
+        total = sum(self.spent.values())
+        where = ", ".join(f"{leg} {seconds:.1f} s" for leg, seconds in self.spent.items()) or "nothing sent"
+        did = f"the job was still {self.known.status or 'unknown'}" if waiting else "the errand was not done"
+        error = (WaitTimeout if waiting else OutOfTime)(f"Out of time: {did} after {total:.1f} s ({where}).")
+        if self.stage is Stage.SUBMITTING:
+            error.key = self.key
+        return error
+
+    # --- stages ---
+
+    def move(self, move: Move) -> None:
+        """Go where the table says this move leads."""
+        self.stage = TABLE[self.stage, move]
+        _log.debug("%s -> %s", move, self.stage)
+
+    def end(self, error: BaseException) -> None:
+        """Leave by the way out that this error is, and write on it what is known of the errand."""
+        if isinstance(error, GoferError):
+            error.leg = LEGS.get(self.stage)
+            error.job_id = None if self.known.ref is None else self.known.ref.id
+            error.ticket = self.ticket
+            error.status = str(self.known.status) or None
+            error.attempts, error.spent = self.attempts, dict(self.spent)
+        move = next((way for kind, way in ENDINGS if isinstance(error, kind)), None)
+        if move is not None and (self.stage, move) in TABLE:
+            self.move(move)
+
+    # --- the job ---
+
+    @property
+    def ref(self) -> Ref:
+        """Where the job is; only asked once it is known."""
+        assert self.known.ref is not None, "no job yet"  # noqa: S101  (a flow asked too early)
+        return self.known.ref
+
+    @property
+    def ticket(self) -> str | None:
+        """The ticket of the job, None before there is one."""
+        return ticket_of(self.service, self.known)
+
+    def saw(self, snapshot: Snapshot[Out]) -> bool:
+        """Remember a snapshot of the job; return whether its status is new."""
+        before = self.known.status
+        if snapshot.status.state is State.UNKNOWN and snapshot.status != before:
+            _log.warning("The service reports a status unknown to gofer, %r; taken as still active.", snapshot.status)
+        self.known.ref, self.known.snapshot = snapshot.ref, snapshot
+        return snapshot.status != before
+
+
+def ticket_of(service: Service[Any, Any], known: Known[Any]) -> str | None:
+    """Write the ticket of a job, None before there is one."""
+    if known.ref is None:
+        return None
+    return str(Ticket(service.contract.name, service.base, known.ref.id, known.ref.links, known.submitted))
+
+
+def known_from(service: Service[Any, Out], ticket: str) -> Known[Out]:
+    """Read a ticket of this very service, or raise `TicketError`."""
+    read = Ticket.parse(ticket)
+    if read.contract != service.contract.name:
+        raise TicketError(
+            f"The ticket is for the contract {read.contract!r}; this client speaks {service.contract.name!r}."
+        )
+    if read.base != service.base:
+        raise TicketError(f"The ticket is for {read.base}; this client is for {service.base}.")
+    return Known(Ref(read.id, read.links), submitted=read.submitted, vouched=True)

@@ -1,0 +1,68 @@
+"""What an errand reports on its way: the events that `progress=` and `watch()` hand out.
+
+Frozen values, best effort, no secrets in them. Nothing depends on an event having been seen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from gofer.models import Status, Verified
+
+
+@frozen
+class Submitted:
+    """The service has accepted the job; `ticket` goes on with it from any process."""
+
+    job_id: str
+    status: Status
+    ticket: str
+
+
+@frozen
+class Changed:
+    """The job's status, progress or message is new."""
+
+    job_id: str
+    status: Status
+
+
+@frozen
+class Retrying:
+    """An exchange failed and will be tried again after `pause` seconds; `why` is the failure in a line."""
+
+    leg: str
+    pause: float
+    why: str
+
+
+@frozen
+class Downloading:
+    """So many bytes of the file are on disk; `total` is None where nobody said how many there are."""
+
+    job_id: str | None
+    done: int
+    total: int | None
+
+
+@frozen
+class Saved:
+    """The file is whole, checked and in its place."""
+
+    job_id: str | None
+    path: Path
+    size: int
+    verified: Verified
+
+
+@frozen
+class CancelSent:
+    """The errand was abandoned and the service was asked to cancel; `confirmed` tells whether it said yes."""
+
+    job_id: str
+    confirmed: bool
+
+
+Event = Submitted | Changed | Retrying | Downloading | Saved | CancelSent

@@ -1,0 +1,56 @@
+"""`progress=True`: one line on a terminal's stderr that says how the errand goes, and silence anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TextIO
+
+from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Saved, Submitted
+
+
+def in_words(event: Event) -> str:
+    """Say an event in a few words."""
+    match event:
+        case Submitted():
+            return f"submitted, {event.status or 'accepted'}"
+        case Changed():
+            share = "" if event.status.progress is None else f" {event.status.progress:.0%}"
+            return f"{event.status}{share}" + (f": {event.status.message}" if event.status.message else "")
+        case Retrying():
+            return f"trying again in {event.pause:.1f} s: {event.why}"
+        case Downloading():
+            of = "" if event.total is None else f" of {size_in_words(event.total)}"
+            return f"downloading {size_in_words(event.done)}{of}"
+        case Saved():
+            return f"saved {event.path} ({size_in_words(event.size)}, verified: {event.verified})"
+        case CancelSent():
+            return "cancelled" if event.confirmed else "cancellation not confirmed"
+
+
+def size_in_words(size: int) -> str:
+    """Say a number of bytes in the unit that suits it."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+class ProgressLine:
+    """A listener that keeps one line up to date; `visible` tells whether there is a terminal to keep it on."""
+
+    WIDTH = 100
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._lock = threading.Lock()
+        self.visible = self._stream is not None and self._stream.isatty()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event in place of the one before; a file in its place ends the line."""
+        words = "".join(sign if sign.isprintable() else " " for sign in in_words(event))[: self.WIDTH]
+        end = "\n" if isinstance(event, Saved | CancelSent) else ""
+        with self._lock:
+            print(f"\r\x1b[K{words}", end=end, file=self._stream, flush=True)

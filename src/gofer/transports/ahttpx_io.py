@@ -1,0 +1,138 @@
+"""The awaited adapter: `AsyncIO` over an async httpx (or httpx2) client, its own or a borrowed one.
+
+`httpx_io.py` is its blocking twin; a change in one belongs in the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+from anyio.lowlevel import current_token
+
+from gofer.core.commands import Now
+from gofer.errors import AnswerLost, UsageError
+from gofer.transports.family import (
+    USER_AGENT,
+    AwaitedClient,
+    NativeResponse,
+    allow_pauses,
+    family_of,
+    head_of,
+    native,
+    over_cap,
+    refuse_encoded,
+    translated,
+)
+from gofer.transports.httpx_io import IDLE
+from gofer.wire import Head, Reply, Request
+
+GRACE = 0.05
+"""Seconds the total time-out waits beyond httpx's own, which knows whether a connection was ever made."""
+
+
+class AsyncHttpxIO:
+    """A wire over httpx. Opens its own client on first use, and again after `close`; a borrowed one is never closed."""
+
+    def __init__(
+        self, *, transport: httpx.AsyncBaseTransport | None = None, client: AwaitedClient | None = None
+    ) -> None:
+        self._transport, self._borrowed = transport, client
+        self._family = httpx if client is None else family_of(client, awaited=True)
+        self._own: httpx.AsyncClient | None = None
+        self._loop: object = None
+
+    def now(self) -> Now:
+        """Read both clocks."""
+        return Now(anyio.current_time(), time.time())
+
+    async def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        await anyio.sleep(seconds)
+
+    async def close(self) -> None:
+        """Close the own client, if there is one; it opens again on use, in any event loop."""
+        own, self._own, self._loop = self._own, None, None
+        if own is not None:
+            await own.aclose()
+
+    def _client(self) -> AwaitedClient:
+        loop = current_token()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop != loop:
+            raise UsageError(
+                "This awaited client belongs to another event loop; make one client per loop, or close it."
+            )
+        if self._borrowed is not None:
+            return self._borrowed
+        if self._own is None:
+            limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
+            self._own = httpx.AsyncClient(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
+        return self._own
+
+    async def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
+        client: Any = self._client()
+        message, how = native(client, self._family, request, timeout)
+        response: NativeResponse = await client.send(message, stream=True, follow_redirects=False, **how)
+        allow_pauses(message, stall)
+        return response
+
+    async def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+        """Exchange one request within `timeout` seconds and `cap` bytes of body."""
+        body = bytearray()
+        try:
+            with anyio.fail_after(timeout + GRACE), translated(self._family):
+                async with contextlib.aclosing(await self._send(request, timeout, timeout)) as response:
+                    head = head_of(response, request)
+                    refuse_encoded(head)
+                    async with contextlib.aclosing(_chunks(response)) as chunks:
+                        async for chunk in chunks:
+                            body += chunk
+                            if len(body) > cap:
+                                raise over_cap(cap)
+        except TimeoutError as error:
+            raise AnswerLost(f"The answer was not whole after {timeout:.1f} s.") from error
+        return Reply(head.url, head.status, head.headers, bytes(body))
+
+    async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncHttpxBody]:
+        """Send a request and return the reply's head and its unread body."""
+        try:
+            with anyio.fail_after(timeout + GRACE), translated(self._family):
+                response = await self._send(request, timeout, stall)
+        except TimeoutError as error:
+            raise AnswerLost(f"No answer after {timeout:.1f} s.") from error
+        return head_of(response, request), AsyncHttpxBody(self._family, response)
+
+
+class AsyncHttpxBody:
+    """The unread body of one response."""
+
+    def __init__(self, family: Any, response: NativeResponse) -> None:
+        self._family, self._response = family, response
+        self._source: Any = _chunks(response)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return the body as it comes: this object, which is its own iterator."""
+        return self
+
+    def __aiter__(self) -> AsyncHttpxBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with translated(self._family):
+            return await anext(self._source)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._source.aclose()
+        await self._response.aclose()
+
+
+def _chunks(response: NativeResponse) -> Any:
+    """Yield the body undecoded; a mock's that was read already has only its bytes."""
+    return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()

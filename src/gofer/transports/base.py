@@ -1,0 +1,157 @@
+"""What a driver needs of the world, as protocols: a clock and a wire (`IO`, `AsyncIO`), and a disk.
+
+Implement `IO` (or `AsyncIO`) to carry gofer's errands over anything: `Client(url, io=mine)`. Raise `Unreachable` when
+the request cannot have left, `AnswerLost` when it may have; everything else about retries is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from gofer.core.commands import Now, Part, Store, Stored
+from gofer.events import Downloading, Event
+from gofer.wire import Head, Reply, Request
+
+Listener = Callable[[Event], object]
+
+_log = logging.getLogger("gofer")
+
+
+class Body(Protocol):
+    """The body of an opened reply."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes, in pieces of any size."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; harmless the second time."""
+        ...
+
+
+class IO(Protocol):
+    """A clock and a wire, for the blocking face. Safe for many threads at once."""
+
+    def now(self) -> Now:
+        """Read both clocks."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        ...
+
+    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+        """Exchange one request within `timeout` seconds in all; a body over `cap` bytes is a `BadReply`."""
+        ...
+
+    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Body]:
+        """Send a request and return the reply's head and its unread body, which may pause `stall` seconds."""
+        ...
+
+
+class AsyncBody(Protocol):
+    """The awaited twin of `Body`."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, in pieces of any size."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection; harmless the second time."""
+        ...
+
+
+class AsyncIO(Protocol):
+    """The awaited twin of `IO`."""
+
+    def now(self) -> Now:
+        """Read both clocks."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        ...
+
+    async def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+        """Exchange one request within `timeout` seconds in all; a body over `cap` bytes is a `BadReply`."""
+        ...
+
+    async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncBody]:
+        """Send a request and return the reply's head and its unread body, which may pause `stall` seconds."""
+        ...
+
+
+class Writer(Protocol):
+    """A part file being written; blocking calls, made by one thread at a time."""
+
+    def write(self, blocks: list[bytes]) -> int:
+        """Append the blocks and return the part's size; over the limit is `WrongFile`."""
+        ...
+
+    def stored(self) -> Stored:
+        """Say what is on disk now."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; the part stays."""
+        ...
+
+
+class Disk(Protocol):
+    """Where part files live. Blocking calls; the async driver makes them in a worker thread."""
+
+    def look(self, target: Path) -> Part | None:
+        """Carry out `Look`."""
+        ...
+
+    def writer(self, command: Store) -> Writer:
+        """Begin to carry out `Store`."""
+        ...
+
+    def weigh(self, target: Path, hashed: bool) -> Stored:
+        """Carry out `Weigh`."""
+        ...
+
+    def keep(self, target: Path) -> None:
+        """Carry out `Keep`."""
+        ...
+
+    def discard(self, target: Path) -> None:
+        """Carry out `Discard`."""
+        ...
+
+
+class Progress:
+    """Reports the bytes of one transfer, ten times a second at most, and always the last of them."""
+
+    EVERY = 0.1
+
+    def __init__(self, tell: Listener, command: Store) -> None:
+        self._tell, self._job_id, self._mark = tell, command.job_id, command.mark
+        self._last: float = -math.inf
+        self._told: int = -1
+
+    def at(self, now: float, done: int, *, last: bool = False) -> None:
+        """Note that so many bytes are on disk."""
+        if (last or now - self._last >= self.EVERY) and done != self._told:
+            self._last, self._told = now, done
+            self._tell(Downloading(self._job_id, done, self._mark.total))
+
+
+def guarded(listeners: tuple[Listener, ...]) -> Listener:
+    """Make one listener of many; one that raises is logged and no longer asked on this errand."""
+    alive = list(listeners)
+
+    def tell(event: Event) -> None:
+        for listener in tuple(alive):
+            try:
+                _ = listener(event)
+            except Exception:  # noqa: BLE001  (anything the caller's own function raises)
+                _log.exception("A progress listener raised; it is not called again on this errand.")
+                alive.remove(listener)
+
+    return tell

@@ -1,0 +1,149 @@
+"""The blocking driver: performs a flow's commands, one after the other. It decides nothing.
+
+`adrive.py` is its awaited twin; a change in one belongs in the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, TypeVar, assert_never
+
+from gofer.core.commands import (
+    Answer,
+    Answered,
+    Command,
+    Discard,
+    Done,
+    Drop,
+    Failed,
+    Keep,
+    Look,
+    Open,
+    Outcome,
+    Read,
+    Send,
+    Sleep,
+    Store,
+    Stored,
+    Tell,
+    Weigh,
+)
+from gofer.core.run import Run
+from gofer.errors import AnswerLost, GoferError, WrongFile
+from gofer.events import Event
+from gofer.transports.base import IO, Body, Disk, Listener, Progress
+
+T = TypeVar("T")
+
+
+def drive(run: Run[T], io: IO, disk: Disk, tell: Listener) -> T:
+    """Perform a run to its end and return its value, or raise the error it ends with."""
+    with contextlib.closing(_Hands(io, disk, tell)) as hands:
+        try:
+            step = run.start(io.now())
+            while not isinstance(step, Done):
+                step = run.advance(hands.perform(step))
+        except BaseException:
+            if not run.over:
+                _farewell(run, hands)
+            raise
+        return step.value
+
+
+def watch(run: Run[Any], io: IO, disk: Disk) -> Iterator[Event]:
+    """Perform a run and yield the events it tells; leaving the iterator early does no I/O but closing."""
+    with contextlib.closing(_Hands(io, disk, _deaf)) as hands:
+        step = run.start(io.now())
+        while not isinstance(step, Done):
+            if isinstance(step, Tell):
+                yield step.event
+            step = run.advance(hands.perform(step))
+
+
+def _farewell(run: Run[Any], hands: _Hands) -> None:
+    """Perform what the flow still wants done when its caller leaves; the flow keeps it short."""
+    hands.close()
+    with contextlib.suppress(GoferError):
+        step = run.abandon(hands.io.now())
+        while not isinstance(step, Done):
+            step = run.advance(hands.perform(step))
+
+
+def _deaf(_: Event) -> None:
+    """Listen to nothing."""
+
+
+class _Hands:
+    """The command performer of one run; holds the one reply that may be open."""
+
+    def __init__(self, io: IO, disk: Disk, tell: Listener) -> None:
+        self.io, self._disk, self._tell = io, disk, tell
+        self._body: Body | None = None
+
+    def close(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
+
+    def perform(self, command: Command) -> Outcome:
+        try:
+            answer = self._answer(command)
+        except GoferError as error:
+            return Failed(self.io.now(), error)
+        return Answered(self.io.now(), answer)
+
+    def _answer(self, command: Command) -> Answer:
+        match command:
+            case Send():
+                return self.io.send(command.request, timeout=command.timeout, cap=command.cap)
+            case Sleep():
+                self.io.sleep(command.seconds)
+            case Look():
+                return self._disk.look(command.target)
+            case Open():
+                head, self._body = self.io.open(command.request, timeout=command.timeout, stall=command.stall)
+                return head
+            case Store():
+                return self._store(command)
+            case Read():
+                return self._read(command)
+            case Drop():
+                self.close()
+            case Weigh():
+                return self._disk.weigh(command.target, command.hashed)
+            case Keep():
+                self._disk.keep(command.target)
+            case Discard():
+                self._disk.discard(command.target)
+            case Tell():
+                self._tell(command.event)
+            case _:
+                assert_never(command)
+        return None
+
+    def _store(self, command: Store) -> Stored:
+        progress = Progress(self._tell, command)
+        with contextlib.closing(self), contextlib.closing(self._disk.writer(command)) as writer:
+            done = command.offset
+            for chunk in self._chunks(command.until):
+                done = writer.write([chunk])
+                progress.at(self.io.now().mono, done)
+            progress.at(self.io.now().mono, done, last=True)
+            return writer.stored()
+
+    def _read(self, command: Read) -> bytes:
+        body = bytearray()
+        with contextlib.closing(self):
+            for chunk in self._chunks(command.until):
+                body += chunk
+                if len(body) > command.cap:
+                    raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
+        return bytes(body)
+
+    def _chunks(self, until: float | None) -> Iterator[bytes]:
+        assert self._body is not None, "nothing is open"  # noqa: S101  (a flow out of order)
+        for chunk in self._body.chunks():
+            yield chunk
+            if until is not None and self.io.now().mono >= until:
+                raise AnswerLost("The body did not end in time.")

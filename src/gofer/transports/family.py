@@ -1,0 +1,190 @@
+"""What httpx and httpx2 have in common, and how their errors become gofer's. Both adapters use it; it does no I/O.
+
+The two families share no class, so a client is typed by protocols and its family is found from its own package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any, Protocol
+
+from gofer.errors import AnswerLost, BadReply, GoferError, Unreachable, UntrustedCertificate, UsageError
+from gofer.wire import Head, Request
+
+USER_AGENT = f"gofer/{version('gofer')}"
+
+
+class NativeResponse(Protocol):
+    """What is used of a response of either family."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status code."""
+        ...
+
+    @property
+    def headers(self) -> Any:
+        """The headers."""
+        ...
+
+    @property
+    def url(self) -> Any:
+        """Where it came from."""
+        ...
+
+    @property
+    def is_stream_consumed(self) -> bool:
+        """Whether the body was read already, as a mock's is."""
+        ...
+
+    def iter_raw(self) -> Iterator[bytes]:
+        """Yield the body as it comes."""
+        ...
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """Yield the body, decoded."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+    def aiter_raw(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+        ...
+
+    def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield the body, decoded."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+class BlockingClient(Protocol):
+    """What is used of an `httpx.Client` or `httpx2.Client`."""
+
+    def build_request(self, method: str, url: Any, *, content: Any, headers: Any, timeout: Any) -> Any:
+        """Build a request with the client's defaults."""
+        ...
+
+    def send(self, request: Any, *, stream: bool, follow_redirects: Any) -> NativeResponse:
+        """Send it."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class AwaitedClient(Protocol):
+    """What is used of an `httpx.AsyncClient` or `httpx2.AsyncClient`."""
+
+    def build_request(self, method: str, url: Any, *, content: Any, headers: Any, timeout: Any) -> Any:
+        """Build a request with the client's defaults."""
+        ...
+
+    async def send(self, request: Any, *, stream: bool, follow_redirects: Any) -> NativeResponse:
+        """Send it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+def family_of(client: object, *, awaited: bool) -> ModuleType:
+    """Return the package, httpx or httpx2, that a client belongs to.
+
+    Raises:
+        UsageError: it is of neither, or awaited where a blocking one is needed, or the other way round.
+    """
+    for kind in type(client).__mro__:
+        root = kind.__module__.partition(".")[0]
+        if root in ("httpx", "httpx2"):
+            if hasattr(client, "aclose") != awaited:
+                face, other = ("AsyncClient", "Client") if awaited else ("Client", "AsyncClient")
+                raise UsageError(f"gofer's {face} takes an {root}.{face} as http_client=, not an {root}.{other}.")
+            return sys.modules[root]
+    raise UsageError(
+        f"http_client= must be an httpx or httpx2 client, not {type(client).__name__}; see io= for others."
+    )
+
+
+def native(client: Any, family: ModuleType, request: Request, timeout: float) -> tuple[Any, Any]:
+    """Turn a request into the client's own; return it with the arguments for `send`.
+
+    A bare request gets nothing of the client's: no default headers, no cookies, no auth.
+    """
+    limits = family.Timeout(timeout)
+    headers, content = dict(request.headers), request.body or None
+    headers.setdefault("accept-encoding", "identity")
+    if not request.bare:
+        return client.build_request(request.method, request.url, content=content, headers=headers, timeout=limits), {}
+    headers.setdefault("user-agent", USER_AGENT)
+    extensions = {"timeout": limits.as_dict()}
+    return family.Request(request.method, request.url, headers=headers, content=content, extensions=extensions), {
+        "auth": None
+    }
+
+
+def allow_pauses(message: Any, seconds: float) -> None:
+    """Let the body of a request that was answered pause longer, or less long, than its head could.
+
+    The time-outs travel with the request as an extension, and each phase reads its own when it begins.
+    """
+    message.extensions["timeout"]["read"] = seconds
+
+
+def head_of(response: NativeResponse, request: Request) -> Head:
+    """Read a response's head into the neutral one."""
+    headers: Mapping[str, str] = dict(response.headers.items())
+    return Head(request.url, response.status_code, headers)
+
+
+def refuse_encoded(head: Head) -> None:
+    """Raise `BadReply` for a body in an encoding that was not asked for: it is never unpacked (no bombs)."""
+    encoding = head.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise BadReply(f"The service answered {head.status} encoded as {encoding}, though asked for identity.")
+
+
+def over_cap(cap: int) -> BadReply:
+    """Make the error for a reply that is too large to be read into memory."""
+    return BadReply(f"The service's answer is larger than {cap} bytes.")
+
+
+@contextlib.contextmanager
+def translated(family: ModuleType) -> Generator[None]:
+    """Turn the family's errors into gofer's, by whether the request can have reached the service."""
+    try:
+        yield
+    except GoferError:
+        raise
+    except (family.HTTPError, family.StreamError, family.InvalidURL, OSError) as error:
+        raise _translate(family, error) from error
+
+
+def _translate(family: ModuleType, error: Exception) -> GoferError:
+    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if _caused_by(error, ssl.SSLCertVerificationError):
+        return UntrustedCertificate(f"The service's certificate is not trusted ({words}).")
+    if isinstance(error, family.ConnectError | family.ConnectTimeout | family.PoolTimeout):
+        return Unreachable(f"No connection to the service ({words}). Is it running, and is the URL right?")
+    if isinstance(error, family.UnsupportedProtocol | family.InvalidURL | family.ProxyError):
+        return Unreachable(f"The request could not be sent ({words}).")
+    return AnswerLost(f"The connection broke before the answer was whole ({words}).")
+
+
+def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

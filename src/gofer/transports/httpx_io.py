@@ -1,0 +1,120 @@
+"""The blocking adapter: `IO` over an httpx (or httpx2) client, its own or a borrowed one.
+
+`ahttpx_io.py` is its awaited twin; a change in one belongs in the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from gofer.core.commands import Now
+from gofer.errors import AnswerLost
+from gofer.transports.family import (
+    USER_AGENT,
+    BlockingClient,
+    NativeResponse,
+    allow_pauses,
+    family_of,
+    head_of,
+    native,
+    over_cap,
+    refuse_encoded,
+    translated,
+)
+from gofer.wire import Head, Reply, Request
+
+IDLE = 2.0
+"""Seconds an idle connection is kept: services close theirs after about 5, and a submission should not meet that."""
+
+
+class HttpxIO:
+    """A wire over httpx. Opens its own client on first use, and again after `close`; a borrowed one is never closed."""
+
+    def __init__(self, *, transport: httpx.BaseTransport | None = None, client: BlockingClient | None = None) -> None:
+        self._transport, self._borrowed = transport, client
+        self._family = httpx if client is None else family_of(client, awaited=False)
+        self._own: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def now(self) -> Now:
+        """Read both clocks."""
+        return Now(time.monotonic(), time.time())
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        """Close the own client, if there is one; it opens again on use."""
+        with self._lock:
+            own, self._own = self._own, None
+        if own is not None:
+            own.close()
+
+    def _client(self) -> BlockingClient:
+        if self._borrowed is not None:
+            return self._borrowed
+        with self._lock:
+            if self._own is None:
+                limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
+                self._own = httpx.Client(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
+            return self._own
+
+    def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
+        client: Any = self._client()
+        message, how = native(client, self._family, request, timeout)
+        response: NativeResponse = client.send(message, stream=True, follow_redirects=False, **how)
+        allow_pauses(message, stall)
+        return response
+
+    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+        """Exchange one request within `timeout` seconds and `cap` bytes of body."""
+        until = time.monotonic() + timeout
+        body = bytearray()
+        with translated(self._family), contextlib.closing(self._send(request, timeout, timeout)) as response:
+            head = head_of(response, request)
+            refuse_encoded(head)
+            for chunk in _chunks(response):
+                body += chunk
+                if len(body) > cap:
+                    raise over_cap(cap)
+                if time.monotonic() >= until:
+                    raise AnswerLost(f"The answer was not whole after {timeout:.1f} s.")
+        return Reply(head.url, head.status, head.headers, bytes(body))
+
+    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, HttpxBody]:
+        """Send a request and return the reply's head and its unread body."""
+        with translated(self._family):
+            response = self._send(request, timeout, stall)
+        return head_of(response, request), HttpxBody(self, response)
+
+    def streamed(self, response: NativeResponse) -> Iterator[bytes]:
+        """Yield a response's body, its errors translated."""
+        with translated(self._family):
+            yield from _chunks(response)
+
+
+class HttpxBody:
+    """The unread body of one response."""
+
+    def __init__(self, io: HttpxIO, response: NativeResponse) -> None:
+        self._io, self._response = io, response
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes."""
+        return self._io.streamed(self._response)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._response.close()
+
+
+def _chunks(response: NativeResponse) -> Iterator[bytes]:
+    """Yield the body undecoded; a mock's that was read already has only its bytes."""
+    return response.iter_bytes() if response.is_stream_consumed else response.iter_raw()

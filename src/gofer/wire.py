@@ -1,0 +1,96 @@
+"""The neutral request and reply: what crosses the wire, said without any HTTP library.
+
+Contracts build a `Request` and read a `Reply`; adapters turn them into their library's own and back. Nothing here
+opens a connection, and nothing here knows a service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from attrs import field, frozen
+
+from gofer.errors import UsageError
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType({name.lower(): value for name, value in headers.items()})
+
+
+def _shown(url: str) -> str:
+    """Return `url` without its user part, query and fragment, which may hold secrets."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@frozen
+class Request:
+    """One request, complete: its bytes are built once and are the same on every try.
+
+    `headers` has lower-case names. `bare` is set by the core on a request that leaves the service's origin: an adapter
+    then sends these headers and nothing of its client's (no auth, no cookies, no default headers).
+    """
+
+    method: str
+    url: str = field(repr=_shown)
+    headers: Mapping[str, str] = field(
+        factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
+    )
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    bare: bool = False
+
+
+@frozen
+class Head:
+    """The head of a reply: where it came from, its status code and its headers (lower-case names)."""
+
+    url: str = field(repr=_shown)
+    status: int
+    headers: Mapping[str, str] = field(
+        factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
+    )
+
+
+@frozen
+class Reply(Head):
+    """A whole reply whose body is in memory."""
+
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+
+
+def split(url: str) -> SplitResult:
+    """Split an absolute http(s) URL, or raise `UsageError` that says what is missing."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  (reading it is the check)
+    except ValueError as error:
+        raise UsageError(f"{url!r} is not a URL: {error}.") from error
+    if parts.scheme not in _PORTS:
+        raise UsageError(f"{url!r} has no http:// or https:// scheme; write it out, as in http://localhost:8000.")
+    if not parts.hostname:
+        raise UsageError(f"{url!r} names no host; write it out, as in http://localhost:8000.")
+    return parts
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return the (scheme, host, port) of an absolute URL (RFC 6454, section 4)."""
+    parts = split(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS[parts.scheme]
+
+
+def base_url(url: str) -> str:
+    """Check the address of a service and return it without a trailing slash.
+
+    Raises:
+        UsageError: no http(s) scheme, no host, or credentials, a query or a fragment in the URL.
+    """
+    parts = split(url.strip())
+    if parts.username is not None or parts.password is not None:
+        raise UsageError("The service's URL holds credentials; pass them as auth= so that they stay out of logs.")
+    if parts.query or parts.fragment:
+        raise UsageError("The service's URL must have no query and no fragment.")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
