@@ -5,7 +5,6 @@ submission can tell the two apart.
 """
 
 import json
-from collections.abc import Iterable
 from typing import Any, Final, NoReturn, cast
 
 from starlette.requests import Request
@@ -74,7 +73,7 @@ def _authors(fields: dict[str, Any]) -> tuple[str, ...]:
     value = fields.get("authors")
     if value is None:
         return ()
-    authors: Iterable[Any] = value if isinstance(value, list) else (value,)
+    authors = fields["authors"] if isinstance(value, list) else [value]
     return tuple(_checked(author, "authors", "must be a string or a list of strings") for author in authors)
 
 
