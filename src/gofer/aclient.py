@@ -147,8 +147,8 @@ class AsyncClient(Generic[In, Out]):
             max_file_bytes=max_file_bytes,
             rng=rng,
         )
-        self._own = AsyncHttpxIO(transport=transport, client=http_client) if io is None else None
-        self._io = self._own or io
+        self._own = AsyncHttpxIO(transport=transport, client=http_client)  # opens nothing before it is used
+        self._io: AsyncIO = self._own if io is None else io
         self._listeners, self._new_key = listeners_of(progress), new_key
 
     def __repr__(self) -> str:
