@@ -6,8 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
-from gofer_service import embedded
+from gofer_service import create_app, embedded
+from gofer_service.engine import Body
+from gofer_service.health import Health, Probe
+from gofer_service.local_engine import LocalEngine
+from gofer_service.store import FolderStore
+from gofer_service.vpn import VpnWatch, no_vpn
 
 PAPER = "10.5555/12345678"
 
@@ -51,7 +57,8 @@ def write_pdf(path: Path, title: str = "", doi: str = "", pages: str = "") -> Pa
         b"<< /Type /Pages /Kids [5 0 R] /Count 1 >>",
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
         f"<< /Title ({title}) /doi ({doi}) >>".encode(),
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> /Contents 6 0 R >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792]"
+        b" /Resources << /Font << /F1 3 0 R >> >> /Contents 6 0 R >>",
         b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
     ]
     pdf = bytearray(b"%PDF-1.4\n")
@@ -65,3 +72,15 @@ def write_pdf(path: Path, title: str = "", doi: str = "", pages: str = "") -> Pa
     pdf += b"trailer\n<< /Size %d /Root 1 0 R /Info 4 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start)
     path.write_bytes(pdf)
     return path
+
+
+def assemble(
+    data: Path, body: Body, *, vpn: VpnWatch = no_vpn, probes: dict[str, Probe] | None = None, **engine: Any
+) -> Starlette:
+    """Build the application around a body of the test's own."""
+    return create_app(
+        engine=LocalEngine(data / "jobs.sqlite3", **engine),
+        store=FolderStore(data / "files"),
+        body=body,
+        health=Health(probes or {}, vpn=vpn),
+    )

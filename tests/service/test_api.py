@@ -290,8 +290,8 @@ def test_a_job_can_be_asked_about_with_its_tag(http: httpx.Client, done: Done) -
     job = done()
     reply = http.get(f"/jobs/{job['job_id']}")
     tag = reply.headers["etag"]
-    for given in (tag, f"W/{tag}", f'"0", {tag}', "*"):
-        again = http.get(f"/jobs/{job['job_id']}", headers={"If-None-Match": given})
+    for sent in (tag, f"W/{tag}", f'"0", {tag}', "*"):
+        again = http.get(f"/jobs/{job['job_id']}", headers={"If-None-Match": sent})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
     assert http.get(f"/jobs/{job['job_id']}", headers={"If-None-Match": '"0"'}).status_code == 200
     head = http.head(f"/jobs/{job['job_id']}")
@@ -302,14 +302,14 @@ def test_with_a_token_jobs_are_closed_and_health_is_open(tmp_path: Path) -> None
     """With a token set, job requests need it; health and the description do not."""
     with embedded(data=tmp_path, token="sécret") as url, httpx.Client(base_url=url) as http:
         right = b"Bearer " + "sécret".encode()
-        for given in (
+        for credentials in (
             {},
             {"Authorization": "Bearer no"},
             {"Authorization": "Basic eDp5"},
             {"Authorization": b"Bearer \xff"},
         ):
             for method, path in (("POST", "/retrieve"), ("GET", "/jobs"), ("GET", "/jobs/x"), ("GET", "/jobs/x/file")):
-                reply = http.request(method, path, headers=given)
+                reply = http.request(method, path, headers=credentials)
                 assert is_problem(reply, 401, "UNAUTHORIZED")
                 assert reply.headers["www-authenticate"].startswith("Bearer")
         for path in ("/health", "/health/live", "/health/ready", "/openapi.json"):
@@ -323,4 +323,3 @@ def test_job_ids_cannot_be_guessed(http: httpx.Client) -> None:
     ids = {http.post("/retrieve", json={"doi": PAPER}).json()["job_id"] for _ in range(5)}
     assert len(ids) == 5
     assert all(math.ceil(len(job_id) * 6) >= 128 for job_id in ids)
-

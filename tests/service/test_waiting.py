@@ -1,0 +1,244 @@
+"""Held requests: what releases them, and when. Times have loose bounds only."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import httpx
+import pytest
+
+from gofer_service import running
+from gofer_service.engine import ErrorCode, Failure, Result, Run, Status
+
+from .conftest import assemble
+
+
+class Stage:
+    """A job that the test moves from outside: it reports what it is told, one report after the other."""
+
+    def __init__(self) -> None:
+        self._reports: list[dict[str, Any]] = []
+        self.cancelled = threading.Event()
+
+    def tell(self, **changes: Any) -> None:
+        """Have the job report this; nothing at all ends it as failed."""
+        self._reports.append(changes)
+
+    async def body(self, run: Run) -> Result:
+        """Play the reports as they come."""
+        try:
+            while True:
+                while not self._reports:
+                    await anyio.sleep(0.005)
+                changes = self._reports.pop(0)
+                if not changes:
+                    raise Failure(ErrorCode.DOWNLOAD_FAILED, "the test said so")
+                await run.report(**changes)
+        except anyio.get_cancelled_exc_class():
+            self.cancelled.set()
+            raise
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Give a stage."""
+    return Stage()
+
+
+@pytest.fixture
+def http(stage: Stage, tmp_path: Path) -> Generator[httpx.Client]:
+    """Give a client of a service whose jobs play on the stage."""
+    with running(assemble(tmp_path, stage.body)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield client
+
+
+def submit(http: httpx.Client, **fields: Any) -> tuple[str, str]:
+    """Submit a job; give its path and its tag."""
+    reply = http.post("/retrieve", json={"doi": "10.5555/x", **fields})
+    return reply.headers["location"], reply.headers["etag"]
+
+
+def settle(http: httpx.Client, path: str, holds: Callable[[dict[str, Any]], bool]) -> httpx.Response:
+    """Ask without waiting until the job is as wanted."""
+    for _ in range(500):
+        if holds((reply := http.get(path)).json()):
+            return reply
+        time.sleep(0.01)
+    raise AssertionError(reply.text)
+
+
+def later(seconds: float, act: Callable[[], object]) -> threading.Timer:
+    """Do something a little later."""
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    return timer
+
+
+def test_a_new_state_releases_at_once(http: httpx.Client, stage: Stage) -> None:
+    """A poll that is held ends as soon as the job enters a new state, and says that it was held."""
+    path, tag = submit(http)
+    later(0.2, lambda: stage.tell(status=Status.SEARCHING))
+    begun = time.monotonic()
+    reply = http.get(path, headers={"Prefer": "wait=15", "If-None-Match": tag})
+    assert time.monotonic() - begun < 5
+    assert (reply.status_code, reply.json()["status"]) == (200, "searching")
+    assert reply.headers["preference-applied"] == "wait=15"
+    assert reply.headers["etag"] != tag
+
+
+def test_without_a_tag_a_poll_is_held_too(http: httpx.Client, stage: Stage) -> None:
+    """Without If-None-Match the poll waits for what differs from the job as it is now."""
+    path, _ = submit(http)
+    later(0.3, lambda: stage.tell(status=Status.SEARCHING))
+    begun = time.monotonic()
+    reply = http.get(path, headers={"Prefer": "wait=15"})
+    assert 0.1 < time.monotonic() - begun < 5
+    assert reply.json()["status"] == "searching"
+
+
+def test_nothing_new_is_304_after_the_wait(http: httpx.Client) -> None:
+    """A poll with nothing to tell ends after its wait: 304 with a tag, the whole job without."""
+    path, tag = submit(http)
+    begun = time.monotonic()
+    reply = http.get(path, headers={"Prefer": "wait=1", "If-None-Match": tag})
+    assert 0.8 < time.monotonic() - begun < 5
+    assert (reply.status_code, reply.content) == (304, b"")
+    assert (reply.headers["preference-applied"], reply.headers["etag"]) == ("wait=1", tag)
+    assert http.get(path, headers={"Prefer": "wait=1"}).json()["status"] == "pending"
+
+
+def test_an_older_state_is_told_at_once(http: httpx.Client, stage: Stage) -> None:
+    """A poll whose tag is of a former state is not held."""
+    path, tag = submit(http)
+    stage.tell(status=Status.SEARCHING)
+    settle(http, path, lambda job: job["status"] == "searching")
+    begun = time.monotonic()
+    assert http.get(path, headers={"Prefer": "wait=15", "If-None-Match": tag}).status_code == 200
+    assert time.monotonic() - begun < 5
+
+
+def test_progress_releases_after_two_seconds(http: httpx.Client, stage: Stage) -> None:
+    """Mere progress is told no sooner than 2 s after the poll began, and long before its wait is over."""
+    path, _ = submit(http)
+    stage.tell(status=Status.DOWNLOADING, progress=0.1)
+    tag = settle(http, path, lambda job: job["status"] == "downloading").headers["etag"]
+    later(0.1, lambda: [stage.tell(progress=0.2), stage.tell(progress=0.3)])
+    begun = time.monotonic()
+    reply = http.get(path, headers={"Prefer": "wait=15", "If-None-Match": tag})
+    assert 1.8 < time.monotonic() - begun < 8
+    assert (reply.status_code, reply.json()["progress"]) == (200, 0.3)
+
+
+def test_an_ended_job_is_never_held(http: httpx.Client, stage: Stage) -> None:
+    """A job that can change no more is answered at once, tag or not."""
+    path, _ = submit(http)
+    stage.tell()
+    job = settle(http, path, lambda job: job["status"] == "failed")
+    begun = time.monotonic()
+    assert http.get(path, headers={"Prefer": "wait=15"}).json()["error"] == "the test said so"
+    held = http.get(path, headers={"Prefer": "wait=15", "If-None-Match": job.headers["etag"]})
+    assert (held.status_code, held.headers["preference-applied"]) == (304, "wait=15")
+    assert time.monotonic() - begun < 5
+
+
+def test_a_long_wait_is_cut_to_twenty_seconds(http: httpx.Client, stage: Stage) -> None:
+    """The wait that is applied is at most 20 s, and the reply says how long it was."""
+    path, tag = submit(http)
+    later(0.1, lambda: stage.tell(status=Status.SEARCHING))
+    reply = http.get(path, headers={"Prefer": "wait=3600", "If-None-Match": tag})
+    assert reply.headers["preference-applied"] == "wait=20"
+
+
+@pytest.mark.parametrize("prefer", ["", "wait", "wait=-1", "wait=x", "respond-async", "wait=1.5"])
+def test_a_preference_that_makes_no_sense_is_not_applied(http: httpx.Client, prefer: str) -> None:
+    """Without a readable wait the job is answered at once, without Preference-Applied."""
+    path, _ = submit(http)
+    reply = http.get(path, headers={"Prefer": prefer})
+    assert reply.status_code == 200
+    assert "preference-applied" not in reply.headers
+
+
+def test_cancelling_reaches_the_job_and_who_waits(http: httpx.Client, stage: Stage) -> None:
+    """DELETE ends the job as failed and cancelled, stops its body, and releases a held poll."""
+    path, tag = submit(http)
+    later(0.2, lambda: http.delete(path))
+    reply = http.get(path, headers={"Prefer": "wait=15", "If-None-Match": tag})
+    assert (reply.json()["status"], reply.json()["error_code"]) == ("failed", "CANCELLED")
+    assert stage.cancelled.wait(5)
+    assert http.delete(path).json() == reply.json()
+
+
+def test_a_job_past_its_time_has_ended(http: httpx.Client, stage: Stage) -> None:
+    """A deadline ends the job as TIMEOUT, stops its body and releases a held poll."""
+    path, tag = submit(http, timeout_seconds=0.3)
+    reply = http.get(path, headers={"Prefer": "wait=15", "If-None-Match": tag})
+    assert (reply.json()["status"], reply.json()["error_code"]) == ("failed", "TIMEOUT")
+    assert stage.cancelled.wait(5)
+
+
+def test_a_file_that_is_not_ready_is_a_conflict(http: httpx.Client) -> None:
+    """The file of a job that has not completed is answered 409."""
+    path, _ = submit(http)
+    reply = http.get(f"{path}/file")
+    assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_READY")
+
+
+def test_a_stopping_service_answers_held_polls(stage: Stage, tmp_path: Path) -> None:
+    """A poll that is held when the service stops is answered with the job as it is, and the service stops at once."""
+    answers: list[httpx.Response] = []
+    with running(assemble(tmp_path, stage.body)) as url:
+        location = httpx.post(f"{url}/retrieve", json={"doi": "10.5555/x"}).headers["location"]
+        ask = lambda: answers.append(httpx.get(url + location, headers={"Prefer": "wait=20"}, timeout=30))  # noqa: E731
+        poll = threading.Thread(target=ask)
+        poll.start()
+        time.sleep(0.3)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 5
+    poll.join()
+    assert (answers[0].status_code, answers[0].json()["status"]) == (200, "pending")
+
+
+def test_too_many_waiting_jobs_are_refused(stage: Stage, tmp_path: Path) -> None:
+    """When the queue is full a submission gives 429 with Retry-After, and a known key still finds its job."""
+    app = assemble(tmp_path, stage.body, concurrency=1, max_pending=2)
+    with running(app) as url, httpx.Client(base_url=url) as http:
+        posts = [
+            http.post("/retrieve", json={"doi": "10.5555/x"}, headers={"Idempotency-Key": f"k{n}"}) for n in range(3)
+        ]
+        assert [post.status_code for post in posts] == [202, 202, 429]
+        assert posts[2].headers["retry-after"] == "5"
+        assert posts[2].json()["error_code"] == "TOO_MANY_REQUESTS"
+        again = http.post("/retrieve", json={"doi": "10.5555/x"}, headers={"Idempotency-Key": "k0"})
+        assert again.json()["job_id"] == posts[0].json()["job_id"]
+
+
+def test_a_fault_of_the_body_tells_nothing(tmp_path: Path) -> None:
+    """A body that breaks ends its job without a word about the inside."""
+
+    async def broken(_: Run) -> Result:
+        raise ZeroDivisionError("secret inside")
+
+    with running(assemble(tmp_path, broken)) as url, httpx.Client(base_url=url) as http:
+        path, _ = submit(http)
+        job = settle(http, path, lambda job: job["status"] == "failed")
+        assert job.json()["error_code"] == "DOWNLOAD_FAILED"
+        assert "secret" not in job.text
+        assert "Zero" not in job.text
+
+
+def test_a_fault_of_the_service_tells_nothing(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in a route is a 500 problem without a word about the inside."""
+    app = assemble(tmp_path, stage.body)
+
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError("secret inside")
+
+    monkeypatch.setattr(app.state.engine, "get", broken)
+    with running(app) as url:
+        reply = httpx.get(f"{url}/jobs/x/file")
+    assert (reply.status_code, reply.json()["error_code"]) == (500, "INTERNAL")
+    assert "secret" not in reply.text
