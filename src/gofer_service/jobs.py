@@ -4,8 +4,10 @@ HTTP on one side, the engine on the other; files have their own room.
 """
 
 import re
+from functools import partial
 from typing import Final
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -49,8 +51,8 @@ def path_id(request: Request) -> str:
 async def submit(request: Request) -> Response:
     """POST /retrieve: make a job, or find the one that the idempotency key made.
 
-    The reply is 202 at once (RFC 9110, 15.3.3): of the preferences only ``respond-async`` is applied here, since
-    holding a submission would only make its answer easier to lose.
+    The reply is 202 at once (RFC 9110, 15.3.3), or with ``Prefer: respond-async, wait=N`` when the job has ended,
+    200, but after N seconds at the latest (RFC 7240, 4.3). An answer lost meanwhile is found again by its key.
     """
     engine: Engine = request.app.state.engine
     key = _key(request)
@@ -61,10 +63,29 @@ async def submit(request: Request) -> Response:
         raise Problem(422, "KEY_REUSED", "this Idempotency-Key came with another submission before") from None
     except QueueFull:
         raise Problem(429, "TOO_MANY_REQUESTS", "too many jobs are waiting", {"Retry-After": "5"}) from None
-    headers = {"Location": f"/jobs/{job.id}", "Retry-After": "1"}
-    if read_prefer(request.headers.get("prefer", "")).respond_async:
-        headers["Preference-Applied"] = "respond-async"
-    return _show(job, headers, status=202)
+    wanted = read_prefer(request.headers.get("prefer", ""))
+    headers = {"Location": f"/jobs/{job.id}"}
+    applied = ["respond-async"] if wanted.respond_async else []
+    if wanted.wait:
+        job = await _ended(request, engine, job, wanted.wait)
+        applied.append(f"wait={wanted.wait}")
+    if applied:
+        headers["Preference-Applied"] = ", ".join(applied)
+    if job.ended:
+        return _show(job, headers)
+    return _show(job, headers | {"Retry-After": "1"}, status=202)
+
+
+async def _ended(request: Request, engine: Engine, job: Job, seconds: float) -> Job:
+    """Wait for the job's end, but not longer than that, nor for a caller who has gone; give the job as it is then."""
+    with anyio.move_on_after(seconds) as scope:
+        while not job.ended:
+            left = scope.deadline - anyio.current_time()
+            later = await held(request, partial(engine.wait, job.id, job.revision, left))
+            if later is None:
+                break
+            job = later
+    return job
 
 
 async def show(request: Request) -> Response:

@@ -1,0 +1,79 @@
+"""The project's habits, one session each: `nox -l` lists them, `nox -s tests` runs one.
+
+Every session installs what it needs into an environment of its own; Python and pip are all that must be there.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+
+HERE = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")
+EVERYTHING = "-e.[cli,service,httpx2]"
+
+
+def groups(*names: str) -> list[str]:
+    """The packages of these dependency groups."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Send one errand by every face against the embedded service, on the sample library."""
+    session.install("-q", "-e.[cli,service]")
+    session.run("python", "-m", "gofer_service.demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the default tests, in less than three minutes: real service, real sockets, cassettes replayed."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    workers = [] if session.posargs else ["-n", "2", "--dist", "loadgroup"]
+    session.run("pytest", *workers, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Hold style and layers."""
+    session.install("-q", EVERYTHING, *groups("lint", "tests"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of src, strictly, twice."""
+    session.install("-q", EVERYTHING, *groups("types"))
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def record(session: nox.Session) -> None:
+    """Record every cassette anew from a fresh contract server; nothing changed means no difference."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    session.run("python", "tests/record.py", *session.posargs)
+    session.run("git", "diff", "--stat", "--", "cassettes", external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build; a warning is an error."""
+    session.install("-q", EVERYTHING, *groups("docs"))
+    shutil.rmtree(HERE / "docs" / "_build", ignore_errors=True)
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against what people write today, side by side in one run, and print the ratios."""
+    session.install("-q", EVERYTHING, *groups("bench"))
+    session.run("python", "bench/run.py", *session.posargs, env={"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0")})
