@@ -1,0 +1,112 @@
+"""The service as a process of its own: its command line, its death in mid-job, and its lock."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+import gofer
+import gofer_service
+from gofer_service import embedded, sample_library, serve
+from gofer_service.engine import EngineLocked
+
+from .conftest import PAPER, finish
+
+SOURCES = os.pathsep.join(str(Path(package.__path__[0]).parent) for package in (gofer, gofer_service))
+
+
+@contextmanager
+def process(data: Path, library: Path, **environment: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """Start ``python -m gofer_service`` on a free port; give it and its URL."""
+    command = [sys.executable, "-m", "gofer_service", "--port", "0", "--data", str(data), "--library", str(library)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": SOURCES, **environment}
+    ) as child:
+        assert child.stderr is not None
+        try:
+            line = child.stderr.readline()
+            found = re.fullmatch(r"gofer service on (http://127\.0\.0\.1:\d+)\n", line)
+            assert found, line + child.stderr.read()
+            yield child, found[1]
+        finally:
+            child.kill()
+
+
+def test_the_command_line_serves_and_stops(tmp_path: Path) -> None:
+    """The process says where it listens, asks for the token of its environment, and stops on SIGTERM with 0."""
+    with process(tmp_path, sample_library(), SERVICE_TOKEN="t0ken") as (child, url):
+        assert httpx.get(f"{url}/jobs").status_code == 401
+        with httpx.Client(base_url=url, headers={"Authorization": "Bearer t0ken"}) as http:
+            assert finish(http, PAPER)["status"] == "completed"
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(10) == 0
+
+
+def test_a_job_survives_kill_9(tmp_path: Path) -> None:
+    """A process killed in mid-job leaves nothing lost: after a restart the job completes and its file is whole."""
+    library = tmp_path / "library"
+    library.mkdir()
+    # Big enough to be killed while it is copied: the file is sparse, so it costs no disk to make.
+    paper = library / "10.5555_big.pdf"
+    start, end = (sample_library() / "10.5555_12345678.pdf").read_bytes().split(b"startxref")
+    with paper.open("wb") as file:
+        file.write(start)
+        file.seek(300_000_000)
+        file.write(b"\nstartxref" + end)
+    with process(tmp_path / "data", library) as (child, url):
+        location = httpx.post(f"{url}/retrieve", json={"doi": "10.5555/big"}).headers["location"]
+        deadline = time.monotonic() + 15
+        while (job := httpx.get(url + location).json())["status"] != "downloading" and time.monotonic() < deadline:
+            assert job["status"] in ("pending", "searching")
+        assert job["status"] == "downloading"
+        child.kill()
+    assert not list((tmp_path / "data" / "files").glob("*.pdf"))
+    with process(tmp_path / "data", library) as (_, url), httpx.Client(base_url=url, timeout=20) as http:
+        while (job := http.get(location, headers={"Prefer": "wait=5"}).json())["status"] not in ("completed", "failed"):
+            pass
+        assert job["status"] == "completed"
+        assert job["file_size"] == paper.stat().st_size
+        assert job["file_path"].endswith(".2.pdf")
+        tail = http.get(f"{location}/file", headers={"Range": "bytes=-30"})
+        assert tail.content == paper.read_bytes()[-30:]
+    assert len(list((tmp_path / "data" / "files").iterdir())) == 1
+
+
+def test_two_services_cannot_share_their_data(tmp_path: Path) -> None:
+    """A second service on the same folder is refused in plain words, in the process and on the command line."""
+    with embedded(data=tmp_path):
+        with pytest.raises(EngineLocked, match="another gofer service"), embedded(data=tmp_path):
+            raise AssertionError
+        command = [sys.executable, "-m", "gofer_service", "--port", "0", "--data", str(tmp_path)]
+        run = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": SOURCES}, timeout=20, check=False
+        )
+        assert run.returncode == 1
+        assert run.stderr.startswith("gofer service: another gofer service is using")
+        assert "Traceback" not in run.stderr
+
+
+def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
+    """serve() raises when it cannot listen, and leaves the data to others."""
+    with embedded() as url, pytest.raises(OSError, match="in use"):
+        serve(port=int(url.rpartition(":")[2]), library=sample_library(), data=tmp_path)
+    with embedded(data=tmp_path) as url:
+        assert httpx.get(f"{url}/health").status_code == 200
+
+
+def test_an_embedded_service_stops_quickly_and_can_start_again(tmp_path: Path) -> None:
+    """Stopping takes well under its grace, and the next one finds the jobs of the last."""
+    with embedded(data=tmp_path) as url, httpx.Client(base_url=url) as http:
+        job = finish(http)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2
+    with embedded(data=tmp_path) as url:
+        assert httpx.get(f"{url}/jobs/{job['job_id']}").json() == job
