@@ -40,7 +40,6 @@ def _problems(*codes: int) -> _Node:
 _JOB_ID: Final = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _PREFER_WAIT: Final = _header("Prefer", f"`wait=N`: hold the reply for up to N <= {MAX_WAIT} s.", "wait=20")
 _IF_NONE_MATCH: Final = _header("If-None-Match", "The ETag last seen.", '"3"')
-_LINKED: Final = {"job_id": "$response.body#/job_id"}
 
 _TIME: Final = {"type": "string", "format": "date-time"}
 _TEXT: Final = {"type": "string"}
@@ -140,6 +139,11 @@ _FILE: Final[_Node] = {
 }
 _FILE_HEADERS: Final = _sent("ETag", "Accept-Ranges", "Content-Disposition", "Repr-Digest")
 
+_LINKS: Final[_Node] = {
+    name: {"operationId": name, "parameters": {"job_id": "$response.body#/job_id"}}
+    for name in ("getJob", "getFile", "cancelJob")
+}
+
 _SUBMIT: Final[_Node] = {
     "operationId": "retrieve",
     "summary": "Submit a job.",
@@ -147,15 +151,20 @@ _SUBMIT: Final[_Node] = {
         _header(
             "Idempotency-Key", "The same key and body give the same job.", '"8e03978e-40d5-43dd-bc93-6894a57f9324"'
         ),
-        _header("Prefer", "`respond-async`.", "respond-async"),
+        _header(
+            "Prefer", f"`respond-async`; `wait=N`: hold for the end, up to {MAX_WAIT} s.", "respond-async, wait=10"
+        ),
     ],
     "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("schemas", "Submission")}}},
     "responses": {
+        "200": _json(
+            "Job", "The job, which has ended.", headers=_sent("Location", "Preference-Applied", "ETag"), links=_LINKS
+        ),
         "202": _json(
             "Job",
             "The job.",
             headers=_sent("Location", "Retry-After", "Preference-Applied", "ETag"),
-            links={name: {"operationId": name, "parameters": _LINKED} for name in ("getJob", "getFile", "cancelJob")},
+            links=_LINKS,
         ),
         **_problems(400, 401, 413, 415, 422, 429),
     },

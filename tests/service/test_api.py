@@ -94,7 +94,7 @@ def test_one_key_gives_one_job(http: httpx.Client) -> None:
         content=b'{ "timeout_seconds": 120.0, "doi": "doi:10.5555/12345678" }',
         headers={"Idempotency-Key": key.strip('"'), "Content-Type": "application/json; charset=utf-8"},
     )
-    assert again.status_code == 202
+    assert again.is_success
     assert again.json()["job_id"] == first.json()["job_id"]
 
 
@@ -124,10 +124,15 @@ def test_a_malformed_key_is_refused(http: httpx.Client, key: str | bytes) -> Non
     )
 
 
-def test_respond_async_is_confirmed(http: httpx.Client) -> None:
-    """Of the preferences on a submission the service applies respond-async, and says so."""
-    reply = http.post("/retrieve", json={"doi": PAPER}, headers={"Prefer": "respond-async, wait=10"})
+def test_a_submission_is_answered_at_once_or_with_the_end(http: httpx.Client) -> None:
+    """respond-async alone gives 202 at once; with a wait the job's end comes as 200, and the reply says what counted."""
+    reply = http.post("/retrieve", json={"doi": PAPER}, headers={"Prefer": "respond-async"})
     assert (reply.status_code, reply.headers["preference-applied"]) == (202, "respond-async")
+    reply = http.post("/retrieve", json={"doi": PAPER}, headers={"Prefer": "respond-async, wait=10"})
+    assert (reply.status_code, reply.headers["preference-applied"]) == (200, "respond-async, wait=10")
+    assert reply.json()["status"] == "completed"
+    assert reply.headers["location"] == f"/jobs/{reply.json()['job_id']}"
+    assert "retry-after" not in reply.headers
 
 
 @pytest.mark.parametrize(

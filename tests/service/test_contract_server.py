@@ -73,6 +73,7 @@ def talk(talking: Conversation) -> list[str]:
         path = talking.job(name)
         for _ in range(3):
             ask("GET", path)
+    ask("POST", "/retrieve", json={"doi": "10.5555/slow"}, headers={"Prefer": "respond-async, wait=20"})
     for name in ("cancelme", "notready"):
         path = talking.job(name)
         ask("GET", path)

@@ -54,13 +54,12 @@ def test_a_job_survives_kill_9(tmp_path: Path) -> None:
     """A process killed in mid-job leaves nothing lost: after a restart the job completes and its file is whole."""
     library = tmp_path / "library"
     library.mkdir()
-    # Big enough to be killed while it is copied: the file is sparse, so it costs no disk to make.
-    paper = library / "10.5555_big.pdf"
-    start, end = (sample_library() / "10.5555_12345678.pdf").read_bytes().split(b"startxref")
+    # Big enough to be killed while it is copied, and sparse, so that it costs nothing to make.
+    paper = library / "10.5555_big.xml"
     with paper.open("wb") as file:
-        file.write(start)
-        file.seek(300_000_000)
-        file.write(b"\nstartxref" + end)
+        file.write(b"<article><body>")
+        file.seek(100_000_000)
+        file.write(b"</body></article>")
     with process(tmp_path / "data", library) as (child, url):
         location = httpx.post(f"{url}/retrieve", json={"doi": "10.5555/big"}).headers["location"]
         deadline = time.monotonic() + 15
@@ -68,15 +67,15 @@ def test_a_job_survives_kill_9(tmp_path: Path) -> None:
             assert job["status"] in ("pending", "searching")
         assert job["status"] == "downloading"
         child.kill()
-    assert not list((tmp_path / "data" / "files").glob("*.pdf"))
+    assert not list((tmp_path / "data" / "files").glob("*.xml"))
     with process(tmp_path / "data", library) as (_, url), httpx.Client(base_url=url, timeout=20) as http:
         while (job := http.get(location, headers={"Prefer": "wait=5"}).json())["status"] not in ("completed", "failed"):
             pass
         assert job["status"] == "completed"
         assert job["file_size"] == paper.stat().st_size
-        assert job["file_path"].endswith(".2.pdf")
-        tail = http.get(f"{location}/file", headers={"Range": "bytes=-30"})
-        assert tail.content == paper.read_bytes()[-30:]
+        assert job["file_path"].endswith(".2.xml")
+        tail = http.get(f"{location}/file", headers={"Range": "bytes=-17"})
+        assert tail.content == b"</body></article>"
     assert len(list((tmp_path / "data" / "files").iterdir())) == 1
 
 

@@ -162,6 +162,16 @@ def test_a_preference_that_makes_no_sense_is_not_applied(http: httpx.Client, pre
     assert "preference-applied" not in reply.headers
 
 
+def test_a_submission_is_not_held_past_its_wait(http: httpx.Client, stage: Stage) -> None:
+    """A POST that waits is held through new states and answered 202 with the job as it is when the time is up."""
+    later(0.2, lambda: stage.tell(status=Status.SEARCHING))
+    begun = time.monotonic()
+    reply = http.post("/retrieve", json={"doi": "10.5555/x"}, headers={"Prefer": "respond-async, wait=1"})
+    assert 0.8 < time.monotonic() - begun < 5
+    assert (reply.status_code, reply.json()["status"]) == (202, "searching")
+    assert reply.headers["preference-applied"] == "respond-async, wait=1"
+
+
 def test_cancelling_reaches_the_job_and_who_waits(http: httpx.Client, stage: Stage) -> None:
     """DELETE ends the job as failed and cancelled, stops its body, and releases a held poll."""
     path, tag = submit(http)
