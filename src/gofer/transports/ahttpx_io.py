@@ -17,7 +17,6 @@ from anyio.lowlevel import current_token
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost, UsageError
 from gofer.transports.family import (
-    USER_AGENT,
     AwaitedClient,
     NativeResponse,
     allow_pauses,
@@ -27,6 +26,7 @@ from gofer.transports.family import (
     over_cap,
     refuse_encoded,
     translated,
+    user_agent,
 )
 from gofer.transports.httpx_io import IDLE
 from gofer.wire import Head, Reply, Request
@@ -72,7 +72,8 @@ class AsyncHttpxIO:
             return self._borrowed
         if self._own is None:
             limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
-            self._own = httpx.AsyncClient(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
+            headers = {"user-agent": user_agent()}
+            self._own = httpx.AsyncClient(transport=self._transport, limits=limits, headers=headers)
         return self._own
 
     async def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:

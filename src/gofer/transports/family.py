@@ -9,14 +9,20 @@ import contextlib
 import ssl
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from importlib.metadata import version
+from functools import cache
 from types import ModuleType
 from typing import Any, Protocol
 
 from gofer.errors import AnswerLost, BadReply, GoferError, Unreachable, UntrustedCertificate, UsageError
 from gofer.wire import Head, Request
 
-USER_AGENT = f"gofer/{version('gofer')}"
+
+@cache
+def user_agent() -> str:
+    """Name gofer and its version; asked for late, because importing the machinery that knows costs 5 ms."""
+    from importlib.metadata import version
+
+    return f"gofer/{version('gofer')}"
 
 
 class NativeResponse(Protocol):
@@ -127,7 +133,7 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float) ->
     headers.setdefault("accept-encoding", "identity")
     if not request.bare:
         return client.build_request(request.method, request.url, content=content, headers=headers, timeout=limits), {}
-    headers.setdefault("user-agent", USER_AGENT)
+    headers.setdefault("user-agent", user_agent())
     extensions = {"timeout": limits.as_dict()}
     return family.Request(request.method, request.url, headers=headers, content=content, extensions=extensions), {
         "auth": None

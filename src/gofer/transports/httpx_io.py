@@ -16,7 +16,6 @@ import httpx
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost
 from gofer.transports.family import (
-    USER_AGENT,
     BlockingClient,
     NativeResponse,
     allow_pauses,
@@ -26,6 +25,7 @@ from gofer.transports.family import (
     over_cap,
     refuse_encoded,
     translated,
+    user_agent,
 )
 from gofer.wire import Head, Reply, Request
 
@@ -63,7 +63,8 @@ class HttpxIO:
         with self._lock:
             if self._own is None:
                 limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
-                self._own = httpx.Client(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
+                headers = {"user-agent": user_agent()}
+                self._own = httpx.Client(transport=self._transport, limits=limits, headers=headers)
             return self._own
 
     def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
