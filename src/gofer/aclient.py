@@ -264,7 +264,7 @@ class AsyncJob(Generic[Out]):
 
     @property
     def ticket(self) -> str:
-        """A short string that goes on with this job from any process: `client.attach(ticket)`."""
+        """A short string that goes on with this job from any process; `attach` of a client takes it."""
         ticket = ticket_of(self._client._service, self.known)  # pyright: ignore[reportPrivateUsage]
         assert ticket is not None, "a handle always has its job"  # noqa: S101
         return ticket

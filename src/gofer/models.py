@@ -220,5 +220,5 @@ class HealthStatus:
 
     @property
     def can_run(self) -> bool:
-        """Whether jobs can run: a service without a VPN is of use too."""
+        """Whether jobs can run; a service without a VPN is of use too."""
         return self.status in ("healthy", "degraded")
