@@ -1,0 +1,94 @@
+"""How the documentation is built: `nox -s docs`, strictly and without a network."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "gofer"
+author = "the gofer authors"
+project_copyright = author
+release = version_of("gofer")
+version = release
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "machine"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"gofer {release}"
+html_static_path = ["_static"]
+html_css_files = ["machine.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+myst_enable_extensions = ["deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
+autodoc_default_options = {"exclude-members": "known"}
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 88
+napoleon_use_ivar = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+default_role = "name"
+
+PLACES = (
+    "gofer",
+    "gofer_service",
+    "gofer.setup",
+    "gofer.wire",
+    "gofer.core.commands",
+    "gofer.contracts.base",
+    "gofer.transports.base",
+)
+"""Where the public names are documented; the first that fits is linked."""
+
+# Names of other libraries have no page here, and the build asks no other site for theirs.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(collections|pathlib|os|random|enum|types|typing|contextlib|datetime|abc|threading)(\..*)?"),
+    (r"py:.*", r"(httpx|httpx2|tenacity|attrs|attr|anyio|starlette|uvicorn|cattrs)(\..*)?"),
+    (r"py:.*", r"(Path|PathLike|Mapping|Sequence|Iterator|Generator|AsyncIterator|AsyncGenerator|Callable|Starlette)"),
+    (r"py:.*", r"gofer\.transports\.a?httpx_io\.(Async)?HttpxBody"),
+    (r"py:.*", r"(.*\.)?(In|Out|T|In_contra|Unpack|Self)"),
+]
+
+
+def name_role(
+    _name: str, _raw: str, text: str, _line: int, _inliner: Any, _options: Any = None, _content: Any = None
+) -> tuple[list[nodes.Node], list[nodes.Node]]:
+    """Read what docstrings put into single backquotes: code, and a link where it is one of the public names."""
+    literal = nodes.literal(text, text, classes=["py"])
+    if not re.fullmatch(r"(\w+\.)*[A-Z]\w*(\.\w+)?", text):
+        return [literal], []
+    return [pending_xref("", literal, refdomain="", reftype="name", reftarget=text)], []
+
+
+def resolve(app: Any, env: Any, node: Any, contnode: nodes.Node) -> nodes.Node | None:
+    """Find the page of a name: signatures name the defining module, the pages the public one."""
+    target: str = node.get("reftarget", "")
+    domain = env.get_domain("py")
+    words = target.split(".")
+    for place in PLACES:
+        for short in (target, words[-1], ".".join(words[-2:])):
+            if f"{place}.{short}" in domain.objects:
+                name = f"{place}.{short}"
+                return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, contnode)
+    return contnode if node.get("reftype") == "name" else None
+
+
+def setup(app: Any) -> None:
+    """Register the role and the resolver."""
+    app.add_role("name", name_role)
+    app.connect("missing-reference", resolve)
