@@ -27,6 +27,9 @@ _MEDIA_TYPES: Final = {
     "html": "text/html",
 }
 
+MAX_NAME: Final = 150
+"""Characters of a DOI that go into a file name; file systems take 255 bytes."""
+
 
 async def fetch(request: Request) -> Response:
     """GET /jobs/{job_id}/file: 200 or 206 with the file; 304, 404, 409, 410 and 416 without."""
@@ -101,7 +104,7 @@ def _wanted_span(request: Request, result: Result, tag: str) -> Span | None:
 def _describe(job: Job, result: Result, tag: str) -> dict[str, str]:
     return {
         "Content-Type": _MEDIA_TYPES[result.format],
-        "Content-Disposition": _disposition(f"{job.submission.doi}.{result.format}"),
+        "Content-Disposition": _disposition(f"{job.submission.doi[:MAX_NAME]}.{result.format}"),
         "Accept-Ranges": "bytes",
         "ETag": tag,
         "Cache-Control": "private, no-cache",

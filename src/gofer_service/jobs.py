@@ -94,7 +94,7 @@ async def show(request: Request) -> Response:
     job_id = path_id(request)
     tags = read_tags(request.headers.get("if-none-match", ""))
     seconds = read_prefer(request.headers.get("prefer", "")).wait
-    seen = None if not tags or "*" in tags else max((int(tag) for tag in tags if tag.isdecimal()), default=-1)
+    seen = None if not tags or "*" in tags else max(map(_revision, tags))
     job = await held(request, lambda: engine.wait(job_id, seen, seconds or 0))
     if job is None:
         job = known(await engine.get(job_id))
@@ -136,6 +136,11 @@ def _key(request: Request) -> str | None:
         return read_key(field)
     except ValueError as error:
         raise Problem(400, "VALIDATION_ERROR", str(error)) from None
+
+
+def _revision(tag: str) -> int:
+    """Read a revision from a tag; one that is not ours is older than any."""
+    return int(tag) if tag.isdecimal() and len(tag) < 20 else -1
 
 
 def _number(text: str, name: str, most: int) -> int:

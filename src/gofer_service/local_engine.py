@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -191,7 +191,8 @@ class LocalEngine:
             finally:
                 del self._scopes[job.id]
         if ending and not await self._end(job, ending) and result is not None:
-            await discard(result.key)
+            with suppress(OSError):  # a file too many is not worth a worker
+                await discard(result.key)
 
     async def _end(self, job: Job, ending: dict[str, Any]) -> bool:
         """Write the end, however long the database needs; false when the attempt may not write any more."""

@@ -125,7 +125,7 @@ def test_a_malformed_key_is_refused(http: httpx.Client, key: str | bytes) -> Non
 
 
 def test_a_submission_is_answered_at_once_or_with_the_end(http: httpx.Client) -> None:
-    """respond-async alone gives 202 at once; with a wait the job's end comes as 200, and the reply says what counted."""
+    """respond-async alone gives 202 at once; with a wait the job's end comes as 200, and the reply says so."""
     reply = http.post("/retrieve", json={"doi": PAPER}, headers={"Prefer": "respond-async"})
     assert (reply.status_code, reply.headers["preference-applied"]) == (202, "respond-async")
     reply = http.post("/retrieve", json={"doi": PAPER}, headers={"Prefer": "respond-async, wait=10"})
@@ -299,6 +299,9 @@ def test_a_job_can_be_asked_about_with_its_tag(http: httpx.Client, done: Done) -
         again = http.get(f"/jobs/{job['job_id']}", headers={"If-None-Match": sent})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
     assert http.get(f"/jobs/{job['job_id']}", headers={"If-None-Match": '"0"'}).status_code == 200
+    for foreign in ('"abc"', '"' + "9" * 6000 + '"', '""', "junk"):
+        asked = {"If-None-Match": foreign, "Prefer": "wait=5"}
+        assert http.get(f"/jobs/{job['job_id']}", headers=asked).status_code == 200
     head = http.head(f"/jobs/{job['job_id']}")
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
 
