@@ -85,5 +85,5 @@ def _first_fault(error: BaseException, path: str) -> tuple[str, str]:
                 return _first_fault(inner, f"{path}[{note.index}]")
         return _first_fault(inner, path)
     if isinstance(error, KeyError):
-        return f"{path}.{error.args[0]}", "it is missing"
+        return path, "it is missing"
     return path, str(error)

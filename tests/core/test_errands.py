@@ -1,0 +1,245 @@
+"""The whole errand: its requests, its end, and what becomes of the job when the caller leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+from core.test_download import PAPER as FILE
+from core.test_download import Files
+from support.world import World, reply
+
+from gofer.contracts.base import Ref
+from gofer.core import errands
+from gofer.core.commands import Look, Send
+from gofer.core.trip import Known, Trip
+from gofer.errors import Abandoned, AnswerLost, JobFailed, JobLost, OutOfTime, TargetError
+from gofer.events import CancelSent, Saved, Submitted
+from gofer.models import RetrieveRequest, Verified
+
+PAPER = RetrieveRequest("10.5555/12345678")
+TARGET = Path("/papers/paper.pdf")
+HEALTH = reply(200, '{"status":"healthy","capabilities":["idempotency-key"]}')
+
+
+class Service:
+    """A service that makes jobs by key, and keeps count of them."""
+
+    def __init__(self, *, states=("completed",), replays=True, held=False):
+        self.states, self.replays, self.held = states, replays, held
+        self.jobs, self.looks, self.cancelled, self.faults = {}, {}, [], []
+        self.files = Files(FILE)
+
+    def __call__(self, request, world):
+        """Answer any request."""
+        path = request.url.removeprefix("http://service.test")
+        if self.faults and self.faults[0][0] == request.method:
+            fault = self.faults.pop(0)[1]
+            if fault is not None:
+                if request.method == "POST" and isinstance(fault, AnswerLost):
+                    self.submit(request)
+                return fault
+        if path == "/health":
+            return HEALTH if self.replays else reply(200, '{"status":"healthy"}')
+        if path == "/retrieve":
+            job = self.submit(request)
+            return reply(202, json.dumps({"job_id": job, "status": "completed" if self.held else "pending"}))
+        if path.endswith("/file"):
+            return self.files.file(request)
+        job = path.removeprefix("/jobs/")
+        if request.method == "DELETE":
+            self.cancelled.append(job)
+            return reply(200, json.dumps({"job_id": job, "status": "failed", "error_code": "CANCELLED"}))
+        if job not in self.jobs.values():
+            return reply(404)
+        at = self.looks[job] = self.looks.get(job, 0) + 1
+        return reply(200, json.dumps({"job_id": job, "status": self.states[min(at, len(self.states)) - 1]}))
+
+    def submit(self, request):
+        """Make a job, or find it by its key."""
+        key = request.headers["idempotency-key"]
+        if not self.replays or key not in self.jobs:
+            self.jobs[key if self.replays else len(self.jobs)] = f"j{len(self.jobs) + 1}"
+        return list(self.jobs.values())[-1] if not self.replays else self.jobs[key]
+
+
+def run(service, *, to=TARGET, timeout=None, leave_at=None, latency=0.0, **rules):
+    """Play a whole errand; return its outcome and the world."""
+    world = World(service, latency=latency)
+    trip = Trip(world.service(**rules), timeout=timeout)
+    world.trip = trip
+    try:
+        world.outcome = world.play(errands.run(trip, PAPER, "key-1", to, hold=20), trip, leave_at=leave_at)
+        world.error = None
+    except Exception as error:
+        world.outcome, world.error = None, error
+    return world
+
+
+def test_an_errand_brings_the_file_and_says_how_it_was_checked():
+    """Value, path, verification and job id come back."""
+    world = run(Service(states=("searching", "completed")))
+    assert world.outcome.path == TARGET
+    assert world.outcome.verified is Verified.LENGTH
+    assert (world.outcome.job_id, world.outcome.value.status) == ("j1", "completed")
+    assert world.files[TARGET] == FILE
+    assert [type(event) for event in world.events if isinstance(event, Submitted | Saved)] == [Submitted, Saved]
+
+
+def test_a_quick_job_costs_two_requests():
+    """An answer to the submission that shows the finished job leaves only the file to fetch."""
+    world = run(Service(held=True))
+    assert [(request.method, request.url[-5:]) for request in world.requests] == [("POST", "rieve"), ("GET", "/file")]
+    assert world.requests[0].headers["prefer"] == "respond-async, wait=20"
+
+
+def test_an_errand_without_a_target_fetches_no_file():
+    """to=None returns the document only."""
+    world = run(Service(held=True), to=None)
+    assert world.outcome.path is None
+    assert len(world.requests) == 1
+
+
+def test_the_target_is_looked_at_before_a_job_is_made():
+    """A target that cannot be written makes no job."""
+    world = run(Service())
+    assert isinstance(world.commands[0], Look)
+    refusing = World(Service())
+    refusing.handler = Service()
+    trip = Trip(refusing.service())
+
+    def refuse(command):
+        raise TargetError("no")
+
+    refusing._answer = refuse
+    with pytest.raises(TargetError):
+        refusing.play(errands.run(trip, PAPER, "key-1", TARGET, hold=0), trip)
+    assert refusing.requests == []
+
+
+def test_a_failed_job_ends_the_errand_without_a_download():
+    """JobFailed, and no request for the file."""
+    world = run(Service(states=("failed",)))
+    assert isinstance(world.error, JobFailed)
+    assert not any(request.url.endswith("/file") for request in world.requests)
+
+
+def test_at_the_deadline_the_job_is_cancelled():
+    """Nobody will come for the result of a one-shot errand."""
+    service = Service(states=("searching",))
+    world = run(service, timeout=10)
+    assert isinstance(world.error, OutOfTime)
+    assert service.cancelled == ["j1"]
+    assert world.mono - 1000 <= 10.5
+
+
+def test_on_abandon_leave_leaves_the_job_running():
+    """The policy is the caller's."""
+    service = Service(states=("searching",))
+    world = run(service, timeout=10, on_abandon="leave")
+    assert service.cancelled == []
+    assert world.error.ticket is not None
+
+
+@pytest.mark.parametrize("at", range(1, 14))
+def test_a_caller_who_leaves_at_any_command_leaves_no_job_behind(at):
+    """Wherever the errand is broken off, its job is cancelled or has ended."""
+    service = Service(states=("searching", "searching", "searching", "completed"))
+    world = run(service, leave_at=at)
+    if world.error is None:
+        return
+    assert isinstance(world.error, Abandoned)
+    ended = any(request.url.endswith("/file") for request in world.requests)
+    if service.jobs:
+        assert service.cancelled == ["j1"] or ended or world.trip.known.status.done
+    assert len(service.jobs) <= 1
+
+
+def test_a_job_whose_submission_is_still_unanswered_is_found_by_its_key_and_cancelled():
+    """Leaving while the service holds the submission cancels the job it has made."""
+    service = Service(states=("searching",))
+    service.faults = [("POST", AnswerLost("cut"))]
+    world = World(service)
+    trip = Trip(world.service())
+    run_ = errands.run(trip, PAPER, "key-1", None, hold=20)
+    with pytest.raises(Abandoned):
+        world.play(run_, trip, leave_at=1)
+    assert service.cancelled == ["j1"]
+    assert len(service.jobs) == 1
+
+
+def test_a_job_is_not_submitted_again_to_be_cancelled_where_keys_are_not_replayed():
+    """The farewell never makes a job."""
+    service = Service(states=("searching",), replays=False)
+    service.faults = [("POST", AnswerLost("cut"))]
+    world = World(service)
+    trip = Trip(world.service())
+    with pytest.raises(Abandoned):
+        world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip, leave_at=1)
+    assert len(service.jobs) == 1
+    assert service.cancelled == []
+
+
+def test_the_farewell_is_short():
+    """A service that does not answer cannot hold up a caller who leaves."""
+
+    def service(request, world):
+        if request.method == "DELETE":
+            world.mono += 1.5
+            return AnswerLost("no answer")
+        if request.method == "POST":
+            return reply(202, '{"job_id":"j1","status":"pending"}')
+        return reply(200, '{"job_id":"j1","status":"searching"}')
+
+    world = run(service, timeout=10)
+    assert isinstance(world.error, OutOfTime)
+    assert world.mono - 1000 <= 13
+    deletes = [
+        command for command in world.commands if isinstance(command, Send) and command.request.method == "DELETE"
+    ]
+    assert all(command.timeout <= 2 for command in deletes)
+
+
+def test_the_cancellation_is_told():
+    """Whoever listens hears whether the service confirmed."""
+    world = run(Service(states=("searching",)), timeout=10)
+    assert [event.confirmed for event in world.events if isinstance(event, CancelSent)] == [True]
+
+
+def test_a_handle_leaves_its_job_at_the_deadline():
+    """wait(timeout=...) does not cancel."""
+    service = Service(states=("searching",))
+    service.jobs["k"] = "j1"
+    world = World(service)
+    trip = Trip(world.service(), Known(Ref("j1"), vouched=True), timeout=5)
+    with pytest.raises(OutOfTime):
+        world.play(errands.wait(trip), trip)
+    assert service.cancelled == []
+
+
+def test_a_lost_job_is_submitted_again_once_where_keys_are_replayed():
+    """A one-shot errand survives a service that forgot the job."""
+    service = Service()
+    gone = {"j1"}
+
+    def forgetful(request, world):
+        if any(f"/jobs/{job}" in request.url for job in gone):
+            service.jobs = {key: job for key, job in service.jobs.items() if job not in gone} or {"other": "j0"}
+            return reply(404)
+        return service(request, world)
+
+    world = run(forgetful)
+    assert world.error is None
+    assert world.outcome.job_id == "j2"
+
+
+@pytest.mark.parametrize("replays", [True, False])
+def test_a_lost_job_is_lost_where_a_second_submission_would_not_help(replays):
+    """The same id again, or no replayed keys: JobLost."""
+    service = Service(replays=replays)
+
+    def forgetful(request, world):
+        return reply(404) if "/jobs/" in request.url else service(request, world)
+
+    world = run(forgetful)
+    assert isinstance(world.error, JobLost)
+    assert len(service.jobs) == 1

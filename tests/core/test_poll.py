@@ -1,0 +1,312 @@
+"""The second leg: few looks, little delay, and no job lost."""
+
+import json
+import logging
+
+import pytest
+from support.world import World, reply
+
+from gofer.contracts.base import Ref
+from gofer.core import errands
+from gofer.core.trip import Known, Trip
+from gofer.errors import (
+    AnswerLost,
+    BadReply,
+    Expired,
+    JobCancelled,
+    JobFailed,
+    JobLost,
+    NotFound,
+    Unauthorized,
+    WaitTimeout,
+)
+from gofer.events import Changed
+
+
+def doc(status, **more):
+    """A job document."""
+    return json.dumps({"job_id": "j1", "status": status, "doi": "10.5555/12345678", **more})
+
+
+def trip_to(world, *, vouched=True, timeout=None, **rules):
+    """A trip to a job that was submitted before."""
+    return Trip(world.service(**rules), Known(Ref("j1"), vouched=vouched), timeout=timeout)
+
+
+def looks(world):
+    """How often the job was looked at."""
+    return len(world.requests)
+
+
+class JobUntil:
+    """A service whose job ends at a given virtual time; `holds` makes it a long-polling one."""
+
+    def __init__(self, end, *, holds=False):
+        self.end, self.holds, self.starts = end, holds, []
+
+    def __call__(self, request, world):
+        """Answer a look."""
+        self.starts.append(world.mono)
+        began = self.starts[0]
+        if self.holds and "prefer" in request.headers:
+            wait = int(request.headers["prefer"].removeprefix("wait="))
+            world.mono = min(max(world.mono, began + self.end), world.mono + wait)
+        done = world.mono >= began + self.end
+        if self.holds and not done and "if-none-match" in request.headers:
+            return reply(304, etag='"1"', preference_applied=f"wait={wait}")
+        extra = {"etag": f'"{int(done)}"', "preference_applied": "wait=20"} if self.holds else {}
+        return reply(200, doc("completed" if done else "searching"), **extra)
+
+
+def test_a_held_request_is_followed_by_the_next_at_once():
+    """Where the service proves that it holds requests, there is no pause of ours."""
+    world = World(JobUntil(70, holds=True))
+    trip = trip_to(world)
+    assert world.play(errands.wait(trip), trip) == "completed"
+    assert looks(world) == 4
+    assert world.naps == []
+
+
+@pytest.mark.parametrize("length", [0.1, 1, 5, 20, 61, 300, 3600, 36000])
+def test_the_delay_in_noticing_the_end_is_bounded_by_the_jobs_length(length):
+    """Without long-poll the end is seen within half a second, or a fifth of the job's time, or a minute."""
+    service = JobUntil(length)
+    world = World(service)
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    delay = world.mono - service.starts[0] - length
+    assert delay <= max(0.56, min(0.2 * length, 66))
+
+
+def test_polls_grow_with_the_logarithm_of_the_jobs_time():
+    """An hour's job costs far fewer looks than a loop that sleeps two seconds."""
+    world = World(JobUntil(3600))
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    assert looks(world) < 100
+
+
+def test_a_service_that_ignores_prefer_is_not_hammered():
+    """Answers without Preference-Applied are spaced by the schedule, however quickly they come."""
+    service = JobUntil(30)
+    world = World(service)
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    gaps = [later - earlier for earlier, later in zip(service.starts, service.starts[1:], strict=False)]
+    assert min(gaps) >= 0.25
+
+
+def test_a_service_that_claims_to_hold_but_answers_at_once_is_not_hammered():
+    """Preference-Applied on instant, unchanged answers still leaves a quarter of a second between looks."""
+    answers = [reply(200, doc("searching"), preference_applied="wait=20")] * 20 + [reply(200, doc("completed"))]
+    starts = []
+
+    def service(request, world):
+        starts.append(world.mono)
+        return answers.pop(0)
+
+    world = World(service)
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    assert min(b - a for a, b in zip(starts[1:-1], starts[2:-1], strict=False)) >= 0.249
+
+
+@pytest.mark.parametrize(
+    "fault", [AnswerLost("cut"), reply(500), reply(503), reply(429), reply(502, "<html>")], ids=str
+)
+def test_a_failed_look_is_repeated_and_the_job_is_not_lost(fault):
+    """Passing failures between two looks do not end the wait."""
+    answers = [fault, fault, fault, reply(200, doc("completed"))]
+    world = World(lambda request, world: answers.pop(0))
+    trip = trip_to(world)
+    assert world.play(errands.wait(trip), trip) == "completed"
+
+
+def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():
+    """Failures in a row end the wait in the end, and the error can go on later."""
+    world = World(lambda request, world: AnswerLost("cut"))
+    trip = trip_to(world)
+    with pytest.raises(AnswerLost) as caught:
+        world.play(errands.wait(trip), trip)
+    assert 300 <= world.mono - 1000 < 400
+    assert caught.value.ticket is not None
+    assert caught.value.job_id == "j1"
+
+
+def test_an_unknown_status_is_still_active_and_logged_once(caplog):
+    """A word from a newer service neither ends nor breaks the wait."""
+    answers = [reply(200, doc("pondering"))] * 3 + [reply(200, doc("completed"))]
+    world = World(lambda request, world: answers.pop(0))
+    trip = trip_to(world)
+    with caplog.at_level(logging.WARNING, "gofer"):
+        assert world.play(errands.wait(trip), trip) == "completed"
+    assert len(caplog.records) == 1
+
+
+def test_a_404_of_a_known_job_is_a_blip_at_first():
+    """A replica that has not heard of the job yet does not end the wait."""
+    answers = [reply(404), reply(404), reply(200, doc("completed"))]
+    world = World(lambda request, world: answers.pop(0))
+    trip = trip_to(world)
+    assert world.play(errands.wait(trip), trip) == "completed"
+
+
+def test_a_job_that_stays_unknown_is_lost_after_three_404s_over_five_seconds():
+    """The third 404 in five seconds is believed."""
+    world = World(lambda request, world: reply(404))
+    trip = trip_to(world)
+    with pytest.raises(JobLost):
+        world.play(errands.wait(trip), trip)
+    assert looks(world) == 3
+    assert sum(world.naps) == pytest.approx(5)
+
+
+def test_a_404_of_a_job_nobody_vouched_for_is_believed_at_once():
+    """An id of the caller's own that the service does not know is NotFound."""
+    world = World(lambda request, world: reply(404))
+    trip = trip_to(world, vouched=False)
+    with pytest.raises(NotFound):
+        world.play(errands.wait(trip), trip)
+    assert looks(world) == 1
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, Unauthorized), (403, Unauthorized), (410, Expired)])
+def test_refusals_that_do_not_pass_end_the_wait_at_once(status, kind):
+    """Wrong credentials and expired results are not retried."""
+    world = World(lambda request, world: reply(status))
+    trip = trip_to(world)
+    with pytest.raises(kind):
+        world.play(errands.wait(trip), trip)
+    assert looks(world) == 1
+
+
+def test_the_budget_ends_the_wait_and_the_error_says_where_the_time_went():
+    """WaitTimeout is a TimeoutError, comes in time, and knows the job."""
+    world = World(lambda request, world: reply(200, doc("searching")), latency=0.1)
+    trip = trip_to(world, timeout=30)
+    with pytest.raises(WaitTimeout) as caught:
+        world.play(errands.wait(trip), trip)
+    assert isinstance(caught.value, TimeoutError)
+    assert 28 < world.mono - 1000 <= 30.2
+    assert (caught.value.leg, caught.value.status, caught.value.job_id) == ("poll", "searching", "j1")
+    assert caught.value.spent["poll"] == pytest.approx(world.mono - 1000)
+
+
+def test_no_request_is_allowed_to_outlive_the_budget():
+    """Every time-out and hold is clipped to what remains."""
+    world = World(lambda request, world: reply(200, doc("searching"), preference_applied="wait=5"), latency=2)
+    trip = trip_to(world, timeout=7)
+    with pytest.raises(WaitTimeout):
+        world.play(errands.wait(trip), trip)
+    for command in world.commands:
+        if hasattr(command, "timeout"):
+            assert command.timeout <= 7
+    assert "wait=6" in world.requests[0].headers["prefer"]
+
+
+def test_retry_after_on_a_status_document_is_waited_for():
+    """A service that asks for slower polls gets them."""
+    answers = [reply(200, doc("searching"), retry_after="9"), reply(200, doc("completed"))]
+    world = World(lambda request, world: answers.pop(0))
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    assert world.naps == [9]
+
+
+def test_the_entity_tag_is_sent_with_the_next_look():
+    """A conditional request lets the service hold it until something changes."""
+    answers = [reply(200, doc("searching"), etag='"7"'), reply(304), reply(200, doc("completed"))]
+    world = World(lambda request, world: answers.pop(0))
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    assert [request.headers.get("if-none-match") for request in world.requests] == [None, '"7"', '"7"']
+
+
+@pytest.mark.parametrize("code", ["NOT_FOUND", "DOWNLOAD_FAILED", "VPN_ERROR", "TIMEOUT", "SOMETHING_NEW"])
+def test_a_failed_job_raises_with_the_services_code_and_words(code):
+    """JobFailed is a RuntimeError that names error_code and error, also a code nobody knows yet."""
+    world = World(lambda request, world: reply(200, doc("failed", error="it broke", error_code=code)))
+    trip = trip_to(world)
+    with pytest.raises(JobFailed, match=f"{code}.*it broke") as caught:
+        world.play(errands.result(trip), trip)
+    assert isinstance(caught.value, RuntimeError)
+    assert (caught.value.error_code, caught.value.error) == (code, "it broke")
+
+
+def test_a_cancelled_job_is_its_own_kind_of_failure():
+    """failed with CANCELLED raises JobCancelled."""
+    world = World(lambda request, world: reply(200, doc("failed", error_code="CANCELLED")))
+    trip = trip_to(world)
+    with pytest.raises(JobCancelled):
+        world.play(errands.result(trip), trip)
+
+
+def test_waiting_never_raises_for_a_failed_job():
+    """`wait` returns the failed status."""
+    world = World(lambda request, world: reply(200, doc("failed", error_code="NOT_FOUND")))
+    trip = trip_to(world)
+    status = world.play(errands.wait(trip), trip)
+    assert status == "failed"
+    assert status.error_code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"job_id":"j1"}', "$.status"),
+        ('{"job_id":null,"status":"pending"}', "$.job_id"),
+        ('{"job_id":"j1","status":5}', "$.status"),
+        ('{"job_id":"j1","status":"pending","progress":"half"}', "$.progress"),
+        ('{"job_id":"j1","status":"pending","file_size":true}', "$.file_size"),
+        ('{"job_id":"another","status":"pending"}', "$.job_id"),
+        ("[]", "$"),
+    ],
+)
+def test_a_document_that_breaks_the_contract_names_the_field(body, field):
+    """A null is never "None" and true is never 1: the reply is bad, and the error says where."""
+    world = World(lambda request, world: reply(200, body))
+    trip = trip_to(world)
+    with pytest.raises(BadReply) as caught:
+        world.play(errands.refresh(trip), trip)
+    assert caught.value.field == field
+
+
+def test_unknown_fields_are_ignored():
+    """A newer service may say more."""
+    world = World(lambda request, world: reply(200, doc("completed", queue_position=3)))
+    trip = trip_to(world)
+    assert world.play(errands.refresh(trip), trip) == "completed"
+
+
+def test_news_are_told():
+    """Each new status, progress or message is an event."""
+    answers = [
+        reply(200, doc("searching")),
+        reply(200, doc("searching")),
+        reply(200, doc("downloading", progress=0.5)),
+        reply(200, doc("completed")),
+    ]
+    world = World(lambda request, world: answers.pop(0))
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    assert [str(event.status) for event in world.events if isinstance(event, Changed)] == [
+        "searching",
+        "downloading",
+        "completed",
+    ]
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_service_without_cancellation_leaves_the_job(status):
+    """cancel() is False, not an error."""
+    world = World(lambda request, world: reply(status))
+    trip = trip_to(world)
+    assert world.play(errands.cancel(trip), trip) is False
+
+
+@pytest.mark.parametrize("answer", [reply(200, doc("failed", error_code="CANCELLED")), reply(204)], ids=["200", "204"])
+def test_a_cancelled_job_is_confirmed(answer):
+    """200 with the job and 204 without are both a yes."""
+    world = World(lambda request, world: answer)
+    trip = trip_to(world)
+    assert world.play(errands.cancel(trip), trip) is True

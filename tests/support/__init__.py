@@ -1,0 +1,1 @@
+"""What several test folders share: worlds without I/O, servers that misbehave."""
