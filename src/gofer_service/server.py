@@ -63,6 +63,10 @@ def local_app(
     return create_app(engine=engine, store=store, body=body, health=health, token=token)
 
 
+def _announce(url: str) -> None:
+    print(f"gofer service on {url}", file=sys.stderr, flush=True)
+
+
 def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -71,8 +75,9 @@ def serve(
     data: Path,
     token: str | None = None,
     max_pending: int = 1000,
+    announce: Callable[[str], object] = _announce,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; port 0 takes a free one. One line on stderr says where, when it is ready.
+    """Serve until SIGINT or SIGTERM; port 0 takes a free one. When it is ready, ``announce`` gets its URL.
 
     Held requests are answered then, and running jobs go back to the queue for the next start.
 
@@ -83,10 +88,10 @@ def serve(
     app = local_app(library, data, token=token, max_pending=max_pending)
     with _listen(host, port) as listener:
 
-        def announce(_: uvicorn.Server) -> None:
-            print(f"gofer service on {_url(listener)}", file=sys.stderr, flush=True)
+        def ready(_: uvicorn.Server) -> None:
+            announce(_url(listener))
 
-        anyio.run(_run, app, listener, announce)
+        anyio.run(_run, app, listener, ready)
 
 
 @contextmanager
