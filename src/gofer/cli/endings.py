@@ -1,0 +1,182 @@
+"""How a command ends: its exit code, its last words on stderr, and its one line or JSON object on stdout.
+
+`EXITS` is the one place that maps errors to exit codes; the help texts print it. No request is sent from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Generator, Mapping
+
+import click
+
+from gofer.cli.screen import printable
+from gofer.errors import (
+    Expired,
+    GoferError,
+    JobFailed,
+    JobLost,
+    OutOfTime,
+    RateLimited,
+    SubmitUncertain,
+    TargetError,
+    TransportError,
+    Unauthorized,
+    Unavailable,
+    UsageError,
+)
+from gofer.events import Changed, Event, Saved, Submitted
+from gofer.models import RetrieveResult
+
+Kinds = tuple[type[BaseException], ...]
+
+EXITS: tuple[tuple[int, str, Kinds], ...] = (
+    (0, "done", ()),
+    (2, "bad usage: an argument, the ticket or the target is wrong", (UsageError, TargetError)),
+    (
+        3,
+        "the service cannot be reached, or cannot take the job now",
+        (TransportError, Unavailable, RateLimited, SubmitUncertain),
+    ),
+    (4, "out of time: the job was left running", (OutOfTime,)),
+    (130, "interrupted by Ctrl-C", (KeyboardInterrupt,)),
+    (1, "the job failed, was refused or lost, or sent a wrong file", (GoferError,)),
+)
+"""Exit code, meaning, errors. The first row that fits counts, so the root of the tree comes last."""
+
+OVER = (JobFailed, JobLost, Expired)
+"""Errors after which there is nothing left to come back for."""
+
+
+def code_of(error: BaseException) -> int:
+    """Return the exit code of an error."""
+    return next(code for code, _, kinds in EXITS if isinstance(error, kinds))
+
+
+def say(words: str) -> None:
+    """Print a line for the person, without control characters."""
+    click.echo(printable(words), err=True)
+
+
+class Notes:
+    """What an errand has told so far: the listener that its end is reported from.
+
+    Attributes:
+        to: the target, as it was given.
+        back: further arguments that a later `gofer attach` needs.
+        key: the idempotency key of the submission, None where nothing is submitted.
+        over: whether the job is known to need nobody any more.
+    """
+
+    def __init__(self, to: str, *, key: str | None = None, back: tuple[str, ...] = ()) -> None:
+        self.to, self.key, self.back, self.over = to, key, back, False
+        self.show: Callable[[Event], object] | None = None
+        self.job_id: str | None = None
+        self.ticket: str | None = None
+        self.status: str | None = None
+        self.saved: Saved | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Note an event and pass it to the screen."""
+        match event:
+            case Submitted():
+                self.job_id, self.ticket, self.status = event.job_id, event.ticket, str(event.status) or None
+            case Changed():
+                self.status = str(event.status)
+            case Saved():
+                self.saved = event
+            case _:
+                pass
+        if self.show is not None:
+            with contextlib.suppress(BrokenPipeError):  # whoever read stderr has left; the notes still count
+                self.show(event)
+
+    def learn(self, error: GoferError) -> None:
+        """Take over what an error knows of the job."""
+        self.job_id, self.ticket = error.job_id or self.job_id, error.ticket or self.ticket
+        self.status = error.status or self.status
+        self.over = self.over or isinstance(error, OVER)
+
+    @property
+    def way_back(self) -> str | None:
+        """The command that goes on with the job; None when there is no job to go on with."""
+        if self.ticket is None or self.over:
+            return None
+        return shlex.join(["gofer", "attach", self.ticket, "--to", self.to, *self.back])
+
+    def document(self, error: BaseException | None, words: str | None) -> dict[str, object]:
+        """Make the object that `--json` prints."""
+        return {
+            "status": self.status,
+            "job_id": self.job_id,
+            "path": None if self.saved is None else os.fspath(self.saved.path),
+            "size": None if self.saved is None else self.saved.size,
+            "verified": None if self.saved is None else str(self.saved.verified),
+            "ticket": self.ticket,
+            "error_code": getattr(error, "error_code", None),
+            "error": words,
+        }
+
+
+@contextlib.contextmanager
+def reported(notes: Notes, *, as_json: bool) -> Generator[None]:
+    """Run an errand, say how it ended, and exit with its code."""
+    error: BaseException | None = None
+    words: str | None = None
+    try:
+        yield
+    except KeyboardInterrupt as pressed:
+        error, words = pressed, "interrupted"
+    except GoferError as raised:
+        error, words = raised, str(raised)
+        notes.learn(raised)
+        explain(raised)
+        _settle(raised, notes)
+    if error is not None and not isinstance(error, UsageError) and notes.way_back is not None:
+        say("The job is not lost. This goes on with it and brings its file:")
+        say(notes.way_back)
+    if as_json:
+        show_json(notes.document(error, words))
+    elif notes.saved is not None:
+        click.echo(os.fsencode(notes.saved.path))
+    sys.exit(0 if error is None else code_of(error))
+
+
+@contextlib.contextmanager
+def explained() -> Generator[None]:
+    """Run a command that has no job: an error is a line on stderr and an exit code."""
+    try:
+        yield
+    except GoferError as error:
+        explain(error)
+        sys.exit(code_of(error))
+    except KeyboardInterrupt as pressed:
+        sys.exit(code_of(pressed))
+
+
+def show_json(document: Mapping[str, object]) -> None:
+    """Print the one JSON object, in ASCII."""
+    click.echo(json.dumps(document))
+
+
+def explain(error: GoferError) -> None:
+    """Say an error, and what a failed job had tried."""
+    say(f"gofer: {error}")
+    if isinstance(error, Unauthorized):
+        say("The command line takes the token from the environment variable SERVICE_TOKEN.")
+    value = error.value if isinstance(error, JobFailed) else None
+    for attempt in value.attempts if isinstance(value, RetrieveResult) else ():
+        facts = (attempt.source, attempt.place, attempt.outcome or attempt.detail)
+        say("  tried " + ", ".join(fact for fact in facts if fact))
+
+
+def _settle(error: GoferError, notes: Notes) -> None:
+    """Say how to find out about a submission that may have made a job."""
+    unanswered = isinstance(error, SubmitUncertain) or (isinstance(error, OutOfTime) and error.key is not None)
+    if unanswered and notes.key is not None:
+        say("Whether there is a job now is not known. The same command again, with this at its end, settles it:")
+        say(f"--key {shlex.quote(notes.key)}")

@@ -1,0 +1,115 @@
+"""What a person sees on stderr while an errand runs: a bar on a terminal, plain lines elsewhere, or nothing.
+
+Everything a service said goes through `printable` before it is shown. Nothing is written to stdout here, and nothing
+depends on what is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Generator
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Saved, Submitted
+from gofer.progress import in_words, size_in_words
+
+
+def printable(words: str) -> str:
+    """Return the words with a blank for every control, formatting and line-breaking character."""
+    return "".join(sign if sign.isprintable() else " " for sign in words)
+
+
+@contextlib.contextmanager
+def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
+    """Give the listener that shows an errand's events; the library's warnings come the same way."""
+    if quiet:
+        with _warnings(lambda _: None):
+            yield lambda _: None
+    elif sys.stderr.isatty():
+        with _progress() as progress, _warnings(lambda line: progress.console.print(Text(line))):
+            yield Bar(progress)
+    else:
+        with _warnings(_write):
+            yield Lines(_write)
+
+
+class Lines:
+    """One line for each event; for the bytes of a file one for each tenth, or each doubling where no size is known."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._next = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Write an event's line."""
+        if isinstance(event, Downloading):
+            if event.done < self._next and event.done != event.total:
+                return
+            self._next = event.done + (max(event.done, 1 << 20) if event.total is None else event.total / 10)
+        self._write(printable(in_words(event)))
+
+
+class Bar:
+    """One live line: what the job is doing, then how much of the file is here. What must not vanish stays above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._state = progress.add_task("calling the service", total=None, amount="")
+        self._bytes = progress.add_task("downloading", total=None, amount="", visible=False)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case Submitted() | Changed():
+                share = event.status.progress
+                total = None if share is None else 1.0
+                words = printable(in_words(event))
+                self._progress.update(self._state, description=words, completed=share, total=total, refresh=True)
+            case Downloading():
+                of = "" if event.total is None else f" of {size_in_words(event.total)}"
+                amount = size_in_words(event.done) + of
+                self._progress.update(self._state, visible=False)
+                self._progress.update(
+                    self._bytes, completed=event.done, total=event.total, amount=amount, visible=True, refresh=True
+                )
+            case Retrying() | Saved() | CancelSent():
+                self._progress.console.print(Text(printable(in_words(event))))
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}", markup=False, table_column=Column(no_wrap=True)),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+
+
+def _write(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def _warnings(write: Callable[[str], object]) -> Generator[None]:
+    """Show the library's warnings where the events are shown; they may quote a service."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            for line in self.format(record).splitlines():
+                write(printable(line))
+
+    log, handler = logging.getLogger("gofer"), Shown(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
