@@ -142,12 +142,11 @@ class RetrieveRequest:
 
 @frozen
 class Attempt:
-    """One place the service tried: its source, the place, and why it did not serve (None: it did)."""
+    """One place the service tried for the paper: its source, the place, and why that did not serve."""
 
     source: str | None = None
     place: str | None = None
-    outcome: str | None = None
-    detail: str | None = None
+    failure: str | None = None
 
 
 @frozen
