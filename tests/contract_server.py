@@ -153,6 +153,7 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
     "10.5555/quick": (rush,),
     "10.5555/slow": (searching, downloading, stay),
     "10.5555/large": (rush,),
+    "10.5555/expired": (rush,),
     "10.5555/busy": (rush,),
     "10.5555/busydate": (rush,),
     "10.5555/notfound": (searching, fail(ErrorCode.NOT_FOUND, "no source has 10.5555/notfound")),
@@ -206,6 +207,8 @@ class ScriptedBody:
 
         key = f"{run.job.id}.{run.job.attempt}.pdf"
         stored = await self.store.put(key, chunks())
+        if doi == "10.5555/expired":
+            await self.store.delete(key)
         return Result(key, stored.size, "pdf", stored.sha256, "script", "publishedVersion", "cc-by-4.0")
 
 
