@@ -49,6 +49,7 @@ class Ledger:
         # The engine lets one thread in at a time, but not always the same one.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
+        # A dead process loses nothing this way; a power cut may take the last moments with it.
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
 

@@ -179,8 +179,9 @@ class LocalEngine:
             except Fenced:
                 pass
             except anyio.get_cancelled_exc_class():
-                # The service stops; where the job was ended instead, there is nothing to release.
-                with anyio.CancelScope(shield=True):
+                # The service stops (or the job was ended, and nothing is released). Should the database not answer,
+                # the next start finds the job in hand.
+                with anyio.CancelScope(shield=True), suppress(sqlite3.Error):
                     await self._call(self._ledger.release, job.id, job.attempt, self._clock())
                 raise
             except Exception:  # noqa: BLE001 - see below

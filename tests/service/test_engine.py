@@ -1,9 +1,11 @@
 """The local engine on its own: what may be written when, by whom, and what survives."""
 
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -313,6 +315,32 @@ async def test_a_failure_carries_its_code(path: Path) -> None:
     async with working(LocalEngine(path), fail) as engine:
         job = await until(engine, await engine.submit(ASKED), lambda job: job.ended)
     assert (job.error_code, job.error, job.message) == (ErrorCode.VPN_ERROR, "the VPN is down", None)
+
+
+async def test_a_database_in_trouble_costs_no_job(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When progress, an end or a claim cannot be written, the job is not lost: the end is written once it can be."""
+    trouble = ["claim", "report", "report"]
+
+    def fail_at_first(name: str) -> None:
+        write = getattr(Ledger, name)
+
+        def method(*args: Any) -> Any:
+            if name in trouble:
+                trouble.remove(name)
+                raise sqlite3.OperationalError("disk I/O error")
+            return write(*args)
+
+        monkeypatch.setattr(Ledger, name, method)
+
+    async def body(run: Run) -> Result:
+        await run.report(status=Status.SEARCHING)
+        return FOUND
+
+    fail_at_first("claim")
+    fail_at_first("report")
+    async with working(LocalEngine(path, concurrency=1), body) as engine:
+        job = await until(engine, await engine.submit(ASKED), lambda job: job.ended)
+    assert (job.status, trouble) == (Status.COMPLETED, [])
 
 
 async def test_the_loop_is_never_blocked(path: Path) -> None:

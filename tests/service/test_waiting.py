@@ -1,10 +1,12 @@
 """Held requests: what releases them, and when. Times have loose bounds only."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.from_thread
@@ -210,6 +212,28 @@ def test_a_stopping_service_answers_held_polls(stage: Stage, tmp_path: Path) -> 
     assert time.monotonic() - begun < 5
     poll.join()
     assert (answers[0].status_code, answers[0].json()["status"]) == (200, "pending")
+
+
+def test_who_has_gone_is_not_waited_for(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A held poll ends when its caller disconnects."""
+    app = assemble(tmp_path, stage.body)
+    begun, ended = threading.Event(), threading.Event()
+
+    async def wait(*_: Any) -> None:
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(app.state.engine, "wait", wait)
+    with running(app) as url:
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port)) as caller:
+            caller.sendall(b"GET /jobs/x HTTP/1.1\r\nHost: x\r\nPrefer: wait=20\r\n\r\n")
+            assert begun.wait(5)
+            assert not ended.is_set()
+        assert ended.wait(5)
 
 
 def test_too_many_waiting_jobs_are_refused(stage: Stage, tmp_path: Path) -> None:
