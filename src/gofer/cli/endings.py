@@ -170,7 +170,7 @@ def explain(error: GoferError) -> None:
         say("The command line takes the token from the environment variable SERVICE_TOKEN.")
     value = error.value if isinstance(error, JobFailed) else None
     for attempt in value.attempts if isinstance(value, RetrieveResult) else ():
-        facts = (attempt.source, attempt.place, attempt.outcome or attempt.detail)
+        facts = (attempt.source, attempt.place, attempt.failure)
         say("  tried " + ", ".join(fact for fact in facts if fact))
 
 
