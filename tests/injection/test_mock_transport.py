@@ -1,0 +1,47 @@
+"""The first door, `transport=`: an httpx transport of your own. Here a function answers in the service's place."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gofer import AsyncRetrieveClient, JobFailed, RetrieveClient
+
+PAPER = b"%PDF-1.7 a paper"
+
+
+def service(request: httpx.Request) -> httpx.Response:
+    """Have every paper at once, but for one."""
+    match request.method, request.url.path:
+        case "POST", "/retrieve" if b"10.5555/missing" in request.content:
+            return httpx.Response(200, json={"job_id": "1", "status": "failed", "error_code": "NOT_FOUND"})
+        case "POST", "/retrieve":
+            return httpx.Response(200, json={"job_id": "1", "status": "completed"})
+        case "GET", "/jobs/1/file":
+            return httpx.Response(200, content=PAPER)
+        case _:
+            return httpx.Response(404)
+
+
+def test_blocking_calls_are_answered_by_a_function(tmp_path: Path) -> None:
+    """A function stands for the whole service: no server, no socket."""
+    with RetrieveClient(transport=httpx.MockTransport(service)) as client:
+        path, job = client.retrieve_and_download("10.5555/12345678", tmp_path / "paper.pdf")
+    assert (Path(path).read_bytes(), job.status) == (PAPER, "completed")
+
+
+@pytest.mark.anyio
+async def test_awaited_calls_are_answered_by_the_same_function(tmp_path: Path) -> None:
+    """The awaited client takes the same transport."""
+    async with AsyncRetrieveClient(transport=httpx.MockTransport(service)) as client:
+        path, job = await client.retrieve_and_download("10.5555/12345678", tmp_path / "paper.pdf")
+    assert (Path(path).read_bytes(), job.status) == (PAPER, "completed")
+
+
+def test_a_failure_is_as_easily_made(tmp_path: Path) -> None:
+    """What your code does about a paper that nobody has can be tested without waiting for one."""
+    with (
+        RetrieveClient(transport=httpx.MockTransport(service)) as client,
+        pytest.raises(JobFailed, match="NOT_FOUND"),
+    ):
+        client.retrieve_and_download("10.5555/missing", tmp_path / "paper.pdf")

@@ -1,0 +1,74 @@
+"""The third door, `io=`: a wire and a clock of your own. Here a service in memory, whose job takes ten hours."""
+
+import json
+
+import pytest
+
+from gofer import AsyncClient, Client, RetrieveRequest, WaitTimeout
+from gofer.core.commands import Now
+from gofer.wire import Head, Reply, Request
+
+TEN_HOURS = 10 * 3600.0
+
+
+class TenHours:
+    """A wire on which one job is always the answer, and a clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.time, self.exchanges = 0.0, 0
+
+    def now(self) -> Now:
+        """Read both clocks, which are one here."""
+        return Now(self.time, self.time)
+
+    def sleep(self, seconds: float) -> None:
+        """Put the clock forward."""
+        self.time += seconds
+
+    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+        """Answer a submission or a look at the job."""
+        self.exchanges += 1
+        status = "completed" if self.time >= TEN_HOURS else "searching"
+        return Reply(request.url, 200, {}, json.dumps({"job_id": "1", "status": status}).encode())
+
+    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, list[bytes]]:
+        """Refuse: these tests fetch no file."""
+        raise NotImplementedError
+
+
+class AwaitedTenHours(TenHours):
+    """The same for the awaited client."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Put the clock forward."""
+        super().sleep(seconds)
+
+    async def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+        """Answer a submission or a look at the job."""
+        return super().send(request, timeout=timeout, cap=cap)
+
+
+def test_ten_hours_pass_in_milliseconds() -> None:
+    """Polling slows down as the job goes on: few looks, and its end is noticed within a minute or so."""
+    io = TenHours()
+    Client("http://service.test", io=io).run(RetrieveRequest("10.5555/12345678"))
+    assert TEN_HOURS <= io.time < TEN_HOURS + 70
+    assert io.exchanges < 700
+
+
+@pytest.mark.anyio
+async def test_ten_hours_pass_in_milliseconds_when_awaited() -> None:
+    """The awaited client keeps the same time."""
+    io = AwaitedTenHours()
+    await AsyncClient("http://service.test", io=io).run(RetrieveRequest("10.5555/12345678"))
+    assert TEN_HOURS <= io.time < TEN_HOURS + 70
+
+
+def test_a_deadline_is_kept_to_the_second() -> None:
+    """A wait of nine hours for ten hours' work ends in time, and says where the time went."""
+    io = TenHours()
+    job = Client("http://service.test", io=io).submit(RetrieveRequest("10.5555/12345678"))
+    with pytest.raises(WaitTimeout) as caught:
+        job.wait(timeout=9 * 3600)
+    assert 9 * 3600 - 1 < io.time <= 9 * 3600
+    assert caught.value.spent["poll"] == pytest.approx(io.time)
