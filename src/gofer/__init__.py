@@ -48,6 +48,7 @@ from gofer.models import (
     Verified,
 )
 from gofer.retrieve import RetrieveClient, RetrieveJob
+from gofer.version import __version__
 
 __all__ = [
     "AnswerLost",
@@ -100,4 +101,5 @@ __all__ = [
     "Verified",
     "WaitTimeout",
     "WrongFile",
+    "__version__",
 ]

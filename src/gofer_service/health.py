@@ -8,7 +8,6 @@ import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gofer.version import __version__
 from gofer_service.documents import rfc3339
 from gofer_service.engine import Clock, Engine
 from gofer_service.vpn import Vpn, VpnWatch, no_vpn
@@ -89,7 +89,7 @@ class Health:
             "vpn_ip": vpn.ip,
             "contract": "1",
             "capabilities": list(CAPABILITIES),
-            "version": _version(),
+            "version": __version__,
             "checks": checks,
         }
 
@@ -133,13 +133,6 @@ def _vpn_status(vpn: Vpn) -> str:
     if not vpn.configured:
         return "not_configured"
     return "pass" if vpn.connected else "warn"
-
-
-def _version() -> str:
-    try:
-        return version("gofer")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 routes: Final = [

@@ -1,4 +1,4 @@
-"""A world without I/O: performs a flow's commands against a scripted service, in virtual time, and keeps a list of them."""
+"""A world without I/O: performs commands against a scripted service, in virtual time, and keeps a list of them."""
 
 from __future__ import annotations
 

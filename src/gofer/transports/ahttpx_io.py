@@ -17,6 +17,7 @@ from anyio.lowlevel import current_token
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost, UsageError
 from gofer.transports.family import (
+    USER_AGENT,
     AwaitedClient,
     NativeResponse,
     allow_pauses,
@@ -26,7 +27,6 @@ from gofer.transports.family import (
     over_cap,
     refuse_encoded,
     translated,
-    user_agent,
 )
 from gofer.transports.httpx_io import IDLE
 from gofer.wire import Head, Reply, Request
@@ -72,7 +72,7 @@ class AsyncHttpxIO:
             return self._borrowed
         if self._own is None:
             limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
-            headers = {"user-agent": user_agent()}
+            headers = {"user-agent": USER_AGENT}
             self._own = httpx.AsyncClient(transport=self._transport, limits=limits, headers=headers)
         return self._own
 

@@ -9,20 +9,14 @@ import contextlib
 import ssl
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from functools import cache
 from types import ModuleType
 from typing import Any, Protocol
 
 from gofer.errors import AnswerLost, BadReply, GoferError, Unreachable, UntrustedCertificate, UsageError
+from gofer.version import __version__
 from gofer.wire import Head, Request
 
-
-@cache
-def user_agent() -> str:
-    """Name gofer and its version; asked for late, because importing the machinery that knows costs 5 ms."""
-    from importlib.metadata import version
-
-    return f"gofer/{version('gofer')}"
+USER_AGENT = f"gofer/{__version__}"
 
 
 class NativeResponse(Protocol):
@@ -133,7 +127,7 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float) ->
     headers.setdefault("accept-encoding", "identity")
     if not request.bare:
         return client.build_request(request.method, request.url, content=content, headers=headers, timeout=limits), {}
-    headers.setdefault("user-agent", user_agent())
+    headers.setdefault("user-agent", USER_AGENT)
     extensions = {"timeout": limits.as_dict()}
     return family.Request(request.method, request.url, headers=headers, content=content, extensions=extensions), {
         "auth": None

@@ -16,6 +16,7 @@ import httpx
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost
 from gofer.transports.family import (
+    USER_AGENT,
     BlockingClient,
     NativeResponse,
     allow_pauses,
@@ -25,7 +26,6 @@ from gofer.transports.family import (
     over_cap,
     refuse_encoded,
     translated,
-    user_agent,
 )
 from gofer.wire import Head, Reply, Request
 
@@ -63,7 +63,7 @@ class HttpxIO:
         with self._lock:
             if self._own is None:
                 limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
-                headers = {"user-agent": user_agent()}
+                headers = {"user-agent": USER_AGENT}
                 self._own = httpx.Client(transport=self._transport, limits=limits, headers=headers)
             return self._own
 

@@ -1,0 +1,366 @@
+"""What every driver must do alike, seen on real sockets against a server that misbehaves."""
+
+import base64
+import gzip
+import hashlib
+import json
+import random
+import ssl
+
+import pytest
+import trustme
+from tenacity.stop import stop_after_attempt
+from tenacity.wait import wait_fixed
+
+import gofer
+from gofer import (
+    AnswerLost,
+    BadReply,
+    Expired,
+    OutOfTime,
+    Rejected,
+    SubmitUncertain,
+    Unreachable,
+    UntrustedCertificate,
+    WaitTimeout,
+    WrongFile,
+)
+from gofer.core.policies import Retry, wait_retry_after
+from support.raw_server import RESET, http, raw_server
+
+DOI = "10.5555/12345678"
+PAPER = b"%PDF-1.7 " + random.Random(1).randbytes(300_000)
+ETAG = '"paper-1"'
+QUICK = {"retry": Retry(wait_retry_after(wait_fixed(0.01)), stop_after_attempt(3)), "poll": wait_fixed(0.05)}
+
+
+def doc(status="completed", **more):
+    """A job document."""
+    return json.dumps({"job_id": "j1", "status": status, "doi": DOI, **more})
+
+
+def service(**special):
+    """A service with one finished job; `special` maps submit, look, file, cancel, health to scripts of their own."""
+
+    def script(call):
+        kind = {"POST": "submit", "DELETE": "cancel"}.get(call.method)
+        kind = kind or ("health" if call.path == "/health" else "file" if call.path.endswith("/file") else "look")
+        if kind in special:
+            pieces = special[kind](call)
+            if pieces is not None:
+                return pieces
+        if kind == "file":
+            return [whole(call)]
+        if kind == "health":
+            return [http(200, '{"status":"healthy","vpn_connected":true,"vpn_ip":"203.0.113.7"}')]
+        return [http(202 if kind == "submit" else 200, doc())]
+
+    return script
+
+
+def whole(call, data=PAPER, **more):
+    """The file, or the range that was asked for."""
+    headers = {"etag": ETAG, "content_type": "application/pdf", **more}
+    if "range" not in call.headers or call.headers.get("if-range") != headers["etag"]:
+        return http(200, data, **headers)
+    start = int(call.headers["range"].removeprefix("bytes=").removesuffix("-"))
+    return http(206, data[start:], content_range=f"bytes {start}-{len(data) - 1}/{len(data)}", **headers)
+
+
+def paths(server):
+    """What was asked, in order."""
+    return [(call.method, call.path) for call in server.calls]
+
+
+def test_an_errand_brings_the_file(driver, tmp_path):
+    """Submit, look, download: the right bytes are at the target and nothing else is beside it."""
+    with raw_server(service()) as server:
+        path, result = driver.client(server.url).retrieve_and_download(DOI, tmp_path / "deep" / "paper.pdf")
+    assert (tmp_path / "deep" / "paper.pdf").read_bytes() == PAPER
+    assert (path, result.status) == (str(tmp_path / "deep" / "paper.pdf"), "completed")
+    assert [place.name for place in (tmp_path / "deep").iterdir()] == ["paper.pdf"]
+
+
+def test_a_file_replaces_the_one_that_was_there(driver, tmp_path):
+    """The target is replaced in one step."""
+    (tmp_path / "paper.pdf").write_bytes(b"old")
+    with raw_server(service()) as server:
+        driver.client(server.url).download_file("j1", tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+
+
+def test_a_refused_connection_is_unreachable(driver):
+    """Nothing listens: the error says that no connection was made."""
+    with raw_server(service()) as server:
+        url = server.url
+    with pytest.raises(Unreachable, match="running"):
+        driver.client(url, **QUICK).retrieve(DOI)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[RESET], [], [b"HTTP/1.1 200 OK\r\ncontent-le"], [b"garbage\r\n\r\n"], [http(502)], [http(504)]],
+    ids=["reset", "closed", "half a head", "garbage", "502", "504"],
+)
+def test_a_lost_answer_to_a_submission_is_uncertain(driver, answer):
+    """However the answer is lost, nothing is sent twice to a service that does not promise to replay keys."""
+    with (
+        raw_server(service(submit=lambda call: answer)) as server,
+        pytest.raises(SubmitUncertain) as caught,
+    ):
+        driver.client(server.url, **QUICK).retrieve(DOI)
+    assert [call.method for call in server.calls] == ["POST", "GET"]
+    assert caught.value.key == server.calls[0].headers["idempotency-key"].strip('"')
+
+
+def test_a_silent_service_is_given_up_in_time(driver):
+    """The per-request time-out covers a service that accepts and says nothing."""
+    with (
+        raw_server(service(submit=lambda call: [3])) as server,
+        pytest.raises(SubmitUncertain),
+    ):
+        driver.client(server.url, timeout=0.3, **QUICK).retrieve(DOI)
+
+
+def test_failed_looks_are_repeated(driver):
+    """Reset, closed and refused looks do not lose the job."""
+    faults = {1: [RESET], 2: [], 3: [http(503)], 4: [http(200, doc("searching"))]}
+    with raw_server(service(look=lambda call: faults.get(call.nth))) as server:
+        result = driver.client(server.url, rng=random.Random(3), **QUICK).wait_for_completion("j1", poll_interval=0.05)
+    assert result.status == "completed"
+    assert len(server.calls) == 5
+
+
+def test_a_late_wait_is_a_timeout(driver):
+    """WaitTimeout comes when the budget ends, though the service would hold the request longer."""
+    with (
+        raw_server(service(look=lambda call: [http(200, doc("searching"))] if call.nth == 1 else [5])) as server,
+        pytest.raises(WaitTimeout) as caught,
+    ):
+        driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=1.2)
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.status == "searching"
+
+
+@pytest.mark.parametrize("end", [RESET, b""], ids=["reset", "closed"])
+def test_a_cut_download_goes_on_where_it_stopped(driver, tmp_path, end):
+    """The second request asks for the rest only, and the file is whole."""
+
+    def cut(call):
+        answer = whole(call)
+        return [answer[: len(answer) // 2], 0.05, end] if call.nth == 1 else None
+
+    with raw_server(service(file=cut)) as server:
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    first, second = server.calls
+    assert "range" not in first.headers
+    assert second.headers["if-range"] == ETAG
+    assert int(second.headers["range"].removeprefix("bytes=").removesuffix("-")) > 0
+
+
+def test_a_stalled_download_goes_on(driver, tmp_path):
+    """A body that pauses longer than the stall limit is asked for again from where it stopped."""
+
+    def stall(call):
+        answer = whole(call)
+        return [answer[:100_000], 3] if call.nth == 1 else None
+
+    with raw_server(service(file=stall)) as server:
+        driver.client(server.url, stall=0.3, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    assert "range" in server.calls[1].headers
+
+
+def test_a_download_that_outlives_the_budget_is_out_of_time_and_keeps_its_part(driver, tmp_path):
+    """A dripping body ends with the budget, and the next call goes on from the part."""
+
+    def drip(call):
+        answer = whole(call)
+        return [answer[:100_000], *[piece for _ in range(40) for piece in (b"", 0.1)]] if call.nth == 1 else None
+
+    with raw_server(service(file=drip)) as server:
+        client = driver.client(server.url, **QUICK)
+        with pytest.raises(OutOfTime):
+            client.job("j1").download(tmp_path / "paper.pdf", timeout=1)
+        assert not (tmp_path / "paper.pdf").exists()
+        client.job("j1").download(tmp_path / "paper.pdf", timeout=5)
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    assert "range" in server.calls[-1].headers
+
+
+def test_a_wrong_digest_leaves_what_was_there(driver, tmp_path):
+    """The target keeps its old bytes, and no part stays behind."""
+    wrong = base64.b64encode(hashlib.sha256(b"another").digest()).decode()
+    (tmp_path / "paper.pdf").write_bytes(b"old")
+    with (
+        raw_server(service(file=lambda call: [whole(call, repr_digest=f"sha-256=:{wrong}:")])) as server,
+        pytest.raises(WrongFile),
+    ):
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == b"old"
+    assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
+
+
+def test_a_body_in_an_encoding_nobody_asked_for_is_refused(driver, tmp_path):
+    """A gzip bomb is never unpacked, neither as a file nor as a document."""
+    bomb = gzip.compress(bytes(10_000_000))
+    special = {
+        "file": lambda call: [http(200, bomb, content_encoding="gzip")],
+        "look": lambda call: [http(200, bomb, content_encoding="gzip")],
+    }
+    with raw_server(service(**special)) as server:
+        client = driver.client(server.url, **QUICK)
+        with pytest.raises(WrongFile):
+            client.download_file("j1", tmp_path / "paper.pdf")
+        with pytest.raises(BadReply, match="gzip"):
+            client.get_job_status("j1")
+        assert all(call.headers["accept-encoding"] == "identity" for call in server.calls)
+
+
+def test_an_answer_without_end_is_capped(driver):
+    """A status document of more than a mebibyte is refused."""
+    with (
+        raw_server(service(look=lambda call: [http(200, b" " * 2_000_000)])) as server,
+        pytest.raises(BadReply, match="larger"),
+    ):
+        driver.client(server.url, **QUICK).get_job_status("j1")
+
+
+def test_reading_into_memory_is_capped(driver):
+    """`read` refuses a file larger than asked for, and brings one that fits."""
+    with raw_server(service()) as server:
+        job = driver.client(server.url, **QUICK).job("j1")
+        assert job.read(400_000) == PAPER
+        with pytest.raises(WrongFile):
+            job.read(1000)
+
+
+def test_credentials_go_to_the_services_own_origin_only(driver, tmp_path):
+    """A redirect to another host gets neither the token nor the caller's headers; one at home keeps them."""
+    with (
+        raw_server(lambda call: [http(200, PAPER)]) as elsewhere,
+        raw_server(
+            service(
+                file=lambda call: [http(302, location=f"{elsewhere.url}/blob")],
+                look=lambda call: [http(307, location="/jobs/j1?moved")] if "moved" not in call.path else None,
+            )
+        ) as server,
+    ):
+        client = driver.client(server.url, auth="s3cret", headers={"x-team": "blue"}, **QUICK)
+        client.job("j1").download(tmp_path / "paper.pdf")
+    assert {call.headers.get("authorization") for call in server.calls} == {"Bearer s3cret"}
+    assert {call.headers.get("x-team") for call in server.calls} == {"blue"}
+    assert len(elsewhere.calls) == 1
+    assert not {"authorization", "x-team", "cookie"} & elsewhere.calls[0].headers.keys()
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+
+
+def test_a_borrowed_clients_own_secrets_stay_at_home_too(driver, tmp_path):
+    """Its default headers, cookies and auth go with requests to the service, and not to another host."""
+    borrowed = driver.http_client(headers={"x-secret": "1"}, cookies={"c": "1"}, auth=("user", "word"))
+    with (
+        raw_server(lambda call: [http(200, PAPER)]) as elsewhere,
+        raw_server(service(file=lambda call: [http(302, location=f"{elsewhere.url}/blob")])) as server,
+    ):
+        driver.client(server.url, http_client=borrowed, **QUICK).job("j1").download(tmp_path / "paper.pdf")
+    assert {"x-secret", "cookie", "authorization"} <= server.calls[0].headers.keys()
+    assert not {"x-secret", "cookie", "authorization"} & elsewhere.calls[0].headers.keys()
+
+
+def test_a_borrowed_client_is_not_closed(driver):
+    """What is yours stays open."""
+    borrowed = driver.http_client()
+    with raw_server(service()) as server:
+        client = driver.client(server.url, http_client=borrowed)
+        client.get_job_status("j1")
+        client.close()
+    assert not borrowed.is_closed
+
+
+def test_a_closed_client_opens_again_on_use(driver):
+    """close() is harmless the second time, and not the end."""
+    with raw_server(service()) as server:
+        client = driver.client(server.url)
+        client.get_job_status("j1")
+        client.close()
+        client.close()
+        assert client.get_job_status("j1").status == "completed"
+
+
+def test_an_untrusted_certificate_is_said_and_not_retried(driver):
+    """One connection, one clear error."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with raw_server(service(), context) as server, pytest.raises(UntrustedCertificate):
+        driver.client(server.url, **QUICK).get_job_status("j1")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(410, Expired), (422, Rejected)])
+def test_refusals_reach_the_caller(driver, tmp_path, status, kind):
+    """The service's words are in the error."""
+    problem = json.dumps({"error_code": "X", "detail": "because"})
+    with (
+        raw_server(service(file=lambda call: [http(status, problem)])) as server,
+        pytest.raises(kind, match="because"),
+    ):
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+
+
+def test_health_never_raises(driver):
+    """A service that is up, one whose answer is nonsense, and none at all."""
+    with raw_server(service()) as server:
+        client = driver.client(server.url)
+        assert client.health_check() is True
+        assert client.get_health_status().can_run
+    assert client.health_check() is False
+    assert client.get_health_status() is None
+    with raw_server(service(health=lambda call: [http(200, "<html>")])) as server:
+        assert driver.client(server.url).get_health_status() is None
+
+
+def test_watching_yields_what_happens(driver):
+    """`watch` ends with the job, and yields each new status."""
+    words = ["pending", "searching", "downloading", "completed"]
+    with raw_server(service(look=lambda call: [http(200, doc(words[min(call.nth, 4) - 1]))])) as server:
+        job = driver.client(server.url, **QUICK).job("j1")
+        seen = [str(event.status) for event in job.watch() if isinstance(event, gofer.Changed)]
+    assert seen == words
+    assert job.done
+
+
+def test_a_ticket_goes_on_with_the_job(driver, tmp_path):
+    """attach() in another client finds the job and the part file."""
+    with raw_server(service()) as server:
+        ticket = driver.client(server.url).retrieve(DOI).ticket
+        driver.client(server.url).attach(ticket).download(tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+
+
+def test_a_listener_that_raises_does_no_harm(driver, tmp_path, caplog):
+    """A broken progress function is logged once and the errand goes on."""
+
+    def listener(event):
+        raise RuntimeError("my fault")
+
+    with raw_server(service()) as server:
+        client = driver.client(server.url, progress=listener)
+        client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
+    assert caplog.text.count("progress listener raised") == 1
+
+
+def test_a_lost_answer_during_the_file_is_not_the_end(driver, tmp_path):
+    """Faults before the head of the file are repeated as well."""
+    with raw_server(service(file=lambda call: {1: [RESET], 2: [http(503)]}.get(call.nth))) as server:
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+    assert len(server.calls) == 3
+
+
+def test_the_last_error_is_chained(driver):
+    """OutOfTime says what went wrong last."""
+    with (
+        raw_server(service(look=lambda call: [RESET])) as server,
+        pytest.raises(OutOfTime) as caught,
+    ):
+        driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=0.8)
+    assert isinstance(caught.value.__cause__, AnswerLost)
