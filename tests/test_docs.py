@@ -1,0 +1,148 @@
+"""The documentation keeps up with the code: the diagram has all of the table, and the examples run."""
+
+import importlib.util
+import inspect
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gofer.core.table import TABLE, Move, Stage
+from gofer_service import embedded
+
+DOCS = Path(__file__).parents[1] / "docs"
+BLOCK = re.compile(r"^(% run\n)?```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks() -> Iterator[tuple[str, bool, str]]:
+    """Give every Python block of the pages: its place, whether it is marked to be run, and its text."""
+    for page in sorted(DOCS.rglob("*.md")):
+        if "_build" in page.parts:
+            continue
+        text = page.read_text(encoding="utf-8")
+        for found in BLOCK.finditer(text):
+            line = text.count("\n", 0, found.start(2)) + 1
+            yield f"{page.relative_to(DOCS)}:{line}", found[1] is not None, found[2]
+
+
+ALL = [pytest.param(place, text, id=place) for place, _, text in blocks()]
+RUN = [pytest.param(place, text, id=place) for place, marked, text in blocks() if marked]
+
+
+@pytest.fixture(scope="module")
+def drawing() -> ModuleType:
+    """The module that draws the diagram; Sphinx is not needed for it."""
+    spec = importlib.util.spec_from_file_location("drawing", DOCS / "drawing.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """The real service, on its sample library."""
+    with embedded() as url:
+        yield url
+
+
+def test_diagram_has_every_stage(drawing: ModuleType) -> None:
+    """Each stage of the machine is one box, and there is no other."""
+    drawn = [node.get("data-stage") for node in ET.fromstring(drawing.diagram()).iter() if node.get("data-stage")]
+    assert sorted(drawn) == sorted(Stage)
+
+
+def test_diagram_has_every_transition(drawing: ModuleType) -> None:
+    """Each transition of the table is one line with its move's name on it, and there is no other."""
+    moves = [node for node in ET.fromstring(drawing.diagram()).iter() if node.get("data-move")]
+    drawn = [(node.get("data-from"), node.get("data-move"), node.get("data-to")) for node in moves]
+    assert sorted(drawn) == sorted((stage, move, there) for (stage, move), there in TABLE.items())
+    assert all(node.get("data-move") in [child.text for child in node] for node in moves)
+
+
+def test_diagram_boxes_stand_apart(drawing: ModuleType) -> None:
+    """No box covers another, and none is cut off at the edge."""
+    root = ET.fromstring(drawing.diagram())
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    rects = [
+        [float(node.attrib[name]) for name in ("x", "y", "width", "height")]
+        for node in root.iter()
+        if node.tag.endswith("rect")
+    ]
+    for number, (x, y, w, h) in enumerate(rects):
+        assert x >= 0
+        assert y >= 0
+        assert x + w <= width
+        assert y + h <= height
+        for x2, y2, w2, h2 in rects[number + 1 :]:
+            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+
+
+def test_every_move_is_explained(drawing: ModuleType) -> None:
+    """The table of transitions says of each move what it means."""
+    assert set(drawing.MEANING) == set(Move)
+
+
+def test_design_names_every_command() -> None:
+    """The design page's table has every command of the core."""
+    from gofer.core.commands import Command
+
+    page = (DOCS / "design.md").read_text(encoding="utf-8")
+    missing = [kind.__name__ for kind in Command.__args__ if f"`{kind.__name__}(" not in page]
+    assert not missing
+
+
+def test_reference_has_every_public_name() -> None:
+    """Each public name of gofer has its entry in the reference."""
+    import gofer
+
+    pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    entries = set(re.findall(r"^\.\. (?:auto\w+|py:data):: gofer\.(\w+)(?:\(\))?$", pages, re.MULTILINE))
+    assert {name for name in gofer.__all__ if not name.startswith("_")} - entries == set()
+
+
+def test_every_error_has_its_advice() -> None:
+    """The how-to for scripts says what to do about each error a caller can see."""
+    import gofer
+
+    page = (DOCS / "howto" / "scripts.md").read_text(encoding="utf-8")
+    abstract = {"GoferError", "TransportError", "ServiceError"}
+    errors = {
+        name
+        for name in gofer.__all__
+        if inspect.isclass(getattr(gofer, name)) and issubclass(getattr(gofer, name), gofer.GoferError)
+    }
+    assert {name for name in errors - abstract if f"`{name}`" not in page} == set()
+
+
+@pytest.mark.parametrize(("place", "text"), ALL)
+def test_example_compiles(place: str, text: str) -> None:
+    """A Python block of the pages is Python."""
+    compile(text, place, "exec")
+
+
+@pytest.mark.parametrize(("place", "text"), RUN)
+def test_example_runs(place: str, text: str, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block that is marked to be run does so against the real service, and the tests that are in it pass."""
+    parts = urlsplit(service)
+    monkeypatch.setenv("SERVICE_HOST", parts.hostname or "")
+    monkeypatch.setenv("SERVICE_PORT", str(parts.port))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(text, place, "exec"), names)
+    given = {"tmp_path": tmp_path, "papers": service}
+    for name, test in list(names.items()):
+        if name.startswith("test_"):
+            test(**{wanted: given[wanted] for wanted in inspect.signature(test).parameters})
+
+
+def test_no_page_leaks_the_workshop() -> None:
+    """No page names a place on somebody's machine."""
+    for page in [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]:
+        assert not re.search(r"/(root|work|tmp|home/\w+)/", page.read_text(encoding="utf-8")), page
