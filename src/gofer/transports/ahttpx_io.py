@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -55,7 +56,7 @@ class AsyncHttpxIO:
         await anyio.sleep(seconds)
 
     async def close(self) -> None:
-        """Close the own client, if there is one; it opens again on use, in any event loop."""
+        """Close the own client, if there is one; it opens again on use."""
         own, self._own, self._loop = self._own, None, None
         if own is not None:
             await own.aclose()
@@ -113,7 +114,7 @@ class AsyncHttpxIO:
 class AsyncHttpxBody:
     """The unread body of one response."""
 
-    def __init__(self, family: Any, response: NativeResponse) -> None:
+    def __init__(self, family: ModuleType, response: NativeResponse) -> None:
         self._family, self._response = family, response
         self._source: Any = _chunks(response)
 

@@ -9,6 +9,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -93,23 +94,19 @@ class HttpxIO:
         """Send a request and return the reply's head and its unread body."""
         with translated(self._family):
             response = self._send(request, timeout, stall)
-        return head_of(response, request), HttpxBody(self, response)
-
-    def streamed(self, response: NativeResponse) -> Iterator[bytes]:
-        """Yield a response's body, its errors translated."""
-        with translated(self._family):
-            yield from _chunks(response)
+        return head_of(response, request), HttpxBody(self._family, response)
 
 
 class HttpxBody:
     """The unread body of one response."""
 
-    def __init__(self, io: HttpxIO, response: NativeResponse) -> None:
-        self._io, self._response = io, response
+    def __init__(self, family: ModuleType, response: NativeResponse) -> None:
+        self._family, self._response = family, response
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes."""
-        return self._io.streamed(self._response)
+        with translated(self._family):
+            yield from _chunks(self._response)
 
     def close(self) -> None:
         """Let go of the connection."""

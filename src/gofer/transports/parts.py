@@ -41,6 +41,8 @@ def mark_of(target: Path) -> Path:
 def _writing(target: Path) -> Generator[None]:
     try:
         yield
+    except TargetError:
+        raise
     except OSError as error:
         raise TargetError(f"{target} cannot be written: {error.strerror or error}.") from error
 
@@ -112,11 +114,12 @@ class Parts:
         Raises:
             TargetError: the target is a directory, or nothing can be written where it should go.
         """
-        if target.is_dir():
-            raise TargetError(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
-        folder = next((place for place in target.absolute().parents if place.exists()), None)
-        if folder is None or not folder.is_dir():
-            raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
+        with _writing(target):
+            if target.is_dir():
+                raise TargetError(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
+            folder = next(place for place in target.absolute().parents if place.exists())
+            if not folder.is_dir():
+                raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
         try:

@@ -1,0 +1,205 @@
+"""Callers who leave: Ctrl-C, cancelled tasks, deadlines. The job is cancelled or left, and nothing stays running."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import anyio
+import pytest
+import trio
+
+import gofer
+from support.raw_server import http, raw_server
+
+DOI = "10.5555/12345678"
+
+
+class Endless:
+    """A service whose job never ends; `cancelled` is set by a cancellation."""
+
+    def __init__(self, *, holds_submission=False):
+        self.holds_submission = holds_submission
+        self.submitted, self.cancelled = threading.Event(), threading.Event()
+
+    def __call__(self, call):
+        """Answer one call."""
+        if call.path == "/health":
+            return [http(200, '{"status":"healthy","capabilities":["idempotency-key"]}')]
+        if call.method == "DELETE":
+            self.cancelled.set()
+            return [http(200, self.doc("failed", error_code="CANCELLED"))]
+        if call.method == "POST":
+            self.submitted.set()
+            return [10] if self.holds_submission and call.nth == 1 else [http(202, self.doc("pending"))]
+        return [10] if "prefer" in call.headers else [http(200, self.doc("searching"))]
+
+    def doc(self, status, **more):
+        """The job's document."""
+        return json.dumps({"job_id": "j1", "status": status, **more})
+
+
+def interrupt_when(event, times=1):
+    """Send this process Ctrl-C shortly after an event."""
+
+    def press():
+        event.wait(10)
+        for _ in range(times):
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("holds", [False, True], ids=["while polling", "while submitting"])
+def test_ctrl_c_cancels_a_one_shot_errand(holds, tmp_path):
+    """KeyboardInterrupt comes out as it went in, and the job is cancelled, known by its id or only by its key."""
+    service = Endless(holds_submission=holds)
+    with raw_server(service) as server:
+        presser = interrupt_when(service.submitted)
+        began = time.monotonic()
+        with gofer.RetrieveClient(base_url=server.url) as client, pytest.raises(KeyboardInterrupt):
+            client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
+        presser.join()
+        assert service.cancelled.is_set()
+        assert time.monotonic() - began < 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_the_job_of_a_handle():
+    """A handle's wait may be broken off and taken up again."""
+    service = Endless()
+    with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url) as client:
+        job = client.retrieve(DOI)
+        presser = interrupt_when(service.submitted)
+        with pytest.raises(KeyboardInterrupt):
+            job.wait()
+        presser.join()
+        assert not service.cancelled.is_set()
+
+
+def test_on_abandon_cancel_holds_for_handles_too():
+    """The policy that the caller names is obeyed by every verb."""
+    service = Endless()
+    with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url, on_abandon="cancel") as client:
+        with pytest.raises(gofer.WaitTimeout):
+            client.retrieve(DOI).wait(timeout=0.5)
+        assert service.cancelled.is_set()
+
+
+@pytest.mark.parametrize("holds", [False, True], ids=["while polling", "while submitting"])
+@pytest.mark.parametrize("policy", [None, "leave"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_scope_obeys_on_abandon(backend, policy, holds, tmp_path):
+    """Inside a task group, cancellation cancels the job or leaves it, and ends soon."""
+    service = Endless(holds_submission=holds)
+
+    async def main(url):
+        async with (
+            gofer.AsyncRetrieveClient(base_url=url, on_abandon=policy) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(client.retrieve_and_download, DOI, tmp_path / "paper.pdf")
+            await anyio.to_thread.run_sync(service.submitted.wait)
+            await anyio.sleep(0.2)
+            tasks.cancel_scope.cancel()
+
+    with raw_server(service) as server:
+        began = time.monotonic()
+        anyio.run(main, server.url, backend=backend)
+        assert time.monotonic() - began < 5
+        assert service.cancelled.is_set() == (policy is None)
+
+
+def test_a_natively_cancelled_asyncio_task_cancels_its_job(tmp_path):
+    """task.cancel() and wait_for() are answered like anyio's scopes, and CancelledError comes out."""
+    service = Endless()
+
+    async def main(url):
+        async with gofer.AsyncRetrieveClient(base_url=url) as client:
+            task = asyncio.create_task(client.retrieve_and_download(DOI, tmp_path / "paper.pdf"))
+            await asyncio.sleep(0.3)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    with raw_server(service) as server:
+        asyncio.run(main(server.url))
+        assert service.cancelled.is_set()
+
+
+def test_a_trio_deadline_cancels_the_job(tmp_path):
+    """move_on_after ends the errand in time and the job with it."""
+    service = Endless()
+
+    async def main(url):
+        async with gofer.AsyncRetrieveClient(base_url=url) as client:
+            with trio.move_on_after(0.4) as scope:
+                await client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
+            assert scope.cancelled_caught
+
+    with raw_server(service) as server:
+        trio.run(main, server.url)
+        assert service.cancelled.is_set()
+
+
+def test_leaving_watch_does_no_io():
+    """Breaking out of the loop sends nothing and leaves the job."""
+    service = Endless()
+    with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url, hold=0) as client:
+        job = client.retrieve(DOI)
+        for _ in job.watch():
+            break
+        sent = len(server.calls)
+        time.sleep(0.2)
+        assert len(server.calls) == sent
+        assert not service.cancelled.is_set()
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path):
+    """Whoever presses twice does not wait for the farewell."""
+    script = textwrap.dedent(
+        """
+        import sys, gofer
+        gofer.RetrieveClient(base_url=sys.argv[1]).retrieve_and_download("10.5555/12345678", sys.argv[2])
+        """
+    )
+    submitted = threading.Event()
+
+    def service(call):
+        if call.method == "POST":
+            submitted.set()
+            return [http(202, '{"job_id":"j1","status":"pending"}')]
+        return [20]
+
+    with raw_server(service) as server:
+        child = subprocess.Popen(
+            [sys.executable, "-c", script, server.url, str(tmp_path / "paper.pdf")], stderr=subprocess.PIPE
+        )
+        assert submitted.wait(10)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.4)
+        assert child.poll() is None  # saying farewell to a service that does not answer
+        pressed = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=10)
+        assert time.monotonic() - pressed < 1
+    assert b"KeyboardInterrupt" in said
+
+
+def test_no_thread_stays_behind(tmp_path):
+    """The blocking face starts no thread of its own."""
+    service = Endless()
+    with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url) as client:
+        with pytest.raises(gofer.OutOfTime):
+            client.retrieve_and_download(DOI, tmp_path / "paper.pdf", timeout=1)
+        names = {thread.name for thread in threading.enumerate()}
+    assert not any("gofer" in name.lower() or "AnyIO" in name for name in names)
