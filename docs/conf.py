@@ -24,7 +24,7 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"gofer {release}"
 html_static_path = ["_static"]
-html_css_files = ["machine.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 
