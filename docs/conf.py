@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+from enum import Enum
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+import attrs
 from docutils import nodes
 from sphinx.addnodes import pending_xref
+from sphinx.domains.python import PyObject
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -38,7 +41,7 @@ autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"exclude-members": "known"}
 python_use_unqualified_type_names = True
-maximum_signature_line_length = 88
+maximum_signature_line_length = 120
 napoleon_use_ivar = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -88,7 +91,27 @@ def resolve(app: Any, env: Any, node: Any, contnode: nodes.Node) -> nodes.Node |
     return contnode if node.get("reftype") == "name" else None
 
 
+def plain_signature(
+    _app: Any, what: str, _name: str, subject: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None] | None:
+    """Show the defaults of attrs classes, which their generated code hides, and no arguments for enums."""
+    if what != "class" or signature is None:
+        return None
+    if issubclass(subject, Enum):
+        return "", None
+    if attrs.has(subject):
+        for name, field in attrs.fields_dict(subject).items():
+            default = "..." if isinstance(field.default, attrs.Factory) else repr(field.default)
+            signature = signature.replace(f"attr_dict['{name}'].default", default)
+        signature = signature.replace("= NOTHING", "= ...").replace("=NOTHING", "=...")
+    return signature, returned
+
+
 def setup(app: Any) -> None:
-    """Register the role and the resolver."""
+    """Register the role, the resolver and the rest."""
+    app.connect("autodoc-process-signature", plain_signature)
+    for field in PyObject.doc_field_types:
+        if "ivar" in field.names:
+            field.label = "Attributes"
     app.add_role("name", name_role)
     app.connect("missing-reference", resolve)
