@@ -29,8 +29,9 @@ GET = f"""Fetch the paper with this DOI.
 The job is submitted, waited for, and its file brought to PATH, which is replaced in one step and only by a whole file.
 Nothing is submitted if PATH cannot be written. The path is the only output on stdout; how it goes is told on stderr.
 
-Ctrl-C cancels the job; a second Ctrl-C ends at once. When the time is up the job is left running instead, and the
-`gofer attach` line that brings its file later is printed.
+Of the seconds of --timeout the service is given nine tenths; a service that keeps to them ends the job itself, with
+TIMEOUT. When all of the time is up the job is left as it is, and the `gofer attach` line that brings its file later is
+printed. Ctrl-C cancels the job instead; a second Ctrl-C ends at once.
 
 \b
 Examples:
@@ -48,7 +49,7 @@ Examples:
   ticket      goes on with the job: gofer attach TICKET
   error_code  the service's code, as in NOT_FOUND
   error       what went wrong, in words
-What is not known is null.
+What is not known is null. Where the command line itself is wrong, nothing is printed on stdout.
 
 {_CODES}
 """
@@ -59,8 +60,7 @@ A ticket names its own service, so --url is not needed. A transfer that broke of
 the deadline both leave the job running.
 
 The token in SERVICE_TOKEN goes only to the service that you name with --url or SERVICE_URL (or to the default,
-http://localhost:8000). If the ticket names another, nothing is sent, and you are asked to confirm its address with
---url.
+http://localhost:8000). If the ticket names another, nothing is sent, and you are asked to name it with --url.
 
 \b
 Examples:

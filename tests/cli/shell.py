@@ -1,0 +1,111 @@
+"""The command line as a shell sees it: processes, their output, and services for them to talk to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from gofer_service import create_app, running, sample_library
+from gofer_service.engine import Result, Run, Status
+from gofer_service.health import Health
+from gofer_service.local_engine import LocalEngine
+from gofer_service.store import FolderStore
+
+PAPER = "10.5555/12345678"
+GOFER = [sys.executable, "-m", "gofer.cli"]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Give this process's environment without what gofer reads from it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "XDG_"))}
+    return {**kept, "COLUMNS": "100", **extra}
+
+
+def gofer(*args: str | Path, url: str | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; `url` goes into SERVICE_URL."""
+    named = {} if url is None else {"SERVICE_URL": url}
+    words = [*GOFER, *map(str, args)]
+    return subprocess.run(
+        words, env=environment(**named, **extra), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20
+    )
+
+
+@contextmanager
+def started(*args: str | Path, url: str | None = None, **extra: str) -> Generator[subprocess.Popen[str]]:
+    """Start a command whose stdout and stderr can be read while it runs."""
+    named = {} if url is None else {"SERVICE_URL": url}
+    words = [*GOFER, *map(str, args)]
+    with subprocess.Popen(
+        words, env=environment(**named, **extra), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def read_until(child: subprocess.Popen[str], words: str) -> str:
+    """Read a running command's stderr up to the line that holds these words."""
+    assert child.stderr is not None
+    seen = ""
+    for line in child.stderr:
+        seen += line
+        if words in line:
+            return seen
+    raise AssertionError(f"{words!r} never came:\n{seen}")
+
+
+def one_object(stdout: str) -> dict[str, Any]:
+    """Read stdout, which must be one JSON object on one line."""
+    assert stdout.endswith("\n")
+    assert stdout.count("\n") == 1
+    document = json.loads(stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+def attach_line(stderr: str) -> str:
+    """Find the line that goes on with the job."""
+    found = re.search(r"^gofer attach gofer1\.\S+ --to .+$", stderr, re.MULTILINE)
+    assert found, stderr
+    return found[0]
+
+
+@contextmanager
+def waiting_service(data: Path) -> Generator[tuple[str, Callable[[], None]]]:
+    """Run a service whose jobs search until the given function is called, and whose clock stands still.
+
+    With that clock no job of it ever times out: it is the service that outlasts its client.
+    """
+    free = threading.Event()
+    store = FolderStore(data / "files")
+
+    def clock() -> float:
+        return 1767225600.0
+
+    async def body(run: Run) -> Result:
+        await run.report(status=Status.SEARCHING, message="waiting for the test")
+        while not free.is_set():
+            await anyio.sleep(0.01)
+
+        async def chunks() -> Any:
+            yield (sample_library() / "10.5555_12345678.pdf").read_bytes()
+
+        key = f"{run.job.id}.{run.job.attempt}.pdf"
+        stored = await store.put(key, chunks())
+        return Result(key, stored.size, "pdf", stored.sha256, "test")
+
+    engine = LocalEngine(data / "jobs.sqlite3", clock=clock)
+    app = create_app(engine=engine, store=store, body=body, health=Health({}, clock=clock), clock=clock)
+    with running(app) as url:
+        yield url, free.set

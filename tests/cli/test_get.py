@@ -1,0 +1,196 @@
+"""`gofer get`: what it prints where, and how it ends."""
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contract_server import contract_server
+from gofer_service import sample_library
+from support.raw_server import Call, http, raw_server
+
+from .shell import PAPER, attach_line, gofer, one_object, waiting_service
+
+FIELDS = {"status", "job_id", "path", "size", "verified", "ticket", "error_code", "error"}
+
+
+def test_brings_the_file(url: str, tmp_path: Path) -> None:
+    """The file is there, its path is all of stdout, and stderr tells the steps in plain lines."""
+    target = tmp_path / "new" / "paper.pdf"
+    ran = gofer("get", PAPER, "--to", target, url=url)
+    assert (ran.returncode, ran.stdout) == (0, f"{target}\n")
+    assert target.read_bytes() == (sample_library() / "10.5555_12345678.pdf").read_bytes()
+    lines = ran.stderr.splitlines()
+    assert lines[0].startswith("submitted")
+    assert lines[-1] == f"saved {target} (5.3 KiB, verified: digest)"
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", ran.stderr)
+
+
+def test_json(url: str, tmp_path: Path) -> None:
+    """With --json stdout is one object with the documented fields."""
+    target = tmp_path / "paper.pdf"
+    ran = gofer("get", PAPER, "--to", target, "--title", "T", "--author", "A", "--author", "B", "--json", url=url)
+    assert ran.returncode == 0
+    told = one_object(ran.stdout)
+    assert set(told) == FIELDS
+    assert (told["status"], told["path"], told["size"]) == ("completed", str(target), target.stat().st_size)
+    assert (told["verified"], told["error_code"], told["error"]) == ("digest", None, None)
+    assert told["ticket"].startswith("gofer1.")
+    assert httpx.get(f"{url}/jobs/{told['job_id']}").json()["doi"] == PAPER
+
+
+def test_sends_title_and_authors(tmp_path: Path) -> None:
+    """Title, authors and nine tenths of the timeout are in the submission."""
+    with raw_server(lambda _: [http(400, "{}", content_type="application/json")]) as server:
+        ran = gofer(
+            *("get", PAPER, "--to", tmp_path / "p", "--title", "T", "--author", "A", "--author", "B"),
+            *("--timeout", "50", "--url", server.url),
+        )
+    assert ran.returncode == 1
+    assert json.loads(server.calls[0].body) == {
+        "doi": PAPER,
+        "title": "T",
+        "authors": ["A", "B"],
+        "timeout_seconds": 45,
+    }
+
+
+def test_quiet(url: str, tmp_path: Path) -> None:
+    """With --quiet nothing is told on the way."""
+    ran = gofer("get", PAPER, "--to", tmp_path / "paper.pdf", "--quiet", url=url)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_failed_job(tmp_path: Path) -> None:
+    """A job that fails is exit code 1, with the service's code and words, what it tried, and no line to go on with."""
+    with contract_server() as url:
+        ran = gofer("get", "10.5555/downloadfailed", "--to", tmp_path / "paper.pdf", "--json", url=url)
+    assert ran.returncode == 1
+    told = one_object(ran.stdout)
+    assert (told["status"], told["error_code"], told["path"]) == ("failed", "DOWNLOAD_FAILED", None)
+    assert "no copy of it is sound" in told["error"]
+    assert "tried script, first.pdf, TRUNCATED\n" in ran.stderr
+    assert "gofer attach" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["get", "no-doi", "--to", "x"], "is not a DOI"),
+        (["get", PAPER, "--to", "."], "is a directory"),
+        (["get", PAPER, "--to", "there/"], "is a folder"),
+        (["get", PAPER, "--to", "file/x"], "is not a directory"),
+        (["get", PAPER], "--to"),
+        (["get", PAPER, "--to", "x", "--timeout", "0"], "--timeout"),
+        (["get", PAPER, "--to", "x", "--key", 'a"b'], "key="),
+        (["get", PAPER, "--to", "x", "--url", "localhost:8000"], "http://"),
+        (["fetch", PAPER], "No such command"),
+    ],
+)
+def test_bad_usage(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], says: str) -> None:
+    """Bad usage is exit code 2 and says what is wrong, and no job is made."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    before = httpx.get(f"{url}/jobs").json()
+    ran = gofer(*args, url=url)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert says in ran.stderr
+    assert httpx.get(f"{url}/jobs").json() == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_target(url: str, tmp_path: Path) -> None:
+    """A target that cannot be written is exit code 2, before a job is made."""
+    tmp_path.chmod(0o500)
+    before = httpx.get(f"{url}/jobs").json()
+    assert gofer("get", PAPER, "--to", tmp_path / "x", url=url).returncode == 2
+    assert httpx.get(f"{url}/jobs").json() == before
+
+
+def test_unreachable(tmp_path: Path) -> None:
+    """Nobody there is exit code 3, and the retries are told."""
+    ran = gofer("get", PAPER, "--to", tmp_path / "x", "--json", url="http://127.0.0.1:9")
+    assert ran.returncode == 3
+    assert "trying again in" in ran.stderr
+    assert one_object(ran.stdout)["job_id"] is None
+
+
+def test_refused(guarded_url: str, tmp_path: Path) -> None:
+    """A refusal is exit code 1; a missing token names the variable it is read from."""
+    ran = gofer("get", PAPER, "--to", tmp_path / "x", url=guarded_url)
+    assert ran.returncode == 1
+    assert "SERVICE_TOKEN" in ran.stderr
+
+
+def test_deadline_leaves_the_job(tmp_path: Path) -> None:
+    """At the deadline the job is left running (exit code 4), and the line that is printed brings its file."""
+    target = tmp_path / "with a blank" / "paper.pdf"
+    with waiting_service(tmp_path / "data") as (url, finish):
+        ran = gofer("get", PAPER, "--to", target, "--timeout", "1.5", "--json", url=url)
+        assert ran.returncode == 4
+        told = one_object(ran.stdout)
+        assert told["status"] == "searching"
+        assert httpx.get(f"{url}/jobs/{told['job_id']}").json()["status"] == "searching"
+        finish()
+        line = shlex.split(attach_line(ran.stderr))
+        assert line[0] == "gofer"
+        assert line[2] == told["ticket"]
+        again = gofer(*line[1:])  # SERVICE_URL is not set: the ticket says where
+    assert (again.returncode, again.stdout) == (0, f"{target}\n")
+    assert target.read_bytes().startswith(b"%PDF-")
+
+
+def test_failed_download(tmp_path: Path) -> None:
+    """A completed job whose file does not come whole and right leaves no file, and a line to go on with."""
+
+    def lie(call: Call) -> list[object]:
+        if call.path.endswith("/file"):
+            return [http(200, "<html>please log in</html>", content_type="application/pdf")]
+        return [http(200, json.dumps({"job_id": "j1", "status": "completed", "file_format": "pdf"}))]
+
+    with raw_server(lie) as server:
+        ran = gofer("get", PAPER, "--to", tmp_path / "x", url=server.url)
+    assert ran.returncode == 1
+    assert "an HTML page" in ran.stderr
+    assert attach_line(ran.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uncertain_submission(tmp_path: Path) -> None:
+    """A lost answer from a service that replays no keys is exit code 3; --key as printed repeats that submission."""
+    jobs = {"job_id": "j1", "status": "completed"}
+
+    def lose(call: Call) -> list[object]:
+        if call.method == "POST":
+            return [] if call.nth == 1 else [http(200, json.dumps(jobs))]
+        if call.path == "/health":
+            return [http(200, '{"status": "healthy"}')]
+        return [http(200, "%PDF-1.4")]
+
+    with raw_server(lose) as server:
+        ran = gofer("get", PAPER, "--to", tmp_path / "x", url=server.url)
+        assert ran.returncode == 3
+        hint = re.search(r"^--key \S+$", ran.stderr, re.MULTILINE)
+        assert hint, ran.stderr
+        again = gofer("get", PAPER, "--to", tmp_path / "x", *hint[0].split(), url=server.url)
+        assert again.returncode == 0, again.stderr
+        first, second = (call for call in server.calls if call.method == "POST")
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert first.body == second.body
+
+
+def test_rude_words(tmp_path: Path) -> None:
+    """Control characters of a service never reach the terminal, and markup is shown as it is."""
+    error = "\x1b]0;owned\x07 [bold]not found[/bold]\r\nexit 0 \u202e\x9b31m"
+    document = {"job_id": "j1", "status": "failed", "error": error, "error_code": "NOT\x1b[31m_FOUND"}
+    with raw_server(lambda _: [http(200, json.dumps(document))]) as server:
+        ran = gofer("get", PAPER, "--to", tmp_path / "x", "--json", url=server.url)
+    assert ran.returncode == 1
+    assert "[bold]not found[/bold]" in ran.stderr
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", ran.stdout + ran.stderr)
+    assert one_object(ran.stdout)["error_code"] == "NOT\x1b[31m_FOUND"

@@ -1,0 +1,67 @@
+"""`gofer serve`, and the demo."""
+
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from .shell import environment, gofer, read_until, started
+
+
+def test_serves_until_ctrl_c(tmp_path: Path) -> None:
+    """It says what it serves and from where, the line to try works as printed, and Ctrl-C ends it with 0."""
+    with started("serve", "--port", "0", XDG_DATA_HOME=str(tmp_path)) as run:
+        told = read_until(run, "Try it: ")
+        assert "the sample library" in told
+        assert f"Records and results: {tmp_path / 'gofer'}\n" in told
+        line = told[told.index("Try it: gofer ") :].removeprefix("Try it: gofer ")
+        words = [str(tmp_path / word) if word == "paper.pdf" else word for word in shlex.split(line)]
+        assert gofer(*words).returncode == 0
+        run.send_signal(signal.SIGINT)
+        assert run.wait(10) == 0
+        assert run.stderr is not None
+        assert run.stderr.read() == "Ctrl-C ends it.\n"
+    assert (tmp_path / "gofer" / "jobs.sqlite3").exists()
+
+
+def test_serves_another_library(tmp_path: Path) -> None:
+    """--library and --data name the folders, and SERVICE_TOKEN guards the service."""
+    (tmp_path / "papers").mkdir()
+    args = ("serve", "--port", "0", "--library", tmp_path / "papers", "--data", tmp_path / "data")
+    with started(*args, SERVICE_TOKEN="t0ken") as run:
+        told = read_until(run, "gofer service on ")
+        url = told.rstrip().rpartition(" ")[2]
+        get = ("get", "10.5555/12345678", "--to", tmp_path / "x", "--url", url)
+        assert "401 UNAUTHORIZED" in gofer(*get).stderr
+        assert "NOT_FOUND" in gofer(*get, SERVICE_TOKEN="t0ken").stderr
+        assert "t0ken" not in told
+
+
+def test_an_address_in_use(tmp_path: Path) -> None:
+    """A port that is taken is exit code 1 and one line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = gofer("serve", "--port", str(taken.getsockname()[1]), "--data", tmp_path)
+    assert ran.returncode == 1
+    assert "cannot start" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    """The demo ends with 0 and brings three equal files; the errand that must fail says NOT_FOUND."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "gofer_service.demo"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    files = sorted((tmp_path / "demo").iterdir())
+    assert [file.name for file in files] == ["async.pdf", "blocking.pdf", "command-line.pdf"]
+    assert len({file.read_bytes() for file in files}) == 1
+    assert "NOT_FOUND" in ran.stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", ran.stdout + ran.stderr)
