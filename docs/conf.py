@@ -13,6 +13,7 @@ import attrs
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.domains.python import PyObject
+from sphinx.pycode import ModuleAnalyzer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -22,7 +23,7 @@ project_copyright = author
 release = version_of("gofer")
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "machine"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "machine", "command_help"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"gofer {release}"
@@ -73,6 +74,9 @@ def name_role(
 ) -> tuple[list[nodes.Node], list[nodes.Node]]:
     """Read what docstrings put into single backquotes: code, and a link where it is one of the public names."""
     literal = nodes.literal(text, text, classes=["py"])
+    if text == "gofer.errors":
+        page = {"refdomain": "std", "reftype": "doc", "reftarget": "/reference/errors", "refexplicit": True}
+        return [pending_xref("", literal, **page)], []
     if not re.fullmatch(r"(\w+\.)*[A-Z]\w*(\.\w+)?", text):
         return [literal], []
     return [pending_xref("", literal, refdomain="", reftype="name", reftarget=text)], []
@@ -107,8 +111,17 @@ def plain_signature(
     return signature, returned
 
 
+def one_signature(_app: Any) -> None:
+    """Forget the overloads of the clients: they serve type checkers, and hide the defaults from readers."""
+    for module in ("gofer.client", "gofer.aclient"):
+        analyzer = ModuleAnalyzer.for_module(module)
+        analyzer.analyze()
+        analyzer.overloads.clear()
+
+
 def setup(app: Any) -> None:
     """Register the role, the resolver and the rest."""
+    app.connect("builder-inited", one_signature)
     app.connect("autodoc-process-signature", plain_signature)
     for field in PyObject.doc_field_types:
         if "ivar" in field.names:

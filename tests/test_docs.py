@@ -2,7 +2,11 @@
 
 import importlib.util
 import inspect
+import os
 import re
+import shlex
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +144,49 @@ def test_example_runs(place: str, text: str, service: str, tmp_path: Path, monke
     for name, test in list(names.items()):
         if name.startswith("test_"):
             test(**{wanted: given[wanted] for wanted in inspect.signature(test).parameters})
+
+
+TUTORIAL = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+SCRIPTS = re.findall(r"^% run\n```python\n(.*?)^```\n\n```console\n\$ python \w+\.py\n(.*?)^```", TUTORIAL, re.S | re.M)
+COMMANDS = re.findall(r"^\$ gofer ((?:health|get).*)\n((?:[^$`\n].*\n)+)", TUTORIAL, re.M)
+PASSING = ("submitted", "searching", "downloading")
+"""How lines begin that are there or not, by how fast the machine is."""
+
+
+def settled(text: str) -> list[str]:
+    """Give the lines of an output without what differs from run to run: ids, tickets, the address."""
+    text = re.sub(r'\[job \S+\]|"job_id": "\S+"|"ticket": "\S+"|http://[\w.]+:\d+', "...", text)
+    return [line for line in text.splitlines() if not line.startswith(PASSING)]
+
+
+def test_tutorial_has_its_examples() -> None:
+    """The patterns below find what the tutorial shows."""
+    assert (len(SCRIPTS), len(COMMANDS)) == (3, 4)
+
+
+@pytest.mark.parametrize(("script", "shown"), SCRIPTS)
+def test_tutorial_scripts_print_what_is_shown(
+    script: str, shown: str, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A script of the tutorial prints what the page says it does."""
+    test_example_runs("tutorial.md", script, service, tmp_path, monkeypatch)
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize(("command", "shown"), COMMANDS)
+def test_tutorial_commands_print_what_is_shown(command: str, shown: str, service: str, tmp_path: Path) -> None:
+    """A command of the tutorial prints what the page says it does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gofer.cli", *shlex.split(command)],
+        cwd=tmp_path,
+        env={**os.environ, "SERVICE_URL": service},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert settled(done.stdout) == settled(shown)
 
 
 def test_no_page_leaks_the_workshop() -> None:
