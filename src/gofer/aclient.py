@@ -166,7 +166,7 @@ class AsyncClient(Generic[In, Out]):
             Unreachable, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
         trip = self._trip()
-        _ = await self._perform(errands.start(trip, request, key_of(key, self._new_key)), trip)
+        _ = await self._perform(errands.start(trip, request, key_of(key, self._new_key), again=key is not None), trip)
         return self._handle(trip.known)
 
     async def run(

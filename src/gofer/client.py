@@ -166,7 +166,7 @@ class Client(Generic[In, Out]):
             Unreachable, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
         trip = self._trip()
-        _ = self._perform(errands.start(trip, request, key_of(key, self._new_key)), trip)
+        _ = self._perform(errands.start(trip, request, key_of(key, self._new_key), again=key is not None), trip)
         return self._handle(trip.known)
 
     def run(self, request: In, *, to: str | PathLike[str] | None = None, timeout: float | None = None) -> Outcome[Out]:

@@ -149,7 +149,7 @@ class BadReply(GoferError):
     """The answer does not follow the contract.
 
     Attributes:
-        field: where in the document it goes wrong, as in `$.job_id`; None when it is no document at all.
+        field: where in the document it goes wrong, as in `$.job_id`, or `$`; None when no document came at all.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:

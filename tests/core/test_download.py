@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from support.world import BASE, World, reply
 
 from gofer.contracts.base import Ref
 from gofer.core import errands
@@ -23,6 +22,7 @@ from gofer.errors import (
     WrongFile,
 )
 from gofer.models import Verified
+from support.world import BASE, World, reply
 
 TARGET = Path("/papers/paper.pdf")
 PAPER = b"%PDF-1.7 " + bytes(range(256)) * 8
@@ -117,7 +117,7 @@ def part(data, etag=None, *, source=SOURCE, of=PAPER, named=None):
         (Files(), Verified.LENGTH),
         (Files(PAPER, reply(200, PAPER)), Verified.NONE),
     ],
-    ids=str,
+    ids=["digest", "size", "length", "none"],
 )
 def test_a_file_is_verified_by_the_strongest_means_there_is(service, how):
     """Digest, else the named size, else the length, else nothing: the result says which."""
@@ -127,7 +127,7 @@ def test_a_file_is_verified_by_the_strongest_means_there_is(service, how):
 
 def test_verify_require_refuses_a_file_that_nothing_vouches_for():
     """Without digest, size and length there is no proof."""
-    error, world = fails(Files(PAPER, reply(200, PAPER)), WrongFile, verify="require")
+    error, _ = fails(Files(PAPER, reply(200, PAPER)), WrongFile, verify="require")
     assert error.reason == "unverified"
 
 
@@ -251,7 +251,7 @@ def test_a_body_in_an_encoding_nobody_asked_for_is_refused():
 
 def test_a_file_over_the_cap_is_refused_before_its_body():
     """The size is judged by the head."""
-    error, world = fails(Files(), WrongFile, file_cap=100)
+    error, _ = fails(Files(), WrongFile, file_cap=100)
     assert error.reason == "too big"
 
 
@@ -342,7 +342,7 @@ def test_a_file_can_be_read_into_memory():
 @pytest.mark.parametrize("service", [Files(), Files(PAPER, reply(200, PAPER))], ids=["named", "not named"])
 def test_reading_more_than_the_cap_is_refused(service):
     """Whether the size is named or not."""
-    with pytest.raises(WrongFile, match="bytes|big"):
+    with pytest.raises(WrongFile, match=r"bytes|big"):
         read(service, 100)
 
 

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+
 from core.test_download import PAPER as FILE
 from core.test_download import Files
-from support.world import World, reply
-
 from gofer.contracts.base import Ref
 from gofer.core import errands
 from gofer.core.commands import Look, Send
@@ -15,6 +14,7 @@ from gofer.core.trip import Known, Trip
 from gofer.errors import Abandoned, AnswerLost, JobFailed, JobLost, OutOfTime, TargetError
 from gofer.events import CancelSent, Saved, Submitted
 from gofer.models import RetrieveRequest, Verified
+from support.world import World, reply
 
 PAPER = RetrieveRequest("10.5555/12345678")
 TARGET = Path("/papers/paper.pdf")

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from support.world import World, reply
 
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import errands
@@ -19,6 +18,7 @@ from gofer.errors import (
     UsageError,
 )
 from gofer.models import RetrieveRequest
+from support.world import World, reply
 
 PAPER = RetrieveRequest("10.5555/12345678")
 ACCEPTED = reply(202, '{"job_id":"j1","status":"pending"}')

@@ -29,7 +29,7 @@ def printable(words: str) -> str:
 @contextlib.contextmanager
 def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
     """Give the listener that shows an errand's events; the library's warnings come the same way."""
-    if quiet:
+    if quiet or sys.stderr is None:  # closed by the shell: 2>&-
         with _warnings(lambda _: None):
             yield lambda _: None
     elif sys.stderr.isatty():

@@ -65,16 +65,16 @@ def _submit_again(trip: Trip[In, Out], order: In, key: str, error: JobLost) -> F
         raise error
 
 
-def start(trip: Trip[In, Out], order: In, key: str) -> Flow[Status]:
-    """Submit only."""
-    yield from submit(trip, order, key)
+def start(trip: Trip[In, Out], order: In, key: str, *, again: bool = False) -> Flow[Status]:
+    """Submit only; `again` says that the key has been sent before."""
+    yield from submit(trip, order, key, again=again)
     return trip.known.status
 
 
 def refresh(trip: Trip[In, Out]) -> Flow[Status]:
     """Look at the job once."""
     trip.move(Move.ATTACH)
-    _ = yield from poll.look(trip)
+    _ = yield from poll.look(trip, trip.rules.retry)
     return trip.known.status
 
 

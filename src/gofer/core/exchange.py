@@ -13,7 +13,7 @@ from gofer.core.policies import Retry, pause_after
 from gofer.core.run import Flow
 from gofer.core.table import LEGS
 from gofer.core.trip import Trip
-from gofer.errors import BadReply, GoferError, ServiceError, TransportError, UntrustedCertificate
+from gofer.errors import BadReply, GoferError, Rejected, ServiceError, TransportError, UntrustedCertificate
 from gofer.events import Retrying
 from gofer.wire import Head, Reply, Request
 
@@ -81,8 +81,19 @@ def follow_open(trip: AnyTrip, request: Request) -> Flow[Head]:
     raise _too_many(trip)
 
 
-def _too_many(trip: AnyTrip) -> BadReply:
-    return BadReply(f"The service redirected more than {trip.rules.redirects} times in a row.")
+def _too_many(trip: AnyTrip) -> ServiceError:
+    return Rejected(f"The service redirected more than {trip.rules.redirects} times in a row.", status_code=302)
+
+
+def passes(error: GoferError) -> bool:
+    """Tell whether a failed exchange may go well the next time: silence, a passing refusal, or no document at all."""
+    match error:
+        case ServiceError():
+            return error.status_code in PASSING
+        case BadReply():
+            return error.field is None
+        case _:
+            return isinstance(error, TransportError)
 
 
 def exchange(trip: AnyTrip, request: Request, tries: Tries, timeout: float | None = None) -> Flow[Reply]:

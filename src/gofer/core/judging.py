@@ -17,7 +17,6 @@ from attrs import evolve, frozen
 
 from gofer.contracts.base import Problem
 from gofer.errors import (
-    BadReply,
     Expired,
     NotFound,
     NotReady,
@@ -99,21 +98,21 @@ def redirected(request: Request, head: Head) -> Request | None:
     A GET stays a GET. A POST is sent again only by 307 and 308 and only on its own origin; 303 turns it into a GET.
 
     Raises:
-        BadReply: no usable Location, from https to http, or a redirect that would send the submission elsewhere.
+        Rejected: no usable Location, from https to http, or a redirect that would send the submission elsewhere.
     """
     location = head.headers.get("location")
     if head.status not in REDIRECTS or (location is None and head.status == 303):
         return None
     if not location:
-        raise BadReply(f"The service answered {head.status} without a Location.")
+        raise _misdirected(head, f"The service answered {head.status} without a Location.")
     url = urljoin(request.url, location)
     try:
         there = origin(url)
     except UsageError as error:
-        raise BadReply("The service redirects to something that is no http(s) URL.") from error
+        raise _misdirected(head, "The service redirects to something that is no http(s) URL.") from error
     here = origin(request.url)
     if here[0] == "https" and there[0] != "https":
-        raise BadReply("The service redirects from https to http; refused.")
+        raise _misdirected(head, "The service redirects from https to http; refused.")
     if request.method in ("GET", "HEAD"):
         return evolve(request, url=url)
     if head.status == 303:
@@ -121,9 +120,13 @@ def redirected(request: Request, head: Head) -> Request | None:
         return evolve(request, method="GET", url=url, headers=kept, body=b"")
     if head.status in (307, 308) and here == there:
         return evolve(request, url=url)
-    raise BadReply(
-        f"The service redirects a {request.method} with {head.status} to {there[1]}; use that address instead."
+    raise _misdirected(
+        head, f"The service redirects a {request.method} with {head.status} to {there[1]}; use that address instead."
     )
+
+
+def _misdirected(head: Head, why: str) -> Rejected:
+    return Rejected(why, status_code=head.status)
 
 
 # --- files ---

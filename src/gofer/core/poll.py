@@ -7,13 +7,13 @@ schedule decides the pause. A failed look never loses the job.
 from __future__ import annotations
 
 from gofer.core import verbs
-from gofer.core.exchange import AnyTrip, Tries, accept, exchange, refused
-from gofer.core.judging import retry_after
-from gofer.core.policies import pause_between
+from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, passes, refused
+from gofer.core.judging import PASSING, retry_after
+from gofer.core.policies import Retry, pause_between
 from gofer.core.run import Flow
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.core.table import Move
-from gofer.errors import JobCancelled, JobFailed, JobLost, ServiceError
+from gofer.errors import BadReply, JobCancelled, JobFailed, JobLost, ServiceError, TransportError
 from gofer.events import Changed
 from gofer.models import State
 from gofer.wire import Reply
@@ -48,20 +48,35 @@ class Absence:
         yield from verbs.sleep(self._trip, seconds / (times - 1))
 
 
-def look(trip: AnyTrip, *, hold: int = 0) -> Flow[Reply]:
-    """Look at the job once, within the policy for failures; remember what it showed."""
+def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
+    """Look at the job once, trying again by the policy after a failure; remember what it showed.
+
+    Only the first try asks the service to hold the request, and if it fails the next look asks for half as long:
+    where something in between cuts such requests, the others come through.
+    """
     ref, snapshot = trip.ref, trip.known.snapshot
-    request = trip.contract.poll(trip.service.base, ref, hold=hold, etag=None if snapshot is None else snapshot.etag)
-    timeout = hold + ANSWER_MARGIN if hold else trip.rules.timeout
-    tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
+    etag = None if snapshot is None else snapshot.etag
+    tries, absence = Tries(trip, policy), Absence(trip)
     while True:
-        reply = yield from exchange(trip, request, tries, timeout)
-        if reply.status == 304 and snapshot is not None:
-            return reply
-        if reply.status != 404 or not trip.known.vouched:
+        request = trip.contract.poll(trip.service.base, ref, hold=hold, etag=etag)
+        try:
+            reply = yield from follow(trip, request, hold + ANSWER_MARGIN if hold else trip.rules.timeout)
+            if reply.status == 304 and snapshot is not None:
+                return reply
+            if reply.status == 404 and trip.known.vouched:
+                yield from absence.rest(refused(trip, reply))
+                continue
+            if reply.status in PASSING:
+                raise refused(trip, reply)
+            seen = trip.contract.polled(trip.service.base, ref, accept(trip, reply))
+        except (TransportError, ServiceError, BadReply) as error:
+            if not passes(error):
+                raise
+            if hold:
+                trip.hold, hold = trip.hold // 2, 0
+            yield from tries.rest(error)
+        else:
             break
-        yield from absence.rest(refused(trip, reply))
-    seen = trip.contract.polled(trip.service.base, ref, accept(trip, reply))
     before = trip.known.status
     new = trip.saw(seen)
     trip.known.vouched = True
@@ -75,8 +90,8 @@ def await_end(trip: AnyTrip) -> Flow[None]:
     began, rounds = trip.now.mono, 0
     while not trip.known.status.done:
         started, before = trip.now.mono, trip.known.status
-        hold = int(min(trip.rules.hold, max(0.0, trip.left - LAST_LOOK)))
-        reply = yield from look(trip, hold=hold)
+        hold = int(min(trip.hold, max(0.0, trip.left - LAST_LOOK)))
+        reply = yield from look(trip, trip.rules.patience, hold=hold)
         rounds += 1
         if trip.known.status.done:
             break

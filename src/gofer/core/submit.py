@@ -7,16 +7,17 @@ where the service replays keys; otherwise the caller is told, with the key.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+from gofer.contracts.base import Snapshot
 from gofer.core import verbs
-from gofer.core.exchange import Tries, accept, describe, exchange, follow, refused
+from gofer.core.exchange import Tries, describe, exchange, follow, refused
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.core.trip import Trip
-from gofer.errors import AnswerLost, BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
+from gofer.errors import BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
 from gofer.events import Submitted
-from gofer.wire import Reply, Request
+from gofer.wire import Request
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -25,53 +26,71 @@ ANSWER_MARGIN = 10.0
 """Seconds that an answer may take beyond the time the service was allowed to hold it."""
 
 
-def submit(trip: Trip[In, Out], order: In, key: str, *, hold: int = 0) -> Flow[None]:
-    """Submit `order` and remember the job in the trip; with `hold`, let the service answer with the finished job."""
+def submit(trip: Trip[In, Out], order: In, key: str, *, hold: int = 0, again: bool = False) -> Flow[None]:
+    """Submit `order` and remember the job in the trip.
+
+    With `hold`, the service may answer with the finished job. `again` says that the key has been sent before, by a
+    submission whose fate is not known.
+    """
     trip.key = key
     hold = int(min(hold, max(0.0, trip.left - 1.0)))
     request = trip.contract.submission(trip.service.base, order, key=key, budget=trip.timeout, hold=hold)
     trip.submission = request
     trip.move(Move.SUBMIT)
-    reply = yield from _deliver(trip, request, hold)
-    snapshot = trip.contract.submitted(trip.service.base, reply)
+    snapshot = yield from _deliver(trip, request, hold, again)
     trip.known.submitted, trip.known.vouched = trip.now.wall, True
     _ = trip.saw(snapshot)
     trip.move(Move.ACCEPTED)
     yield from verbs.tell(Submitted(snapshot.ref.id, snapshot.status, trip.ticket or ""))
 
 
-def _deliver(trip: Trip[In, Out], request: Request, hold: int) -> Flow[Reply]:
+def _deliver(trip: Trip[In, Out], request: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
     """Send the submission until it is answered, never so that it could make a second job."""
     tries = Tries(trip, trip.rules.retry)
     timeout = max(trip.rules.timeout, hold + ANSWER_MARGIN)
-    lost: GoferError | None = None  # the first try whose answer may have been a job
+    lost: GoferError | None = None  # the first try of ours that may have made a job
     while True:
         try:
             reply = yield from follow(trip, request, timeout)
-        except Unreachable as error:
-            failure: GoferError = error
-        except TransportError as error:
-            lost, failure = lost or error, error
-        else:
-            if reply.status == 409 and lost is not None:
-                failure = refused(trip, reply)  # the first try is still being worked on
-            elif reply.status == 422 and lost is not None:
-                raise _uncertain(trip, lost, "and it knows the key already, so the job exists") from lost
-            elif reply.status == 429 or (reply.status == 503 and "retry-after" in reply.headers):
-                failure = refused(trip, reply)
-            elif reply.status >= 500 and reply.status != 501:
-                failure = refused(trip, reply)
-                lost = lost or failure
-            else:
-                return accept(trip, reply)
-        if lost is failure and not (yield from replays_keys(trip)):
-            raise _uncertain(trip, failure, "and the service does not promise to replay keys") from failure
+            if 200 <= reply.status < 300:
+                return trip.contract.submitted(trip.service.base, reply)
+            failure: GoferError = refused(trip, reply)
+        except (TransportError, BadReply) as error:
+            failure = error
+        match _fate(failure, repeated=again or lost is not None):
+            case "refused":
+                raise failure
+            case "exists":
+                if lost is None and (yield from replays_keys(trip)):
+                    raise failure  # a service that replays keys has seen this one with another submission
+                raise _uncertain(trip, failure, "the service knows its key already, so the job exists") from failure
+            case "unsure" if lost is None:
+                lost = failure
+                if not (yield from replays_keys(trip)):
+                    why = "its answer was lost, and the service does not promise to replay keys"
+                    raise _uncertain(trip, failure, why) from failure
+            case _:
+                pass  # nothing was made, or the same key finds what was
         try:
             yield from tries.rest(failure)
-        except (TransportError, ServiceError) as given_up:
+        except (TransportError, ServiceError, BadReply) as given_up:
             if lost is None:
                 raise
-            raise _uncertain(trip, lost, "and no later try was answered") from given_up
+            raise _uncertain(trip, lost, "its answer was lost, and no later try was answered") from given_up
+
+
+def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists", "unsure", "not made"]:
+    """Judge what a failed try means for the job; `repeated` says that its key had been sent before."""
+    if isinstance(failure, Unreachable):
+        return "not made"
+    if not isinstance(failure, ServiceError):
+        return "unsure"
+    status = failure.status_code
+    if repeated and status in (409, 422):
+        return "not made" if status == 409 else "exists"  # 409: the first try is still being worked on
+    if status == 429 or (status == 503 and failure.retry_after is not None):
+        return "not made"
+    return "unsure" if status >= 500 and status != 501 else "refused"
 
 
 def replays_keys(trip: Trip[In, Out]) -> Flow[bool]:
@@ -87,10 +106,9 @@ def replays_keys(trip: Trip[In, Out]) -> Flow[bool]:
         return False
 
 
-def _uncertain(trip: Trip[In, Out], lost: GoferError, why: str) -> SubmitUncertain:
-    how = "broke off" if isinstance(lost, AnswerLost) else "failed"
+def _uncertain(trip: Trip[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
     return SubmitUncertain(
-        f"The submission may have made a job: its answer {how} ({describe(lost)}), {why}. "
+        f"The submission may have made a job: {why} ({describe(failure)}). "
         "submit(request, key=error.key) repeats this very submission.",
         key=trip.key,
     )

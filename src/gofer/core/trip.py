@@ -89,6 +89,7 @@ class Trip(Generic[In, Out]):
         self.timeout = timeout
         self.stage = Stage.NEW
         self.attempts = 0
+        self.hold = service.rules.hold  # becomes shorter where held requests fail
         self.key: str | None = None
         self.submission: Request | None = None
         self.spent: dict[str, float] = {}

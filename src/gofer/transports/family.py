@@ -152,12 +152,14 @@ def refuse_encoded(head: Head) -> None:
     """Raise `BadReply` for a body in an encoding that was not asked for: it is never unpacked (no bombs)."""
     encoding = head.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise BadReply(f"The service answered {head.status} encoded as {encoding}, though asked for identity.")
+        raise BadReply(
+            f"The service answered {head.status} encoded as {encoding}, though asked for identity.", field="$"
+        )
 
 
 def over_cap(cap: int) -> BadReply:
     """Make the error for a reply that is too large to be read into memory."""
-    return BadReply(f"The service's answer is larger than {cap} bytes.")
+    return BadReply(f"The service's answer is larger than {cap} bytes.", field="$")
 
 
 @contextlib.contextmanager
