@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ from contract_server import contract_server
 from gofer_service import sample_library
 from support.raw_server import Call, http, raw_server
 
-from .shell import PAPER, attach_line, gofer, one_object, waiting_service
+from .shell import GOFER, PAPER, attach_line, environment, gofer, one_object, waiting_service
 
 FIELDS = {"status", "job_id", "path", "size", "verified", "ticket", "error_code", "error"}
 
@@ -63,6 +64,18 @@ def test_quiet(url: str, tmp_path: Path) -> None:
     """With --quiet nothing is told on the way."""
     ran = gofer("get", PAPER, "--to", tmp_path / "paper.pdf", "--quiet", url=url)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_closed_streams(url: str, tmp_path: Path) -> None:
+    """A shell that closes stdout or stderr still gets the file and exit code 0."""
+    for closed in ("1", "2"):
+        target = tmp_path / closed
+        line = shlex.join([*GOFER, "get", PAPER, "--to", str(target)])
+        ran = subprocess.run(
+            ["/bin/sh", "-c", f"exec {line} {closed}>&-"], env=environment(SERVICE_URL=url), timeout=20
+        )
+        assert ran.returncode == 0
+        assert target.exists()
 
 
 def test_failed_job(tmp_path: Path) -> None:

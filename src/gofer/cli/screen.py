@@ -33,7 +33,7 @@ def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
         with _warnings(lambda _: None):
             yield lambda _: None
     elif sys.stderr.isatty():
-        with _progress() as progress, _warnings(lambda line: progress.console.print(Text(line))):
+        with _progress() as progress, _warnings(lambda line: progress.console.print(Text(line), soft_wrap=True)):
             yield Bar(progress)
     else:
         with _warnings(_write):
@@ -80,7 +80,7 @@ class Bar:
                     self._bytes, completed=event.done, total=event.total, amount=amount, visible=True, refresh=True
                 )
             case Retrying() | Saved() | CancelSent():
-                self._progress.console.print(Text(printable(in_words(event))))
+                self._progress.console.print(Text(printable(in_words(event))), soft_wrap=True)
 
 
 def _progress() -> Progress:
