@@ -56,3 +56,10 @@ def test_transport(tmp_path: Path, address: dict[str, str]) -> None:
     """The test example is a test that passes, with no service at all."""
     nowhere = {**address, "SERVICE_HOST": "gofer.invalid"}
     assert "1 passed" in run(TEST, tmp_path, nowhere, "-m", "pytest", "-p", "no:cacheprovider")
+
+
+def test_links() -> None:
+    """Every file that the README links to is there."""
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []

@@ -119,7 +119,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             doi: in any of its usual spellings.
             title: helps the service to recognise the right paper.
             authors: their names.
-            timeout_seconds: the service's own budget for the job.
+            timeout_seconds: seconds the service may spend on the job, 120 by default.
 
         Raises:
             UsageError: the DOI is none, or another argument is wrong; nothing was sent.
