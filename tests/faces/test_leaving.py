@@ -1,6 +1,7 @@
 """Callers who leave: Ctrl-C, cancelled tasks, deadlines. The job is cancelled or left, and nothing stays running."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -42,6 +43,14 @@ class Endless:
     def doc(self, status, **more):
         """The job's document."""
         return json.dumps({"job_id": "j1", "status": status, **more})
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """Take SIGINT as a terminal's program does, also under a runner that has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupt_when(event, times=1):
@@ -167,7 +176,8 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
     """Whoever presses twice does not wait for the farewell."""
     script = textwrap.dedent(
         """
-        import sys, gofer
+        import signal, sys, gofer
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner may have had it ignored
         gofer.RetrieveClient(base_url=sys.argv[1]).retrieve_and_download("10.5555/12345678", sys.argv[2])
         """
     )
@@ -179,15 +189,16 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
             return [http(202, '{"job_id":"j1","status":"pending"}')]
         return [20]
 
-    with raw_server(service) as server:
-        child = subprocess.Popen(
-            [sys.executable, "-c", script, server.url, str(tmp_path / "paper.pdf")], stderr=subprocess.PIPE
-        )
+    with raw_server(service) as server, contextlib.ExitStack() as stack:
+        command = [sys.executable, "-c", script, server.url, str(tmp_path / "paper.pdf")]
+        child = stack.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE))
         assert submitted.wait(10)
         time.sleep(0.3)
         child.send_signal(signal.SIGINT)
         time.sleep(0.4)
-        assert child.poll() is None  # saying farewell to a service that does not answer
+        assert child.poll() is None, child.communicate()[
+            1
+        ].decode()  # saying farewell to a service that does not answer
         pressed = time.monotonic()
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=10)
