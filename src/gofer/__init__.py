@@ -49,6 +49,7 @@ from gofer.models import (
 )
 from gofer.retrieve import RetrieveClient, RetrieveJob
 from gofer.version import __version__
+from gofer.wire import Request
 
 __all__ = [
     "AnswerLost",
@@ -78,6 +79,7 @@ __all__ = [
     "Outcome",
     "RateLimited",
     "Rejected",
+    "Request",
     "RetrieveClient",
     "RetrieveJob",
     "RetrieveRequest",

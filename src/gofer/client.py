@@ -122,7 +122,8 @@ class Client(Generic[In, Out]):
                 default `run` cancels and handles leave.
             verify: "require" refuses a file that nothing was named to check it by.
             max_file_bytes: a larger file is refused.
-            progress: True for a line on a terminal's stderr, or a function that takes events.
+            progress: True for a line on a terminal's stderr, or a function that takes events. Someone who watches
+                gets news early: the service is then asked to hold a submission for one second at most.
             rng: the source of jitter, seeded in tests.
             new_key: mints idempotency keys.
 

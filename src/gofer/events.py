@@ -33,6 +33,7 @@ class Changed:
 class Retrying:
     """An exchange failed and will be tried again after `pause` seconds; `why` is the failure in a line."""
 
+    job_id: str | None
     leg: str
     pause: float
     why: str

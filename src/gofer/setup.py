@@ -116,7 +116,7 @@ def signer(auth: Auth | None, headers: Mapping[str, str] | None) -> Callable[[Re
             raise UsageError(f"The header {name!r} has a character that no header may have (its value is not shown).")
 
     def sign(request: Request) -> Request:
-        signed = evolve(request, headers={**extra, **request.headers}) if extra else request
+        signed = evolve(request, headers={**extra, **request.headers}) if extra else request  # the contract's win
         return auth(signed) if callable(auth) else signed
 
     return sign

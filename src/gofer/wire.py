@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gofer.errors import UsageError
 
@@ -42,6 +42,10 @@ class Request:
     )
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     bare: bool = False
+
+    def with_headers(self, headers: Mapping[str, str]) -> Request:
+        """Return the same request with these headers added, or put in the place of their like."""
+        return evolve(self, headers={**self.headers, **_lowered(headers)})
 
 
 @frozen

@@ -58,7 +58,7 @@ def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
         else:
             yield from verbs.keep(target)
             trip.move(Move.STORED)
-            yield from verbs.tell(Saved(_job_id(trip), target, stored.size, verified))
+            yield from verbs.tell(Saved(trip.job_id, target, stored.size, verified))
             return Fetched(target, stored.size, verified)
         trip.move(Move.RESUME)
 
@@ -89,16 +89,14 @@ def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
 
 def _request(trip: AnyTrip) -> Request:
     request = trip.contract.result(trip.service.base, trip.ref)
-    wanted = {"accept-encoding": "identity", "want-repr-digest": "sha-256=10"}
-    return evolve(request, headers={**request.headers, **wanted})
+    return request.with_headers({"accept-encoding": "identity", "want-repr-digest": "sha-256=10"})
 
 
 def _ranged(request: Request, part: Part | None) -> Request:
     """Ask for the rest of a part, on the condition that the file is still the one it came from."""
     if part is None or part.mark.etag is None:
         return request
-    asked = {"range": f"bytes={part.size}-", "if-range": part.mark.etag}
-    return evolve(request, headers={**request.headers, **asked})
+    return request.with_headers({"range": f"bytes={part.size}-", "if-range": part.mark.etag})
 
 
 def _bear(trip: AnyTrip, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
@@ -194,7 +192,3 @@ def _verify(trip: AnyTrip, head: Head, stored: Stored, total: int | None, named:
     if trip.rules.verify == "require":
         raise WrongFile("Nothing was named to check the file by, and verify='require'.", reason="unverified")
     return Verified.NONE
-
-
-def _job_id(trip: AnyTrip) -> str | None:
-    return None if trip.known.ref is None else trip.known.ref.id

@@ -49,7 +49,7 @@ class Tries:
             raise trip.late() from failure
         if pause is None:
             raise failure
-        yield from verbs.tell(Retrying(LEGS.get(trip.stage, "service"), pause, describe(failure)))
+        yield from verbs.tell(Retrying(trip.job_id, LEGS.get(trip.stage, "service"), pause, describe(failure)))
         yield from verbs.sleep(trip, pause)
 
 

@@ -138,7 +138,7 @@ class Trip(Generic[In, Out]):
         """Leave by the way out that this error is, and write on it what is known of the errand."""
         if isinstance(error, GoferError):
             error.leg = LEGS.get(self.stage)
-            error.job_id = None if self.known.ref is None else self.known.ref.id
+            error.job_id = self.job_id
             error.ticket = self.ticket
             error.status = str(self.known.status) or None
             error.attempts, error.spent = self.attempts, dict(self.spent)
@@ -153,6 +153,11 @@ class Trip(Generic[In, Out]):
         """Where the job is; only asked once it is known."""
         assert self.known.ref is not None, "no job yet"  # noqa: S101  (a flow asked too early)
         return self.known.ref
+
+    @property
+    def job_id(self) -> str | None:
+        """The service's id of the job, None before there is one."""
+        return None if self.known.ref is None else self.known.ref.id
 
     @property
     def ticket(self) -> str | None:
@@ -183,5 +188,7 @@ def known_from(service: Service[Any, Out], ticket: str) -> Known[Out]:
             f"The ticket is for the contract {read.contract!r}; this client speaks {service.contract.name!r}."
         )
     if read.base != service.base:
-        raise TicketError(f"The ticket is for {read.base}; this client is for {service.base}.")
+        raise TicketError(
+            f"The ticket is for {read.base}; this client is for {service.base}. Attach it where it belongs."
+        )
     return Known(Ref(read.id, read.links), submitted=read.submitted, vouched=True)

@@ -74,8 +74,7 @@ def look(target: Path) -> Flow[Part | None]:
 
 def store(trip: Trip[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
     """Bring the opened body to disk."""
-    job_id = None if trip.known.ref is None else trip.known.ref.id
-    return _expect((yield Store(target, offset, mark, limit, trip.deadline, hashed, job_id)), Stored)
+    return _expect((yield Store(target, offset, mark, limit, trip.deadline, hashed, trip.job_id)), Stored)
 
 
 def read(trip: Trip[Any, Any], cap: int) -> Flow[bytes]:
