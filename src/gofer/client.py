@@ -18,7 +18,7 @@ from tenacity.wait import wait_base
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import errands
-from gofer.core.policies import Retry
+from gofer.core.policies import OnAbandon, Retry
 from gofer.core.run import Flow, Run
 from gofer.core.trip import Known, Service, Trip, known_from, ticket_of
 from gofer.events import Event
@@ -95,7 +95,7 @@ class Client(Generic[In, Out]):
         poll: wait_base | None = None,
         hold: int = 20,
         stall: float = 60.0,
-        on_abandon: Literal["cancel", "leave"] | None = None,
+        on_abandon: OnAbandon | None = None,
         verify: Literal["auto", "require"] = "auto",
         max_file_bytes: int = 1 << 40,
         progress: bool | Listener = False,
@@ -118,8 +118,8 @@ class Client(Generic[In, Out]):
             poll: a tenacity wait strategy for services that do not hold status requests.
             hold: seconds the service may hold a request, at most; 0 asks it not to.
             stall: seconds a download may pause.
-            on_abandon: what becomes of the job on a deadline, Ctrl-C or cancellation, "cancel" or "leave"; by
-                default `run` cancels and handles leave.
+            on_abandon: what becomes of the job on a deadline, Ctrl-C or cancellation: "cancel", "leave", or
+                "cancel-if-interrupted" (a deadline leaves it); by default `run` cancels and handles leave.
             verify: "require" refuses a file that nothing was named to check it by.
             max_file_bytes: a larger file is refused.
             progress: True for a line on a terminal's stderr, or a function that takes events. Someone who watches
@@ -170,13 +170,21 @@ class Client(Generic[In, Out]):
         _ = self._perform(errands.start(trip, request, key_of(key, self._new_key), again=key is not None), trip)
         return self._handle(trip.known)
 
-    def run(self, request: In, *, to: str | PathLike[str] | None = None, timeout: float | None = None) -> Outcome[Out]:
+    def run(
+        self,
+        request: In,
+        *,
+        to: str | PathLike[str] | None = None,
+        timeout: float | None = None,
+        key: str | None = None,
+    ) -> Outcome[Out]:
         """Submit a job, wait for it and bring its file.
 
         Args:
             request: what the contract takes.
             to: where the file goes; None fetches no file.
             timeout: seconds in all, None for no deadline.
+            key: the key of an uncertain submission that is to be repeated; by default a new one.
 
         Raises:
             JobFailed, JobCancelled: the job ended without a result.
@@ -187,7 +195,8 @@ class Client(Generic[In, Out]):
         target = None if to is None else target_of(to)
         trip = self._trip(timeout=budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
-        return self._perform(errands.run(trip, request, key_of(None, self._new_key), target, hold=hold), trip)
+        flow = errands.run(trip, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
+        return self._perform(flow, trip)
 
     def job(self, id: str) -> Job[Out]:
         """Return the handle of a job by its id. No request is sent."""

@@ -14,14 +14,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, get_args
 
 from attrs import evolve
 from tenacity.stop import stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_base, wait_fixed
 
 from gofer.contracts.base import Contract
-from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
+from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.trip import Service
 from gofer.errors import UsageError
 from gofer.progress import ProgressLine
@@ -44,7 +44,7 @@ class Options(TypedDict, total=False):
     poll: wait_base | None
     hold: int
     stall: float
-    on_abandon: Literal["cancel", "leave"] | None
+    on_abandon: OnAbandon | None
     verify: Literal["auto", "require"]
     max_file_bytes: int
     progress: bool | Listener
@@ -73,7 +73,7 @@ def service_of(
     poll: wait_base | None,
     hold: int,
     stall: float,
-    on_abandon: Literal["cancel", "leave"] | None,
+    on_abandon: OnAbandon | None,
     verify: Literal["auto", "require"],
     max_file_bytes: int,
     rng: random.Random | None,
@@ -81,8 +81,8 @@ def service_of(
     """Check a client's options and make the service of them, or raise `UsageError`."""
     rng = random.Random() if rng is None else rng  # noqa: S311  (jitter, no secret)
     wait = wait_retry_after(wait_full_jitter(rng))
-    if on_abandon not in (None, "cancel", "leave"):
-        raise UsageError(f'on_abandon is "cancel" or "leave", not {on_abandon!r}.')
+    if on_abandon is not None and on_abandon not in get_args(OnAbandon):
+        raise UsageError(f"on_abandon is one of {get_args(OnAbandon)}, not {on_abandon!r}.")
     if verify not in ("auto", "require"):
         raise UsageError(f'verify is "auto" or "require", not {verify!r}.')
     rules = Rules(

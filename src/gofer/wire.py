@@ -6,6 +6,7 @@ opens a connection, and nothing here knows a service.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -66,17 +67,24 @@ class Reply(Head):
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
 
 
+def _shown_raw(url: str) -> str:
+    """Return what was given for a URL without what may be a password in it."""
+    return re.sub(r"[^/]*@", "***@", url)
+
+
 def split(url: str) -> SplitResult:
     """Split an absolute http(s) URL, or raise `UsageError` that says what is missing."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  (reading it is the check)
     except ValueError as error:
-        raise UsageError(f"{url!r} is not a URL: {error}.") from error
+        raise UsageError(f"{_shown_raw(url)!r} is not a URL.") from error
     if parts.scheme not in _PORTS:
-        raise UsageError(f"{url!r} has no http:// or https:// scheme; write it out, as in http://localhost:8000.")
+        raise UsageError(
+            f"{_shown_raw(url)!r} has no http:// or https:// scheme; write it out, as in http://localhost:8000."
+        )
     if not parts.hostname:
-        raise UsageError(f"{url!r} names no host; write it out, as in http://localhost:8000.")
+        raise UsageError(f"{_shown_raw(url)!r} names no host; write it out, as in http://localhost:8000.")
     return parts
 
 

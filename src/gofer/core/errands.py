@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from gofer.core import poll, verbs
 from gofer.core.download import to_file, to_memory
 from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, refused
+from gofer.core.policies import OnAbandon
 from gofer.core.run import Flow
 from gofer.core.submit import replays_keys, submit
 from gofer.core.table import Move
@@ -31,15 +32,17 @@ FAREWELL = 2.0
 _log = logging.getLogger("gofer")
 
 
-def run(trip: Trip[In, Out], order: In, key: str, target: Path | None, *, hold: int) -> Flow[Outcome[Out]]:
+def run(
+    trip: Trip[In, Out], order: In, key: str, target: Path | None, *, hold: int, again: bool = False
+) -> Flow[Outcome[Out]]:
     """Submit, wait, download: the whole errand in one."""
-    return _accompanied(trip, _whole(trip, order, key, target, hold), "cancel")
+    return _accompanied(trip, _whole(trip, order, key, target, hold, again), "cancel")
 
 
-def _whole(trip: Trip[In, Out], order: In, key: str, target: Path | None, hold: int) -> Flow[Outcome[Out]]:
+def _whole(trip: Trip[In, Out], order: In, key: str, target: Path | None, hold: int, again: bool) -> Flow[Outcome[Out]]:
     if target is not None:
         _ = yield from verbs.look(target)  # an unwritable target is found out before a job is made
-    yield from submit(trip, order, key, hold=hold)
+    yield from submit(trip, order, key, hold=hold, again=again)
     try:
         yield from poll.await_end(trip)
     except JobLost as lost:
@@ -165,12 +168,13 @@ def _value(trip: Trip[Any, Out]) -> Out:
     return trip.known.snapshot.value
 
 
-def _accompanied(trip: AnyTrip, flow: Flow[T], default: Literal["cancel", "leave"]) -> Flow[T]:
+def _accompanied(trip: AnyTrip, flow: Flow[T], default: OnAbandon) -> Flow[T]:
     """Run a flow; when its caller leaves or its time is up, do with the job what `on_abandon` says."""
     try:
         return (yield from flow)
-    except (OutOfTime, Abandoned, KeyboardInterrupt):
-        if (trip.rules.on_abandon or default) == "cancel":
+    except (OutOfTime, Abandoned, KeyboardInterrupt) as reason:
+        policy = trip.rules.on_abandon or default
+        if policy == "cancel" or (policy == "cancel-if-interrupted" and not isinstance(reason, OutOfTime)):
             yield from _farewell(trip)
         raise
 

@@ -59,6 +59,9 @@ class wait_share(wait_base):
         return min(self.ceiling, max(self.floor, self.share * waited)) * self.rng.uniform(0.9, 1.1)
 
 
+OnAbandon = Literal["cancel", "leave", "cancel-if-interrupted"]
+
+
 @frozen
 class Retry:
     """How long to wait after a failed exchange, and when to give up.
@@ -87,6 +90,7 @@ class Rules:
         file_cap: for a file.
         redirects: how many in a row are followed.
         on_abandon: what becomes of the job when the caller leaves; None: one-shot errands cancel, handles leave.
+            "cancel-if-interrupted" cancels on Ctrl-C and cancellation and leaves at a deadline.
         verify: "require" refuses a file that could not be checked at all.
     """
 
@@ -99,7 +103,7 @@ class Rules:
     json_cap: int = 1 << 20
     file_cap: int = 1 << 40
     redirects: int = 5
-    on_abandon: Literal["cancel", "leave"] | None = None
+    on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
 
 

@@ -89,18 +89,22 @@ def await_end(trip: AnyTrip) -> Flow[None]:
     """Look until the job has ended, well or not."""
     began, rounds = trip.now.mono, 0
     while not trip.known.status.done:
-        started, before = trip.now.mono, trip.known.status
-        hold = int(min(trip.hold, max(0.0, trip.left - LAST_LOOK)))
+        started, before, fresh = trip.now.mono, trip.known.status, trip.known.snapshot is None
+        # A job nobody has seen yet is shown at once; held would be the second look, which knows what is news.
+        hold = 0 if fresh else int(min(trip.hold, max(0.0, trip.left - LAST_LOOK)))
         reply = yield from look(trip, trip.rules.patience, hold=hold)
         rounds += 1
         if trip.known.status.done:
             break
         trip.move(Move.ACTIVE)
         if hold and trip.contract.held(reply):
-            pause = 0.0 if trip.known.status != before else CLOSEST - (trip.now.mono - started)
+            pause = 0.0
         else:
             pause = pause_between(trip.rules.poll, attempt=rounds, began=began, now=trip.now.mono)
+            if fresh and trip.hold and trip.known.snapshot is not None and trip.known.snapshot.etag is not None:
+                pause = 0.0  # a service that tags its documents may well hold the next request
             pause = max(pause, min(retry_after(reply, trip.now.wall) or 0.0, RETRY_AFTER_CAP))
+        if trip.known.status == before:
             pause = max(pause, CLOSEST - (trip.now.mono - started))
         yield from verbs.sleep(trip, _with_last_look(trip, pause))
 

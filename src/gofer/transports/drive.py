@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any, TypeVar, assert_never
 
@@ -33,6 +34,7 @@ from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError, WrongFile
 from gofer.events import Event
 from gofer.transports.base import IO, Body, Disk, Listener, Progress
+from gofer.transports.deadline import within
 
 T = TypeVar("T")
 
@@ -143,7 +145,13 @@ class _Hands:
 
     def _chunks(self, until: float | None) -> Iterator[bytes]:
         assert self._body is not None, "nothing is open"  # noqa: S101  (a flow out of order)
-        for chunk in self._body.chunks():
-            yield chunk
-            if until is not None and self.io.now().mono >= until:
+        chunks = self._body.chunks()
+        while True:
+            left = math.inf if until is None else until - self.io.now().mono
+            if left <= 0:
                 raise AnswerLost("The body did not end in time.")
+            with within(left):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk

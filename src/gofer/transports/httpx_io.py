@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import threading
+import os
 import time
 from collections.abc import Iterator
 from types import ModuleType
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from gofer.core.commands import Now
-from gofer.errors import AnswerLost
+from gofer.transports import deadline
 from gofer.transports.family import (
     USER_AGENT,
     BlockingClient,
@@ -40,8 +40,9 @@ class HttpxIO:
     def __init__(self, *, transport: httpx.BaseTransport | None = None, client: BlockingClient | None = None) -> None:
         self._transport, self._borrowed = transport, client
         self._family = httpx if client is None else family_of(client, awaited=False)
-        self._own: httpx.Client | None = None
-        self._lock = threading.Lock()
+        self._own: dict[int, httpx.Client] = {}  # by process: a fork must not share its parent's connections
+        if client is not None:
+            deadline.guard(client)
 
     def now(self) -> Now:
         """Read both clocks."""
@@ -53,20 +54,23 @@ class HttpxIO:
 
     def close(self) -> None:
         """Close the own client, if there is one; it opens again on use."""
-        with self._lock:
-            own, self._own = self._own, None
+        own = self._own.pop(os.getpid(), None)
         if own is not None:
             own.close()
 
     def _client(self) -> BlockingClient:
         if self._borrowed is not None:
             return self._borrowed
-        with self._lock:
-            if self._own is None:
-                limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
-                headers = {"user-agent": USER_AGENT}
-                self._own = httpx.Client(transport=self._transport, limits=limits, headers=headers)
-            return self._own
+        own = self._own.get(os.getpid())
+        if own is not None:
+            return own
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
+        made = httpx.Client(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
+        deadline.guard(made)
+        kept = self._own.setdefault(os.getpid(), made)  # one step, so that two threads agree without a lock
+        if kept is not made and self._transport is None:
+            made.close()
+        return kept
 
     def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
         client: Any = self._client()
@@ -77,22 +81,23 @@ class HttpxIO:
 
     def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
         """Exchange one request within `timeout` seconds and `cap` bytes of body."""
-        until = time.monotonic() + timeout
         body = bytearray()
-        with translated(self._family), contextlib.closing(self._send(request, timeout, timeout)) as response:
+        with (
+            deadline.within(timeout),
+            translated(self._family),
+            contextlib.closing(self._send(request, timeout, timeout)) as response,
+        ):
             head = head_of(response, request)
             refuse_encoded(head)
             for chunk in _chunks(response):
                 body += chunk
                 if len(body) > cap:
                     raise over_cap(cap)
-                if time.monotonic() >= until:
-                    raise AnswerLost(f"The answer was not whole after {timeout:.1f} s.")
         return Reply(head.url, head.status, head.headers, bytes(body))
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, HttpxBody]:
         """Send a request and return the reply's head and its unread body."""
-        with translated(self._family):
+        with deadline.within(timeout), translated(self._family):
             response = self._send(request, timeout, stall)
         return head_of(response, request), HttpxBody(self._family, response)
 
