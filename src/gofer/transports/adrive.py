@@ -1,14 +1,14 @@
 """The awaited driver, on asyncio and trio by anyio: performs a flow's commands. It decides nothing.
 
 `drive.py` is its blocking twin; a change in one belongs in the other. The disk is used in worker threads, in blocks
-of a mebibyte, so that a slow disk never holds up the event loop.
+of some mebibytes, so that a slow disk never holds up the event loop.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from typing import Any, TypeVar, assert_never
 
 import anyio
@@ -42,8 +42,8 @@ from gofer.transports.base import AsyncBody, AsyncIO, Disk, Listener, Progress, 
 
 T = TypeVar("T")
 
-BLOCK = 1 << 20
-"""Bytes that are gathered before one hop to a worker thread writes them."""
+BLOCK = 4 << 20
+"""Bytes that are gathered before one hop to a worker thread writes them: a hop costs as much as 64 KiB do."""
 
 LINGER = 0.5
 """Seconds after which fewer bytes are written too, so that little is lost to kill -9 on a slow line."""
@@ -143,44 +143,60 @@ class _Hands:
             writer = await run_sync(self._disk.writer, command)
             gathered: list[bytes] = []
             try:
-                done, size, since = command.offset, 0, self.io.now().mono
-                while (chunk := await self._chunk(command.until)) is not None:
-                    gathered.append(chunk)
-                    size += len(chunk)
-                    if size >= BLOCK or self.io.now().mono - since >= LINGER:
-                        done = await _flush(writer, gathered)
-                        size, since = 0, self.io.now().mono
-                        progress.at(since, done)
-                done = await _flush(writer, gathered)
-                progress.at(self.io.now().mono, done, last=True)
-                return await run_sync(writer.stored)
+                size, since = 0, self.io.now().mono
+                with self._in_time(command.until):
+                    async for chunk in self._opened():
+                        gathered.append(chunk)
+                        size += len(chunk)
+                        now = self.io.now().mono
+                        if size >= BLOCK or now - since >= LINGER:
+                            progress.at(now, await run_sync(_flush, writer, gathered))
+                            size, since = 0, self.io.now().mono
+                stored = await run_sync(_finish, writer, gathered)
+                progress.at(self.io.now().mono, stored.size, last=True)
+                return stored
             finally:
                 with anyio.CancelScope(shield=True):
-                    await _flush(writer, gathered)  # what came before a break is kept for the resume
-                    await run_sync(writer.close)
+                    await run_sync(_leave, writer, gathered)
 
     async def _read(self, command: Read) -> bytes:
         body = bytearray()
         async with contextlib.aclosing(self):
-            while (chunk := await self._chunk(command.until)) is not None:
-                body += chunk
-                if len(body) > command.cap:
-                    raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
+            with self._in_time(command.until):
+                async for chunk in self._opened():
+                    body += chunk
+                    if len(body) > command.cap:
+                        raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
         return bytes(body)
 
-    async def _chunk(self, until: float | None) -> bytes | None:
-        """Bring the next piece of the body, None at its end."""
+    def _opened(self) -> AsyncIterator[bytes]:
         assert self._chunks is not None, "nothing is open"  # noqa: S101  (a flow out of order)
+        return self._chunks
+
+    @contextlib.contextmanager
+    def _in_time(self, until: float | None) -> Generator[None]:
+        """Let a body be brought, but not beyond a monotonic time."""
         try:
             with anyio.fail_after(math.inf if until is None else until - self.io.now().mono):
-                return await anext(self._chunks)
-        except StopAsyncIteration:
-            return None
+                yield
         except TimeoutError as error:
             raise AnswerLost("The body did not end in time.") from error
 
 
-async def _flush(writer: Writer, gathered: list[bytes]) -> int:
+def _flush(writer: Writer, gathered: list[bytes]) -> int:
+    """Write what was gathered, in a worker thread."""
     blocks = gathered.copy()
     gathered.clear()
-    return await run_sync(writer.write, blocks)
+    return writer.write(blocks)
+
+
+def _finish(writer: Writer, gathered: list[bytes]) -> Stored:
+    """Write the last of a body and say what is there, in one hop."""
+    _ = _flush(writer, gathered)
+    return writer.stored()
+
+
+def _leave(writer: Writer, gathered: list[bytes]) -> None:
+    """Close the part, in one hop with what came before a break: it is kept for the resume."""
+    with contextlib.closing(writer):
+        _ = _flush(writer, gathered)

@@ -1,0 +1,196 @@
+"""`download`: the throughput, the memory and the manners of a big download, against bare httpx loops.
+
+A local nginx serves a file and the job's documents. Every transfer runs in a fresh process, so that its memory can be
+told. gofer writes a part file, checks it, syncs it to disk and puts it in place; the bare loop only writes: the ratio
+is given against it, and against the same loop followed by the sync.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from figures import Figure, at_least, at_most, interleaved, ratios, spread
+from gofer import AsyncRetrieveClient, RetrieveClient
+from gofer.transports import parts
+
+MIB = 1 << 20
+
+CONFIG = """
+daemon off; worker_processes 1; error_log stderr crit; pid {folder}/pid;
+events {{ }}
+http {{
+    access_log off; sendfile on; default_type application/json;
+    client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+    uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+    server {{
+        listen 127.0.0.1:{port};
+        location = /jobs/size {{ return 200 '{{"job_id":"size","status":"completed","file_size":{size}}}'; }}
+        location = /jobs/digest {{ return 200 '{{"job_id":"digest","status":"completed","file_size":{size}}}'; }}
+        location = /jobs/size/file {{ default_type application/octet-stream; alias {folder}/file; }}
+        location = /jobs/digest/file {{
+            default_type application/octet-stream; alias {folder}/file; add_header Repr-Digest "sha-256=:{digest}:";
+        }}
+    }}
+}}
+"""
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Compare both faces with bare loops, then look at the event loop over a slow disk."""
+    if shutil.which("nginx") is None:
+        return [Figure("skipped", "nginx is not installed: apt-get install nginx-light")]
+    rounds, size = (3, 500 * MIB) if quick else (5, 2048 * MIB)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as name, _nginx(Path(name), size) as url:
+        for face in ("blocking", "awaited"):
+            grown: dict[str, list[float]] = {}
+            ways = [f"{face}-{way}" for way in ("gofer", "digest", "bare", "bare+fsync")]
+            took = interleaved({way: partial(_child, way, url, Path(name), grown) for way in ways}, rounds)
+            gofer, digest, bare, synced = (took[way] for way in ways)
+            figures += [
+                at_least(f"{face}, size checked / bare loop, throughput", ratios(bare, gofer), 0.95),
+                at_least(f"{face}, size checked / bare loop + fsync, throughput", ratios(synced, gofer), 0.95),
+                Figure(f"{face}, digest checked / bare loop + fsync, throughput", spread(ratios(synced, digest))),
+                at_most(f"{face}, memory grown by, MiB", grown[ways[0]] + grown[ways[1]], 40, ".1f"),
+                Figure(f"{face}, memory grown by the bare loop, MiB", spread(grown[ways[2]])),
+            ]
+        stalls = interleaved({way: partial(_child, way, url, Path(name)) for way in ("slow-gofer", "slow-bare")}, 3)
+    figures += [
+        at_most("awaited, longest gap in the loop on a slow disk, ms", stalls["slow-gofer"], 30, ".1f"),
+        Figure("the same of a bare loop that writes in the loop, ms", spread(stalls["slow-bare"])),
+    ]
+    return figures
+
+
+@contextlib.contextmanager
+def _nginx(folder: Path, size: int) -> Generator[str]:
+    """Serve a file of zeros of this size, and the documents of two jobs that have it."""
+    with (folder / "file").open("wb") as file:
+        _ = file.truncate(size)
+    with (folder / "file").open("rb") as file:
+        digest = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    folder.chmod(0o755)  # its worker is another user
+    _ = (folder / "conf").write_text(CONFIG.format(folder=folder, port=port, size=size, digest=digest))
+    with subprocess.Popen(["nginx", "-p", folder, "-c", folder / "conf", "-e", "stderr"]) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _ = httpx.HTTPTransport(retries=5).handle_request(httpx.Request("GET", f"{url}/jobs/size")).read()
+            yield url
+        finally:
+            process.terminate()
+
+
+def _child(way: str, url: str, folder: Path, grown: dict[str, list[float]] | None = None) -> float:
+    """Transfer once in a fresh process; return its figure, and note how much its memory grew."""
+    command = [sys.executable, __file__, way, url, str(folder / "target")]
+    figure, memory = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300).stdout)
+    if grown is not None:
+        grown.setdefault(way, []).append(memory)
+    return figure
+
+
+# --- in the fresh process ---
+
+
+def _transfer(way: str, url: str, target: Path) -> None:
+    face, _, how = way.partition("-")
+    job = "digest" if how == "digest" else "size"
+    match face, how:
+        case "blocking", "gofer" | "digest":
+            with RetrieveClient(base_url=url) as client:
+                _ = client.job(job).download(target)
+        case "blocking", _:
+            _bare(url, target, sync=how == "bare+fsync")
+        case _, "gofer" | "digest":
+            asyncio.run(_agofer(url, job, target))
+        case _:
+            asyncio.run(_abare(url, target, sync=how == "bare+fsync"))
+
+
+def _bare(url: str, target: Path, *, sync: bool) -> None:
+    with httpx.Client() as client, client.stream("GET", f"{url}/jobs/size/file") as reply, target.open("wb") as file:
+        for chunk in reply.iter_raw():
+            _ = file.write(chunk)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+async def _agofer(url: str, job: str, target: Path) -> None:
+    async with AsyncRetrieveClient(base_url=url) as client:
+        _ = await client.job(job).download(target)
+
+
+async def _abare(url: str, target: Path, *, sync: bool = False) -> None:
+    async with httpx.AsyncClient() as client, client.stream("GET", f"{url}/jobs/size/file") as reply:
+        with parts.FileIO(target, "w") as file:
+            async for chunk in reply.aiter_raw():
+                _ = file.write(chunk)
+            if sync:
+                os.fsync(file.fileno())
+
+
+class SlowFile(parts.FileIO):
+    """A file on a disk that takes 2 ms for each write."""
+
+    def write(self, block: Any) -> int:
+        """Write, slowly."""
+        time.sleep(0.002)
+        return super().write(block)
+
+
+async def _longest_gap(way: str, url: str, target: Path) -> float:
+    """Tick while the file comes over a slow disk; return the longest time between two ticks, in ms."""
+    parts.FileIO = SlowFile  # type: ignore[misc]
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gaps.append(1000 * (time.perf_counter() - began))
+
+    ticker = asyncio.create_task(tick())
+    await (_agofer(url, "size", target) if way == "slow-gofer" else _abare(url, target))
+    _ = ticker.cancel()
+    return max(gaps)
+
+
+def _resident() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / MIB
+
+
+def main() -> None:
+    """Transfer once; print the figure (seconds, or the longest gap in ms) and by how many MiB the memory grew."""
+    way, url, target = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    target.unlink(missing_ok=True)
+    os.sync()  # what the one before left is no burden of this one
+    before, began = _resident(), time.perf_counter()
+    if way.startswith("slow"):
+        figure = asyncio.run(_longest_gap(way, url, target))
+    else:
+        _transfer(way, url, target)
+        figure = time.perf_counter() - began
+    print(json.dumps([figure, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""`lag`: from the end of a job to the client that knows of it, and what knowing costs in requests.
+
+Two services. The reference service, over a socket: jobs of 0.3 to 6 s, the moment of their end noted by the service
+itself. And a plain one of four endpoints that holds nothing, in virtual time: jobs of a second to two hours. A client
+knows when it asks for the file. Beside gofer runs the loop that people write today: look, sleep two seconds.
+"""
+
+import json
+import math
+import random
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+from figures import Figure, spread
+from gofer import Client, RetrieveClient, RetrieveRequest
+from gofer.core.commands import Now
+from gofer.transports.base import Body
+from gofer.wire import Head, Reply, Request
+from service import service
+
+DOI = "10.5555/12345678"
+AT_ONCE = 12
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Measure against the reference service, then against a plain one."""
+    return _over_a_socket(24 if quick else 48) + _in_virtual_time(400 if quick else 3000)
+
+
+# --- the reference service, over a socket ---
+
+
+class Noting(httpx.HTTPTransport):
+    """A transport that notes, for each thread's errand, its requests and when it asked for the file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mine = threading.local()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Note the request and send it."""
+        if request.url.path.endswith("/file"):
+            self.mine.knew = time.time()
+        else:
+            self.mine.requests = getattr(self.mine, "requests", 0) + 1
+        return super().handle_request(request)
+
+
+def _over_a_socket(jobs: int) -> list[Figure]:
+    rng = random.Random(7)
+    lengths = [rng.uniform(0.3, 6.0) for _ in range(jobs)]
+    figures: list[Figure] = []
+    ways = {"gofer, all in one": _all_in_one, "gofer, by handle": _by_handle, "a loop of 2 s": _loop}
+    with service("timed") as url, TemporaryDirectory() as folder:
+        _ = _errand(url, _all_in_one, Path(folder) / "warm", 0.1)
+        for name, way in ways.items():
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                errands = [pool.submit(_errand, url, way, Path(folder) / str(n), s) for n, s in enumerate(lengths)]
+                lags, requests = zip(*(errand.result() for errand in errands), strict=True)
+            ours = way is not _loop
+            mean, most = 1000 * statistics.mean(lags), max(requests)
+            figures += [
+                Figure(
+                    f"held requests, {name}: mean lag, ms (median, least .. greatest)",
+                    f"{mean:.0f}  ({spread([1000 * lag for lag in lags], '.0f')})",
+                    "<= 25" if ours else "",
+                    mean <= 25 if ours else None,
+                ),
+                Figure(
+                    f"held requests, {name}: requests before the file, at most (mean)",
+                    f"{most} ({statistics.mean(requests):.1f})",
+                    "<= 3" if ours else "",
+                    most <= 3 if ours else None,
+                ),
+            ]
+    return figures
+
+
+def _errand(url: str, way: Callable[[str, httpx.BaseTransport, Path, str], str], to: Path, seconds: float) -> Any:
+    """Run one errand; return by how many seconds it lagged behind the job's end, and its requests before the file."""
+    with Noting() as transport:
+        job_id = way(url, transport, to, str(seconds))
+        knew, requests = transport.mine.knew, transport.mine.requests
+    finished = httpx.get(f"{url}/jobs/{job_id}").json()["finished"]
+    return knew - datetime.fromisoformat(finished).timestamp(), requests
+
+
+def _all_in_one(url: str, transport: httpx.BaseTransport, to: Path, title: str) -> str:
+    return RetrieveClient(base_url=url, transport=transport).retrieve_and_download(DOI, to, title=title)[1].job_id
+
+
+def _by_handle(url: str, transport: httpx.BaseTransport, to: Path, title: str) -> str:
+    job = RetrieveClient(base_url=url, transport=transport).submit(RetrieveRequest(DOI, title))
+    _ = job.download(to)
+    return job.id
+
+
+def _loop(url: str, transport: httpx.BaseTransport, to: Path, title: str) -> str:
+    client = httpx.Client(base_url=url, transport=transport)
+    job = client.post("/retrieve", json={"doi": DOI, "title": title, "timeout_seconds": 120}).json()
+    while (job := client.get(f"/jobs/{job['job_id']}").json())["status"] not in ("completed", "failed"):
+        time.sleep(2)
+    _ = to.write_bytes(client.get(f"/jobs/{job['job_id']}/file").content)
+    return str(job["job_id"])
+
+
+# --- a plain service, in virtual time ---
+
+TRIP = 0.02
+"""Seconds a request takes there."""
+
+
+class Plain:
+    """Four endpoints, no extension, one job of a known length; and a clock that moves when someone waits."""
+
+    def __init__(self, seconds: float) -> None:
+        self.clock, self.ends, self.looks = 0.0, seconds + TRIP, 0
+
+    def now(self) -> Now:
+        """Read the clock."""
+        return Now(self.clock, self.clock)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock += seconds
+
+    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+        """Answer a submission or a look."""
+        self.clock += TRIP
+        self.looks += request.method == "GET"
+        document = {"job_id": "1", "status": "completed" if self.clock >= self.ends else "searching"}
+        return Reply(request.url, 200, {"content-type": "application/json"}, json.dumps(document).encode())
+
+    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Body]:
+        """Have no file."""
+        raise NotImplementedError
+
+
+def _in_virtual_time(jobs: int) -> list[Figure]:
+    rng = random.Random(7)
+    lengths = [math.exp(rng.uniform(0.0, math.log(7200.0))) for _ in range(jobs)]
+    ours = [_waited(seconds, rng) for seconds in lengths]
+    loops = [_looped(seconds) for seconds in lengths]
+    figures: list[Figure] = []
+    edges = [1, 3, 10, 30, 60, 300, 1200, 7200]
+    for low, high in pairwise(edges):
+        here = [(s, us, them) for s, us, them in zip(lengths, ours, loops, strict=True) if low <= s < high]
+        share = statistics.mean(us[0] / max(0.5, 0.1 * s) for s, us, _ in here)
+        figures.append(
+            Figure(
+                f"plain service, jobs of {low} to {high} s: mean lag / max(0.5 s, a tenth of the job)",
+                f"{share:.2f}; {statistics.mean(us[1] for _, us, _ in here):.0f} looks for "
+                f"{statistics.mean(them[1] for _, _, them in here):.0f} of the loop",
+                "<= 1",
+                share <= 1,
+            )
+        )
+    worst = max(us[1] / them[1] for s, us, them in zip(lengths, ours, loops, strict=True) if s > 60)
+    name = "plain service, jobs over 60 s: looks / those of the loop, worst job"
+    return [*figures, Figure(name, f"{worst:.2f}", "< 1", worst < 1)]
+
+
+def _waited(seconds: float, rng: random.Random) -> tuple[float, int]:
+    """Run one errand of gofer; return its lag and its looks."""
+    io = Plain(seconds)
+    _ = Client("http://plain.example", io=io, rng=rng).run(RetrieveRequest(DOI))
+    return io.clock - io.ends, io.looks
+
+
+def _looped(seconds: float) -> tuple[float, int]:
+    """Work out the same of a loop that looks, then sleeps two seconds."""
+    io = Plain(seconds)
+    io.clock = TRIP
+    while b"completed" not in io.send(Request("GET", "http://plain.example/jobs/1"), timeout=30, cap=1).body:
+        io.sleep(2)
+    return io.clock - io.ends, io.looks
