@@ -1,11 +1,13 @@
 """`cpu`: the CPU time of an errand beyond that of httpx written by hand, for exactly the same requests and headers.
 
-The service is in another process and answers from constants. An errand is a submission, two looks and, in the second
-row of each face, the file: four requests with what a careful hand would send, the file read and its size checked.
+The service is in another process and answers from constants. An errand is a submission and two looks; with the file,
+one request more, and there the hand's file is once as durable as gofer's (synced, then put in place) and once just
+written.
 """
 
 import asyncio
 import json
+import os
 import tempfile
 import time
 import uuid
@@ -27,25 +29,26 @@ FILE = {"accept-encoding": "identity", "want-repr-digest": "sha-256=10"}
 
 def measure(*, quick: bool) -> list[Figure]:
     """Compare both faces, with and without the file."""
-    errands, rounds = (100, 5) if quick else (250, 11)
+    errands, rounds = (60, 9) if quick else (120, 21)
     figures: list[Figure] = []
     with service("quick") as url, tempfile.TemporaryDirectory() as folder:
-        for file in (False, True):
-            target = Path(folder) / "paper.pdf" if file else None
-            what = "submit, look twice" + (", file to disk" if file else "")
+        paper = Path(folder) / "paper.pdf"
+        for target, durable in ((None, False), (paper, True), (paper, False)):
             took = interleaved(
                 {
                     "gofer": partial(_blocking, _gofer, RetrieveClient(base_url=url), target, errands),
-                    "hand": partial(_blocking, _by_hand, httpx.Client(base_url=url), target, errands),
-                    "awaited gofer": partial(_awaited, url, True, target, errands),
-                    "awaited hand": partial(_awaited, url, False, target, errands),
+                    "hand": partial(
+                        _blocking, partial(_by_hand, durable=durable), httpx.Client(base_url=url), target, errands
+                    ),
+                    "awaited gofer": partial(_awaited, url, _agofer, target, errands),
+                    "awaited hand": partial(_awaited, url, partial(_aby_hand, durable=durable), target, errands),
                 },
                 rounds,
             )
-            figures += [
-                at_most(f"blocking / httpx by hand ({what})", ratios(took["gofer"], took["hand"]), 1.15),
-                at_most(f"awaited / httpx by hand ({what})", ratios(took["awaited gofer"], took["awaited hand"]), 1.15),
-            ]
+            what = "no file" if target is None else "file synced" if durable else "file; the hand does not sync"
+            for face, ours, hand in (("blocking", "gofer", "hand"), ("awaited", "awaited gofer", "awaited hand")):
+                figure = at_most(f"{face} / httpx by hand, {what}", ratios(took[ours], took[hand]), 1.15)
+                figures.append(figure if target is None or durable else Figure(figure.name, figure.measured))
     return figures
 
 
@@ -57,10 +60,9 @@ def _blocking(errand: Callable[..., object], client: object, target: Path | None
     return time.process_time() - began
 
 
-def _awaited(url: str, ours: bool, target: Path | None, errands: int) -> float:
+def _awaited(url: str, errand: Callable[..., Awaitable[object]], target: Path | None, errands: int) -> float:
     async def go() -> float:
-        client = AsyncRetrieveClient(base_url=url) if ours else httpx.AsyncClient(base_url=url)
-        errand: Callable[..., Awaitable[object]] = _agofer if ours else _aby_hand
+        client = AsyncRetrieveClient(base_url=url) if errand is _agofer else httpx.AsyncClient(base_url=url)
         async with client:
             _ = await errand(client, target)
             began = time.process_time()
@@ -92,7 +94,7 @@ def _body() -> bytes:
     return json.dumps({"doi": DOI, "timeout_seconds": 120}).encode()
 
 
-def _by_hand(client: httpx.Client, target: Path | None) -> object:
+def _by_hand(client: httpx.Client, target: Path | None, *, durable: bool = False) -> object:
     reply = client.post("/retrieve", content=_body(), headers=_submission()).raise_for_status()
     while (job := reply.json())["status"] not in ("completed", "failed"):
         reply = client.get(f"/jobs/{job['job_id']}", headers=_look(reply)).raise_for_status()
@@ -101,10 +103,12 @@ def _by_hand(client: httpx.Client, target: Path | None) -> object:
             for chunk in stream.raise_for_status().iter_raw():
                 _ = out.write(chunk)
         assert target.stat().st_size == job["file_size"]
+        if durable:
+            _keep(target)
     return job
 
 
-async def _aby_hand(client: httpx.AsyncClient, target: Path | None) -> object:
+async def _aby_hand(client: httpx.AsyncClient, target: Path | None, *, durable: bool = False) -> object:
     reply = (await client.post("/retrieve", content=_body(), headers=_submission())).raise_for_status()
     while (job := reply.json())["status"] not in ("completed", "failed"):
         reply = (await client.get(f"/jobs/{job['job_id']}", headers=_look(reply))).raise_for_status()
@@ -114,4 +118,16 @@ async def _aby_hand(client: httpx.AsyncClient, target: Path | None) -> object:
                 async for chunk in stream.raise_for_status().aiter_raw():
                     _ = out.write(chunk)
         assert target.stat().st_size == job["file_size"]
+        if durable:
+            await asyncio.to_thread(_keep, target)
     return job
+
+
+def _keep(part: Path) -> None:
+    """Sync a file to disk and put it in its place, for good."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    _ = part.replace(part.with_suffix(".kept"))
+    folder = os.open(part.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

@@ -134,7 +134,7 @@ class Plain:
         """Let time pass."""
         self.clock += seconds
 
-    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
+    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:  # noqa: ARG002
         """Answer a submission or a look."""
         self.clock += TRIP
         self.looks += request.method == "GET"

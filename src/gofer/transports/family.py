@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import sys
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -144,8 +144,7 @@ def allow_pauses(message: Any, seconds: float) -> None:
 
 def head_of(response: NativeResponse, request: Request) -> Head:
     """Read a response's head into the neutral one."""
-    headers: Mapping[str, str] = dict(response.headers.items())
-    return Head(request.url, response.status_code, headers)
+    return Head(request.url, response.status_code, response.headers)
 
 
 def refuse_encoded(head: Head) -> None:
