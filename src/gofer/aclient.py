@@ -10,9 +10,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from typing import Any, BinaryIO, Generic, Literal, Self, TypeVar, Unpack, overload
 
 import httpx
+from anyio import TemporaryDirectory
+from anyio.to_thread import run_sync
 from tenacity.wait import wait_base
 
 from gofer.contracts.base import Contract
@@ -22,7 +24,7 @@ from gofer.core.policies import OnAbandon, Retry
 from gofer.core.run import Flow, Run
 from gofer.core.trip import Known, Service, Trip, known_from, ticket_of
 from gofer.events import Event
-from gofer.models import Outcome, RetrieveRequest, RetrieveResult, Status
+from gofer.models import Fetched, Outcome, RetrieveRequest, RetrieveResult, Status
 from gofer.setup import (
     Auth,
     Options,
@@ -39,7 +41,7 @@ from gofer.transports.adrive import adrive, awatch
 from gofer.transports.ahttpx_io import AsyncHttpxIO
 from gofer.transports.base import AsyncIO, Listener, guarded
 from gofer.transports.family import AwaitedClient
-from gofer.transports.parts import Parts
+from gofer.transports.parts import Parts, pour
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -321,9 +323,26 @@ class AsyncJob(Generic[Out]):
             WrongFile, TargetError: the file is not what was promised, or cannot be written; the target is untouched.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        target = target_of(to)
-        trip = self._trip(timeout)
-        return (await self._perform(errands.download(trip, target), trip)).path
+        return (await self._fetch(target_of(to), timeout)).path
+
+    async def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:
+        """Wait for the job and write its file into a binary file object, once it is whole and verified.
+
+        Args:
+            file: open for writing; it is neither closed nor flushed.
+            timeout: seconds in all, None for no deadline.
+
+        Returns:
+            The file's size in bytes.
+
+        Raises:
+            WrongFile, TargetError: the file is not what was promised, or there is no room for it; nothing was written.
+            JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        async with TemporaryDirectory(prefix="gofer-") as folder:
+            fetched = await self._fetch(Path(folder) / "file", timeout)
+            await run_sync(pour, fetched.path, file)
+        return fetched.size
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Wait for the job and return its file as bytes.
@@ -360,6 +379,10 @@ class AsyncJob(Generic[Out]):
         """
         trip = self._trip(timeout)
         return self._client._events(errands.wait(trip), trip)  # pyright: ignore[reportPrivateUsage]
+
+    async def _fetch(self, target: Path, timeout: float | None) -> Fetched:
+        trip = self._trip(timeout)
+        return await self._perform(errands.download(trip, target), trip)
 
     def _trip(self, timeout: float | None) -> Trip[Any, Out]:
         return self._client._trip(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]

@@ -9,8 +9,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from typing import Any, BinaryIO, Generic, Literal, Self, TypeVar, Unpack, overload
 
 import httpx
 from tenacity.wait import wait_base
@@ -22,7 +23,7 @@ from gofer.core.policies import OnAbandon, Retry
 from gofer.core.run import Flow, Run
 from gofer.core.trip import Known, Service, Trip, known_from, ticket_of
 from gofer.events import Event
-from gofer.models import Outcome, RetrieveRequest, RetrieveResult, Status
+from gofer.models import Fetched, Outcome, RetrieveRequest, RetrieveResult, Status
 from gofer.setup import (
     Auth,
     Options,
@@ -39,7 +40,7 @@ from gofer.transports.base import IO, Listener, guarded
 from gofer.transports.drive import drive, watch
 from gofer.transports.family import BlockingClient
 from gofer.transports.httpx_io import HttpxIO
-from gofer.transports.parts import Parts
+from gofer.transports.parts import Parts, pour
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -321,9 +322,26 @@ class Job(Generic[Out]):
             WrongFile, TargetError: the file is not what was promised, or cannot be written; the target is untouched.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        target = target_of(to)
-        trip = self._trip(timeout)
-        return self._perform(errands.download(trip, target), trip).path
+        return self._fetch(target_of(to), timeout).path
+
+    def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:
+        """Wait for the job and write its file into a binary file object, once it is whole and verified.
+
+        Args:
+            file: open for writing; it is neither closed nor flushed.
+            timeout: seconds in all, None for no deadline.
+
+        Returns:
+            The file's size in bytes.
+
+        Raises:
+            WrongFile, TargetError: the file is not what was promised, or there is no room for it; nothing was written.
+            JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        with TemporaryDirectory(prefix="gofer-") as folder:
+            fetched = self._fetch(Path(folder) / "file", timeout)
+            pour(fetched.path, file)
+        return fetched.size
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Wait for the job and return its file as bytes.
@@ -360,6 +378,10 @@ class Job(Generic[Out]):
         """
         trip = self._trip(timeout)
         return self._client._events(errands.wait(trip), trip)  # pyright: ignore[reportPrivateUsage]
+
+    def _fetch(self, target: Path, timeout: float | None) -> Fetched:
+        trip = self._trip(timeout)
+        return self._perform(errands.download(trip, target), trip)
 
     def _trip(self, timeout: float | None) -> Trip[Any, Out]:
         return self._client._trip(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]

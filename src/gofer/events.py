@@ -63,6 +63,7 @@ class CancelSent:
     """The errand was abandoned and the service was asked to cancel; `confirmed` tells whether it said yes."""
 
     job_id: str
+    status: Status
     confirmed: bool
 
 

@@ -3,9 +3,12 @@
 import base64
 import gzip
 import hashlib
+import io
 import json
 import random
 import ssl
+import threading
+import time
 
 import pytest
 import trustme
@@ -364,3 +367,40 @@ def test_the_last_error_is_chained(driver):
     ):
         driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=0.8)
     assert isinstance(caught.value.__cause__, AnswerLost)
+
+
+def test_two_errands_to_one_target_never_mix(driver, tmp_path):
+    """While one writes, another to the same target is refused before it has made a job."""
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slow(call):
+        answer = whole(call)
+        writing.set()
+        return [answer[:100_000], go_on, answer[100_000:]]
+
+    with raw_server(service(file=slow)) as server:
+        client = driver.client(server.url, **QUICK)
+        first = threading.Thread(target=client.download_file, args=("j1", tmp_path / "paper.pdf"))
+        first.start()
+        assert writing.wait(5)
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.01)
+        with pytest.raises(gofer.TargetError, match="another errand"):
+            client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
+        go_on.set()
+        first.join(5)
+        assert not any(call.method == "POST" for call in server.calls)
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
+
+
+def test_a_file_object_is_filled_after_verification(driver):
+    """`download_into` writes the whole file or nothing."""
+    wrong = base64.b64encode(hashlib.sha256(b"another").digest()).decode()
+    lie = {"file": lambda call: [whole(call, repr_digest=f"sha-256=:{wrong}:")] if "lie" in call.headers else None}
+    filled = io.BytesIO()
+    with raw_server(service(**lie)) as server:
+        assert driver.client(server.url, **QUICK).job("j1").download_into(filled) == len(PAPER)
+        with pytest.raises(WrongFile):
+            driver.client(server.url, headers={"lie": "1"}, **QUICK).job("j1").download_into(filled)
+    assert filled.getvalue() == PAPER

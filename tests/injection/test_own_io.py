@@ -5,8 +5,7 @@ import json
 import pytest
 
 from gofer import AsyncClient, Client, RetrieveRequest, WaitTimeout
-from gofer.core.commands import Now
-from gofer.wire import Head, Reply, Request
+from gofer.transports import Head, Now, Reply, Request
 
 TEN_HOURS = 10 * 3600.0
 

@@ -1,7 +1,7 @@
 """A server that misbehaves: raw TCP, one thread a connection, told byte by byte what to answer.
 
-A script is a function from a `Call` to the pieces of the answer: bytes are sent, a number is a pause in seconds, RESET
-breaks the connection hard, and after the last piece it is closed.
+A script is a function from a `Call` to the pieces of the answer: bytes are sent, a number is a pause in seconds, an
+event is waited for, RESET breaks the connection hard, and after the last piece it is closed.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ class RawServer:
                 return
             if isinstance(piece, bytes):
                 connection.sendall(piece)
+            elif isinstance(piece, threading.Event):
+                piece.wait(10)
             else:
                 self._closing.wait(float(str(piece)))
 

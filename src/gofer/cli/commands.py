@@ -16,18 +16,20 @@ from gofer.cli import stories
 from gofer.cli.endings import Notes, explained, reported, say, show_json
 from gofer.cli.screen import printable, showing
 from gofer.cli.serving import serve
-from gofer.errors import GoferError, TicketError
-from gofer.models import HealthStatus, RetrieveRequest, State
+from gofer.errors import TicketError
+from gofer.models import HealthStatus, RetrieveRequest
 from gofer.retrieve import RetrieveClient
-from gofer.setup import key_of, random_key
+from gofer.setup import address, key_of, random_key
 from gofer.ticket import Ticket
 from gofer.wire import base_url
 
-DEFAULT_URL = "http://localhost:8000"
-
 Command = TypeVar("Command", bound=Callable[..., None])
 
-_url = click.option("--url", metavar="URL", help=f"The service's address. [default: $SERVICE_URL, else {DEFAULT_URL}]")
+_url = click.option(
+    "--url",
+    metavar="URL",
+    help="The service's address. [default: $SERVICE_URL, else $SERVICE_HOST:$SERVICE_PORT, else localhost:8000]",
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 
 
@@ -80,39 +82,9 @@ def get(
         notes.key = minted = key_of(key, random_key)
         # The service's share of the time is spelled out, so that a repeated submission has the same bytes.
         order = RetrieveRequest(doi, title, authors or None, max(1, int(0.9 * timeout)))
-        with _client(_configured(url), on_abandon="leave", progress=notes, new_key=lambda: minted) as client:
-            try:
-                with showing(quiet=quiet) as notes.show:
-                    client.run(order, to=to, timeout=timeout)
-            except KeyboardInterrupt:
-                say("Interrupted. Cancelling the job; Ctrl-C again ends at once.")
-                _call_off(client, order, notes)
-                raise
-
-
-def _call_off(client: RetrieveClient, order: RetrieveRequest, notes: Notes) -> None:
-    """Cancel the job of an interrupted errand; one that was still being submitted is first found again by its key."""
-    try:
-        if notes.ticket is not None:
-            job = client.attach(notes.ticket)
-        else:
-            health = client.get_health_status()
-            if health is None or "idempotency-key" not in health.capabilities:
-                say("The service had not answered yet; if it has made a job, that job goes on.")
-                return
-            job = client.submit(order, key=notes.key)
-        confirmed = job.cancel()
-    except GoferError as error:
-        say(f"The job could not be cancelled: {error}")
-        return
-    notes.status = str(job.status) or notes.status
-    if job.status.state is State.SUCCEEDED:
-        say("The job had completed already.")
-    elif confirmed:
-        notes.over = True
-        say("The job is cancelled.")
-    else:
-        say("This service does not cancel jobs.")
+        options = {"on_abandon": "cancel-if-interrupted", "progress": notes, "new_key": lambda: minted}
+        with _client(_configured(url), **options) as client, showing(quiet=quiet) as notes.show:
+            client.run(order, to=to, timeout=timeout, key=key)
 
 
 @gofer.command(help=stories.ATTACH)
@@ -171,7 +143,8 @@ def _token() -> str | None:
 
 
 def _configured(url: str | None) -> str:
-    return url or os.environ.get("SERVICE_URL") or DEFAULT_URL
+    here = address(None, None, "SERVICE_HOST", "SERVICE_PORT", "localhost", 8000, None)
+    return url or os.environ.get("SERVICE_URL") or here
 
 
 def _named(ticket: Ticket, url: str | None) -> str:

@@ -29,7 +29,7 @@ from gofer.errors import (
     Unavailable,
     UsageError,
 )
-from gofer.events import Changed, Event, Saved, Submitted
+from gofer.events import CancelSent, Changed, Event, Saved, Submitted
 from gofer.models import RetrieveResult
 
 Kinds = tuple[type[BaseException], ...]
@@ -70,6 +70,7 @@ class Notes:
         back: further arguments that a later `gofer attach` needs.
         key: the idempotency key of the submission, None where nothing is submitted.
         over: whether the job is known to need nobody any more.
+        called_off: whether the service confirmed a cancellation; None where none was answered.
     """
 
     def __init__(self, to: str, *, key: str | None = None, back: tuple[str, ...] = ()) -> None:
@@ -79,6 +80,7 @@ class Notes:
         self.ticket: str | None = None
         self.status: str | None = None
         self.saved: Saved | None = None
+        self.called_off: bool | None = None
 
     def __call__(self, event: Event) -> None:
         """Note an event and pass it to the screen."""
@@ -89,6 +91,8 @@ class Notes:
                 self.status = str(event.status)
             case Saved():
                 self.saved = event
+            case CancelSent():
+                self.status, self.over, self.called_off = str(event.status), event.confirmed, event.confirmed
             case _:
                 pass
         if self.show is not None:
@@ -100,6 +104,15 @@ class Notes:
         self.job_id, self.ticket = error.job_id or self.job_id, error.ticket or self.ticket
         self.status = error.status or self.status
         self.over = self.over or isinstance(error, OVER)
+
+    @property
+    def farewell(self) -> str:
+        """What became of the job when Ctrl-C was pressed."""
+        if self.called_off is not None:
+            return "The job is cancelled." if self.called_off else "This service does not cancel jobs."
+        if self.ticket is None:
+            return "The service had not answered yet; if it has made a job, that job goes on."
+        return "The job goes on."
 
     @property
     def way_back(self) -> str | None:
@@ -131,6 +144,7 @@ def reported(notes: Notes, *, as_json: bool) -> Generator[None]:
         yield
     except KeyboardInterrupt as pressed:
         error, words = pressed, "interrupted"
+        say(f"Interrupted. {notes.farewell}")
     except GoferError as raised:
         error, words = raised, str(raised)
         notes.learn(raised)

@@ -18,7 +18,7 @@ Examples:
 
 \b
 Environment:
-  SERVICE_URL    the service's address, where --url is not given
+  SERVICE_URL    the service's address, where --url is not given; else SERVICE_HOST and SERVICE_PORT
   SERVICE_TOKEN  the bearer token; it is never a flag and never printed
 """
 

@@ -18,7 +18,7 @@ from gofer.core.submit import replays_keys, submit
 from gofer.core.table import Move
 from gofer.core.trip import Trip
 from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
-from gofer.events import CancelSent
+from gofer.events import CancelSent, Submitted
 from gofer.models import Fetched, Outcome, Status, Verified
 from gofer.wire import Reply, Request
 
@@ -188,8 +188,9 @@ def _farewell(trip: AnyTrip) -> Flow[None]:
                 return
             reply = accept(trip, (yield from follow(trip, trip.submission, FAREWELL)))
             _ = trip.saw(trip.contract.submitted(trip.service.base, reply))
+            yield from verbs.tell(Submitted(trip.ref.id, trip.known.status, trip.ticket or ""))
         if not trip.known.status.done:
             confirmed = yield from poll.cancel(trip)
-            yield from verbs.tell(CancelSent(trip.ref.id, confirmed))
+            yield from verbs.tell(CancelSent(trip.ref.id, trip.known.status, confirmed))
     except GoferError as error:
         _log.warning("The abandoned job could not be cancelled: %s", error)

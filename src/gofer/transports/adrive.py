@@ -76,7 +76,7 @@ async def awatch(run: Run[Any], io: AsyncIO, disk: Disk) -> AsyncGenerator[Event
 async def _farewell(run: Run[Any], hands: _Hands) -> None:
     """Perform what the flow still wants done when its caller leaves, shielded and for a short time."""
     with anyio.move_on_after(FAREWELL + 0.5, shield=True), contextlib.suppress(GoferError):
-        await hands.aclose()
+        await hands.drop()
         step = run.abandon(hands.io.now())
         while not isinstance(step, Done):
             step = run.advance(await hands.perform(step))
@@ -95,6 +95,10 @@ class _Hands:
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def aclose(self) -> None:
+        await self.drop()
+        self._disk.close()
+
+    async def drop(self) -> None:
         body, self._body, self._chunks = self._body, None, None
         if body is not None:
             with anyio.CancelScope(shield=True):
@@ -119,12 +123,13 @@ class _Hands:
                 head, self._body = await self.io.open(command.request, timeout=command.timeout, stall=command.stall)
                 self._chunks = self._body.chunks()
                 return head
-            case Store():
-                return await self._store(command)
-            case Read():
-                return await self._read(command)
+            case Store() | Read():
+                try:
+                    return await (self._store(command) if isinstance(command, Store) else self._read(command))
+                finally:
+                    await self.drop()
             case Drop():
-                await self.aclose()
+                await self.drop()
             case Weigh():
                 return await run_sync(self._disk.weigh, command.target, command.hashed)
             case Keep():
@@ -139,34 +144,33 @@ class _Hands:
 
     async def _store(self, command: Store) -> Stored:
         progress = Progress(self._tell, command)
-        async with contextlib.aclosing(self):
-            writer = await run_sync(self._disk.writer, command)
-            gathered: list[bytes] = []
-            try:
-                size, since = 0, self.io.now().mono
-                with self._in_time(command.until):
-                    async for chunk in self._opened():
-                        gathered.append(chunk)
-                        size += len(chunk)
-                        now = self.io.now().mono
-                        if size >= BLOCK or now - since >= LINGER:
-                            progress.at(now, await run_sync(_flush, writer, gathered))
-                            size, since = 0, self.io.now().mono
-                stored = await run_sync(_finish, writer, gathered)
-                progress.at(self.io.now().mono, stored.size, last=True)
-                return stored
-            finally:
+        writer = await run_sync(self._disk.writer, command)
+        gathered: list[bytes] = []
+        try:
+            size, since = 0, self.io.now().mono
+            with self._in_time(command.until):
+                async for chunk in self._opened():
+                    gathered.append(chunk)
+                    size += len(chunk)
+                    now = self.io.now().mono
+                    if size >= BLOCK or now - since >= LINGER:
+                        progress.at(now, await run_sync(_flush, writer, gathered))
+                        size, since = 0, self.io.now().mono
+            stored = await run_sync(_finish, writer, gathered)
+            progress.at(self.io.now().mono, stored.size, last=True)
+            return stored
+        finally:
+            if gathered:  # what came before a break is kept for the resume
                 with anyio.CancelScope(shield=True):
-                    await run_sync(_leave, writer, gathered)
+                    await run_sync(_flush, writer, gathered)
 
     async def _read(self, command: Read) -> bytes:
         body = bytearray()
-        async with contextlib.aclosing(self):
-            with self._in_time(command.until):
-                async for chunk in self._opened():
-                    body += chunk
-                    if len(body) > command.cap:
-                        raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
+        with self._in_time(command.until):
+            async for chunk in self._opened():
+                body += chunk
+                if len(body) > command.cap:
+                    raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
         return bytes(body)
 
     def _opened(self) -> AsyncIterator[bytes]:
@@ -194,9 +198,3 @@ def _finish(writer: Writer, gathered: list[bytes]) -> Stored:
     """Write the last of a body and say what is there, in one hop."""
     _ = _flush(writer, gathered)
     return writer.stored()
-
-
-def _leave(writer: Writer, gathered: list[bytes]) -> None:
-    """Close the part, in one hop with what came before a break: it is kept for the resume."""
-    with contextlib.closing(writer):
-        _ = _flush(writer, gathered)

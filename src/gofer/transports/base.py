@@ -96,13 +96,9 @@ class Writer(Protocol):
         """Say what is on disk now."""
         ...
 
-    def close(self) -> None:
-        """Close the file; the part stays."""
-        ...
-
 
 class Disk(Protocol):
-    """Where part files live. Blocking calls; the async driver makes them in a worker thread."""
+    """Where part files live, for one errand. Blocking calls; the async driver makes them in a worker thread."""
 
     def look(self, target: Path) -> Part | None:
         """Carry out `Look`."""
@@ -122,6 +118,10 @@ class Disk(Protocol):
 
     def discard(self, target: Path) -> None:
         """Carry out `Discard`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; the part stays."""
         ...
 
 

@@ -65,7 +65,7 @@ def watch(run: Run[Any], io: IO, disk: Disk) -> Iterator[Event]:
 
 def _farewell(run: Run[Any], hands: _Hands) -> None:
     """Perform what the flow still wants done when its caller leaves; the flow keeps it short."""
-    hands.close()
+    hands.drop()
     with contextlib.suppress(GoferError):
         step = run.abandon(hands.io.now())
         while not isinstance(step, Done):
@@ -84,6 +84,10 @@ class _Hands:
         self._body: Body | None = None
 
     def close(self) -> None:
+        self.drop()
+        self._disk.close()
+
+    def drop(self) -> None:
         body, self._body = self._body, None
         if body is not None:
             body.close()
@@ -106,12 +110,13 @@ class _Hands:
             case Open():
                 head, self._body = self.io.open(command.request, timeout=command.timeout, stall=command.stall)
                 return head
-            case Store():
-                return self._store(command)
-            case Read():
-                return self._read(command)
+            case Store() | Read():
+                try:
+                    return self._store(command) if isinstance(command, Store) else self._read(command)
+                finally:
+                    self.drop()
             case Drop():
-                self.close()
+                self.drop()
             case Weigh():
                 return self._disk.weigh(command.target, command.hashed)
             case Keep():
@@ -126,21 +131,20 @@ class _Hands:
 
     def _store(self, command: Store) -> Stored:
         progress = Progress(self._tell, command)
-        with contextlib.closing(self), contextlib.closing(self._disk.writer(command)) as writer:
-            done = command.offset
-            for chunk in self._chunks(command.until):
-                done = writer.write([chunk])
-                progress.at(self.io.now().mono, done)
-            progress.at(self.io.now().mono, done, last=True)
-            return writer.stored()
+        writer = self._disk.writer(command)
+        done = command.offset
+        for chunk in self._chunks(command.until):
+            done = writer.write([chunk])
+            progress.at(self.io.now().mono, done)
+        progress.at(self.io.now().mono, done, last=True)
+        return writer.stored()
 
     def _read(self, command: Read) -> bytes:
         body = bytearray()
-        with contextlib.closing(self):
-            for chunk in self._chunks(command.until):
-                body += chunk
-                if len(body) > command.cap:
-                    raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
+        for chunk in self._chunks(command.until):
+            body += chunk
+            if len(body) > command.cap:
+                raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
         return bytes(body)
 
     def _chunks(self, until: float | None) -> Iterator[bytes]:

@@ -11,13 +11,19 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Generator
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gofer.core.commands import Mark, Part, Store, Stored
 from gofer.errors import TargetError, WrongFile
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: an open file cannot be replaced there, which is lock enough
+    fcntl = None  # type: ignore[assignment]
 
 _HEAD = 4096
 _READ = 1 << 20
@@ -48,30 +54,18 @@ def _writing(target: Path) -> Generator[None]:
 
 
 class PartWriter:
-    """One part file, open for appending."""
+    """A part file being written. `Parts` opened it, and closes it."""
 
-    def __init__(self, command: Store) -> None:
-        self._target, self._limit = command.target, command.limit
+    def __init__(self, file: FileIO, command: Store) -> None:
+        self._file, self._target, self._limit = file, command.target, command.limit
         self._hash = hashlib.sha256() if command.hashed else None
-        part = part_of(command.target)
         with _writing(command.target):
+            _ = file.truncate(command.offset)
             if command.offset == 0:
-                part.parent.mkdir(parents=True, exist_ok=True)
-                part.unlink(missing_ok=True)
-                mark_of(command.target).write_text(_note(command.mark))
-            self._file = FileIO(part, "w+" if command.offset == 0 else "r+")
-            try:
-                self._take_up(command.offset)
-            except BaseException:
-                self._file.close()
-                raise
-
-    def _take_up(self, offset: int) -> None:
-        """Read the kept prefix again where its hash is wanted, and stand behind it."""
-        _ = self._file.truncate(offset)
-        if self._hash is not None:
-            _hash_into(self._hash, self._file)
-        self._size = self._file.seek(offset)
+                _ = mark_of(command.target).write_text(_note(command.mark))
+            elif self._hash is not None:
+                _hash_into(self._hash, file)  # the kept prefix is read again from disk
+            self._size = file.seek(command.offset)
 
     def write(self, blocks: list[bytes]) -> int:
         """Append the blocks and return the part's size.
@@ -97,24 +91,26 @@ class PartWriter:
     def stored(self) -> Stored:
         """Say what is on disk now."""
         with _writing(self._target):
-            _ = self._file.seek(0)
-            head = self._file.read(_HEAD) or b""
-            _ = self._file.seek(self._size)
-        return Stored(self._size, None if self._hash is None else self._hash.digest(), head)
-
-    def close(self) -> None:
-        """Close the file; the part stays."""
-        self._file.close()
+            return Stored(self._size, None if self._hash is None else self._hash.digest(), _head(self._file))
 
 
 class Parts:
-    """The part files of the local disk."""
+    """The part files of the local disk, for one errand.
+
+    The errand holds a lock on the part it writes until it keeps it, discards it or closes, so that two processes
+    never write one part, and none puts another's half-written part in a target's place.
+    """
+
+    def __init__(self) -> None:
+        self._file: FileIO | None = None
+        self._target: Path | None = None
 
     def look(self, target: Path) -> Part | None:
         """Return the part beside the target, None without a usable one.
 
         Raises:
-            TargetError: the target is a directory, or nothing can be written where it should go.
+            TargetError: the target is a directory, nothing can be written where it should go, or somebody else is
+                writing this very file.
         """
         with _writing(target):
             if target.is_dir():
@@ -122,8 +118,11 @@ class Parts:
             folder = next(place for place in target.absolute().parents if place.exists())
             if not folder.is_dir():
                 raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
+            if self._file is None and part_of(target).exists():
+                with FileIO(part_of(target), "r+") as file:
+                    _lock(file, target)
         try:
             return Part(part_of(target).stat().st_size, _mark(json.loads(mark_of(target).read_text())))
         except (OSError, ValueError, KeyError, TypeError):
@@ -131,34 +130,102 @@ class Parts:
 
     def writer(self, command: Store) -> PartWriter:
         """Open the part file, truncated to the command's offset; folders are made as needed."""
-        return PartWriter(command)
+        return PartWriter(self._hold(command.target), command)
 
     def weigh(self, target: Path, hashed: bool) -> Stored:
         """Measure the part as it lies there."""
-        with _writing(target), FileIO(part_of(target), "r") as file:
-            head = file.read(_HEAD) or b""
-            size = file.seek(0, os.SEEK_END)
+        file = self._hold(target)
+        with _writing(target):
             digest = hashlib.sha256()
             _ = file.seek(0)
             if hashed:
                 _hash_into(digest, file)
-        return Stored(size, digest.digest() if hashed else None, head)
+            return Stored(os.fstat(file.fileno()).st_size, digest.digest() if hashed else None, _head(file))
 
     def keep(self, target: Path) -> None:
         """Sync the part to disk and put it in the target's place in one step."""
+        file = self._hold(target)
         with _writing(target):
-            part = part_of(target)
-            with FileIO(part, "r+") as file:
-                os.fsync(file.fileno())
-            part.replace(target)
-            mark_of(target).unlink(missing_ok=True)
+            os.fsync(file.fileno())
+            mark_of(target).unlink(missing_ok=True)  # before the lock is gone: the next mark is another errand's
+            if os.name != "posix":
+                file.close()  # other systems do not rename an open file
+            part_of(target).replace(target)
             _sync_folder(target.parent)
+        self._release()
 
     def discard(self, target: Path) -> None:
         """Remove the part and the note beside it."""
         with _writing(target):
-            part_of(target).unlink(missing_ok=True)
             mark_of(target).unlink(missing_ok=True)
+            part_of(target).unlink(missing_ok=True)
+        self._release()
+
+    def close(self) -> None:
+        """Let go of the part, which stays for the next errand if there is anything in it."""
+        file, target = self._file, self._target
+        if file is not None and target is not None and os.fstat(file.fileno()).st_size == 0:
+            with contextlib.suppress(OSError):
+                mark_of(target).unlink(missing_ok=True)
+                part_of(target).unlink(missing_ok=True)
+        self._release()
+
+    def _hold(self, target: Path) -> FileIO:
+        """Return the target's part file, open and locked."""
+        if self._file is not None:
+            return self._file
+        part = part_of(target)
+        with _writing(target):
+            part.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                file = FileIO(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666), "r+")
+                try:
+                    _lock(file, target)
+                    if _same(file, part):
+                        self._file, self._target = file, target
+                        return file
+                except BaseException:
+                    file.close()
+                    raise
+                file.close()  # it was kept or discarded by another between our opening and our locking it
+
+    def _release(self) -> None:
+        file, self._file, self._target = self._file, None, None
+        if file is not None:
+            file.close()
+
+
+def pour(source: Path, file: BinaryIO) -> None:
+    """Copy a file that is whole into a file object."""
+    with source.open("rb") as whole:
+        shutil.copyfileobj(whole, file, _READ)
+
+
+def _lock(file: FileIO, target: Path) -> None:
+    """Lock an open part file until it is closed, or raise `TargetError` where somebody else has."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise TargetError(f"{target} is being fetched by another errand just now; wait, or name another.") from None
+    except OSError:
+        return  # this file system has no locks
+
+
+def _same(file: FileIO, place: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), place.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _head(file: FileIO) -> bytes:
+    here = file.tell()
+    _ = file.seek(0)
+    head = file.read(_HEAD) or b""
+    _ = file.seek(here)
+    return head
 
 
 def _hash_into(digest: Any, file: FileIO) -> None:
