@@ -94,3 +94,12 @@ def nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Generator[None]:
 
     with blockbuster_ctx("gofer", excluded_modules=["gofer_service"]):
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a skip a failure where everything must be there: a test that needs a component gets it installed."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped, and CI skips nothing: {report.longrepr}"
+    return report

@@ -77,21 +77,21 @@ def test_a_target_below_a_file(client, tmp_path):
         client.retrieve_and_download(DOI, tmp_path / "file" / "paper.pdf")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_an_unwritable_target(tmp_path):
     """Without permission to write there, no job is made and no folder either."""
     folder = tmp_path / "closed"
     folder.mkdir()
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR | stat.S_IROTH | stat.S_IXOTH)
     for place in (tmp_path, *tmp_path.parents):
-        if str(place).startswith("/tmp/"):
+        if place.owner() == tmp_path.owner() and str(place) != "/":
             place.chmod(place.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
     with raw_server(lambda call: [http(500)]) as server:
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                os.setuid(65534)
+                if os.geteuid() == 0:
+                    os.setuid(65534)  # root may write anywhere
                 gofer.RetrieveClient(base_url=server.url).retrieve_and_download(DOI, folder / "deep" / "paper.pdf")
             except TargetError as error:
                 code = 0 if "permission" in str(error).lower() else 2
