@@ -76,7 +76,7 @@ def test_the_printed_line_names_the_address_for_the_token(guarded_url: str, tmp_
     """A get with a token and --url prints an attach line with that --url, as the token is only sent by name."""
     target = tmp_path / "x"
     target.touch()
-    (tmp_path / ".x.part").mkdir()  # the part file cannot be written, which shows only once the job is done
+    (tmp_path / ".x.part.json").mkdir()  # no part file can be written, which shows only once the job is done
     ran = gofer("get", PAPER, "--to", target, "--url", guarded_url, SERVICE_TOKEN=TOKEN)
     assert ran.returncode == 2
     assert ran.stderr.rstrip().endswith(f"--to {target} --url {guarded_url}")
