@@ -47,7 +47,7 @@ def submit(trip: Trip[In, Out], order: In, key: str, *, hold: int = 0, again: bo
 def _deliver(trip: Trip[In, Out], request: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
     """Send the submission until it is answered, never so that it could make a second job."""
     tries = Tries(trip, trip.rules.retry)
-    timeout = max(trip.rules.timeout, hold + ANSWER_MARGIN)
+    timeout = max(trip.rules.timeout, hold + ANSWER_MARGIN) if hold else trip.rules.timeout
     lost: GoferError | None = None  # the first try of ours that may have made a job
     while True:
         try:

@@ -137,7 +137,6 @@ class Parts:
         file = self._hold(target)
         with _writing(target):
             digest = hashlib.sha256()
-            _ = file.seek(0)
             if hashed:
                 _hash_into(digest, file)
             return Stored(os.fstat(file.fileno()).st_size, digest.digest() if hashed else None, _head(file))
@@ -229,6 +228,7 @@ def _head(file: FileIO) -> bytes:
 
 
 def _hash_into(digest: Any, file: FileIO) -> None:
+    _ = file.seek(0)
     while block := file.read(_READ):
         digest.update(block)
 
