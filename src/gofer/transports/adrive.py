@@ -146,16 +146,27 @@ class _Hands:
         progress = Progress(self._tell, command)
         writer = await run_sync(self._disk.writer, command)
         gathered: list[bytes] = []
+        written = anyio.Event()
+        written.set()
+
+        async def write(blocks: list[bytes], done: anyio.Event) -> None:
+            size = await run_sync(writer.write, blocks)
+            progress.at(self.io.now().mono, size)
+            done.set()
+
         try:
-            size, since = 0, self.io.now().mono
-            with self._in_time(command.until):
-                async for chunk in self._opened():
-                    gathered.append(chunk)
-                    size += len(chunk)
-                    now = self.io.now().mono
-                    if size >= BLOCK or now - since >= LINGER:
-                        progress.at(now, await run_sync(_flush, writer, gathered))
-                        size, since = 0, self.io.now().mono
+            with _ungrouped(), self._in_time(command.until):
+                async with anyio.create_task_group() as behind:
+                    size, since = 0, self.io.now().mono
+                    async for chunk in self._opened():
+                        gathered.append(chunk)
+                        size += len(chunk)
+                        if size >= BLOCK or self.io.now().mono - since >= LINGER:
+                            await written.wait()  # one block is written while the next one comes
+                            blocks, written = gathered.copy(), anyio.Event()
+                            gathered.clear()
+                            behind.start_soon(write, blocks, written)
+                            size, since = 0, self.io.now().mono
             stored = await run_sync(_finish, writer, gathered)
             progress.at(self.io.now().mono, stored.size, last=True)
             return stored
@@ -185,6 +196,15 @@ class _Hands:
                 yield
         except TimeoutError as error:
             raise AnswerLost("The body did not end in time.") from error
+
+
+@contextlib.contextmanager
+def _ungrouped() -> Generator[None]:
+    """Raise the error that ended a task group in place of the group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 def _flush(writer: Writer, gathered: list[bytes]) -> int:

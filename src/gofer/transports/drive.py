@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from typing import Any, TypeVar, assert_never
 
@@ -148,14 +147,13 @@ class _Hands:
         return bytes(body)
 
     def _chunks(self, until: float | None) -> Iterator[bytes]:
+        """Yield the opened body, but nothing after a monotonic time."""
         assert self._body is not None, "nothing is open"  # noqa: S101  (a flow out of order)
-        chunks = self._body.chunks()
-        while True:
-            left = math.inf if until is None else until - self.io.now().mono
-            if left <= 0:
-                raise AnswerLost("The body did not end in time.")
-            with within(left):
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
+        if until is None:
+            yield from self._body.chunks()
+            return
+        with within(until - self.io.now().mono):
+            for chunk in self._body.chunks():
+                yield chunk
+                if self.io.now().mono >= until:
+                    raise AnswerLost("The body did not end in time.")

@@ -27,6 +27,7 @@ except ImportError:  # not POSIX: an open file cannot be replaced there, which i
 
 _HEAD = 4096
 _READ = 1 << 20
+_BACKLOG = 16 << 20  # bytes in memory only, at most about so many
 _LONGEST = 240  # file systems allow 255 bytes for a name; the rest is for our affixes
 
 
@@ -50,7 +51,12 @@ def _writing(target: Path) -> Generator[None]:
     except TargetError:
         raise
     except OSError as error:
-        raise TargetError(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise _unwritable(target, error) from error
+
+
+def _unwritable(target: Path, error: OSError) -> TargetError:
+    """Make the error for a file that cannot be written."""
+    return TargetError(f"{target} cannot be written: {error.strerror or error}.")
 
 
 class PartWriter:
@@ -65,7 +71,7 @@ class PartWriter:
                 _ = mark_of(command.target).write_text(_note(command.mark))
             elif self._hash is not None:
                 _hash_into(self._hash, file)  # the kept prefix is read again from disk
-            self._size = file.seek(command.offset)
+            self._size = self._pushed = file.seek(command.offset)
 
     def write(self, blocks: list[bytes]) -> int:
         """Append the blocks and return the part's size.
@@ -79,14 +85,24 @@ class PartWriter:
         block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         if self._size + len(block) > self._limit:
             raise WrongFile(f"More than the {self._limit} bytes that were named came.", reason="size")
-        with _writing(self._target):
+        try:
             written = self._file.write(block)
             while written < len(block):
                 written += self._file.write(memoryview(block)[written:])
-            self._size += len(block)
-            if self._hash is not None:
-                self._hash.update(block)
+        except OSError as error:
+            raise _unwritable(self._target, error) from error
+        self._size += len(block)
+        if self._hash is not None:
+            self._hash.update(block)
+        if self._size - self._pushed >= _BACKLOG:
+            self._push()
         return self._size
+
+    def _push(self) -> None:
+        """Have the system begin to write out what it keeps in memory, so that the sync at the end is short."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file.fileno(), self._pushed, self._size - self._pushed, os.POSIX_FADV_DONTNEED)
+        self._pushed = self._size
 
     def stored(self) -> Stored:
         """Say what is on disk now."""
