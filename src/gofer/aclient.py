@@ -17,7 +17,7 @@ from anyio import TemporaryDirectory
 from anyio.to_thread import run_sync
 from tenacity.wait import wait_base
 
-from gofer.contracts.base import Contract
+from gofer.contracts.base import Contract, Ref
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import errands
 from gofer.core.policies import OnAbandon, Retry
@@ -259,8 +259,12 @@ class AsyncJob(Generic[Out]):
     @property
     def id(self) -> str:
         """The service's id of the job."""
+        return self._ref.id
+
+    @property
+    def _ref(self) -> Ref:
         assert self.known.ref is not None, "a handle always has its job"  # noqa: S101
-        return self.known.ref.id
+        return self.known.ref
 
     @property
     def status(self) -> Status:
@@ -275,9 +279,7 @@ class AsyncJob(Generic[Out]):
     @property
     def ticket(self) -> str:
         """A short string that goes on with this job from any process; `attach` of a client takes it."""
-        ticket = ticket_of(self._client._service, self.known)  # pyright: ignore[reportPrivateUsage]
-        assert ticket is not None, "a handle always has its job"  # noqa: S101
-        return ticket
+        return str(ticket_of(self._client._service, self._ref, self.known.submitted))  # pyright: ignore[reportPrivateUsage]
 
     async def refresh(self) -> Status:
         """Look at the job once and return its status."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from gofer.models import Status, Verified
+from gofer.ticket import Ticket
 
 
 @frozen
@@ -18,7 +19,12 @@ class Submitted:
 
     job_id: str
     status: Status
-    ticket: str
+    _ticket: Ticket
+
+    @property
+    def ticket(self) -> str:
+        """The ticket as text."""
+        return str(self._ticket)
 
 
 @frozen

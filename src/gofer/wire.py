@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import cast
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
@@ -19,6 +20,8 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
+    if type(headers) is MappingProxyType:
+        return cast("Mapping[str, str]", headers)  # another request's or reply's, lowered already
     return MappingProxyType({name.lower(): value for name, value in headers.items()})
 
 

@@ -41,14 +41,6 @@ def _fits(kind: str, head: bytes) -> bool:
 
 
 @frozen
-class _Accepted:
-    """All that the base contract promises in the answer to a submission."""
-
-    job_id: str
-    status: str
-
-
-@frozen
 class RetrieveContract:
     """The retrieval service's API, version 1, as a `Contract[RetrieveRequest, RetrieveResult]`."""
 
@@ -88,9 +80,7 @@ class RetrieveContract:
 
     def submitted(self, base: str, reply: Reply) -> Snapshot[RetrieveResult]:
         """Read `{job_id, status}` and whatever more the service sent."""
-        body = document(reply)
-        structure(body, _Accepted)
-        return _snapshot(reply, structure(body, RetrieveResult))
+        return _snapshot(reply, structure(document(reply), RetrieveResult))
 
     def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None) -> Request:
         """Build GET /jobs/{id}."""

@@ -188,7 +188,7 @@ def _farewell(trip: AnyTrip) -> Flow[None]:
                 return
             reply = accept(trip, (yield from follow(trip, trip.submission, FAREWELL)))
             _ = trip.saw(trip.contract.submitted(trip.service.base, reply))
-            yield from verbs.tell(Submitted(trip.ref.id, trip.known.status, trip.ticket or ""))
+            yield from verbs.tell(Submitted(trip.ref.id, trip.known.status, trip.ticket))
         if not trip.known.status.done:
             confirmed = yield from poll.cancel(trip)
             yield from verbs.tell(CancelSent(trip.ref.id, trip.known.status, confirmed))

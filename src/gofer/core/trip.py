@@ -49,7 +49,8 @@ class Service(Generic[In, Out]):
 
     def dress(self, request: Request) -> Request:
         """Sign a request to the service's own origin; mark any other as bare, so that no adapter adds to it."""
-        if origin(request.url) == self.origin:
+        # What begins with the base is at home; only other URLs are worth taking apart.
+        if request.url.startswith(f"{self.base}/") or origin(request.url) == self.origin:
             return self.sign(request)
         return evolve(request, bare=True)
 
@@ -139,7 +140,7 @@ class Trip(Generic[In, Out]):
         if isinstance(error, GoferError):
             error.leg = LEGS.get(self.stage)
             error.job_id = self.job_id
-            error.ticket = self.ticket
+            error.ticket = None if self.known.ref is None else str(self.ticket)
             error.status = str(self.known.status) or None
             error.attempts, error.spent = self.attempts, dict(self.spent)
         move = next((way for kind, way in ENDINGS if isinstance(error, kind)), None)
@@ -160,9 +161,9 @@ class Trip(Generic[In, Out]):
         return None if self.known.ref is None else self.known.ref.id
 
     @property
-    def ticket(self) -> str | None:
-        """The ticket of the job, None before there is one."""
-        return ticket_of(self.service, self.known)
+    def ticket(self) -> Ticket:
+        """The ticket of the job; only asked once it is known."""
+        return ticket_of(self.service, self.ref, self.known.submitted)
 
     def saw(self, snapshot: Snapshot[Out]) -> bool:
         """Remember a snapshot of the job; return whether its status is new."""
@@ -173,11 +174,9 @@ class Trip(Generic[In, Out]):
         return snapshot.status != before
 
 
-def ticket_of(service: Service[Any, Any], known: Known[Any]) -> str | None:
-    """Write the ticket of a job, None before there is one."""
-    if known.ref is None:
-        return None
-    return str(Ticket(service.contract.name, service.base, known.ref.id, known.ref.links, known.submitted))
+def ticket_of(service: Service[Any, Any], ref: Ref, submitted: float | None) -> Ticket:
+    """Make the ticket of a job."""
+    return Ticket(service.contract.name, service.base, ref.id, ref.links, submitted)
 
 
 def known_from(service: Service[Any, Out], ticket: str) -> Known[Out]:

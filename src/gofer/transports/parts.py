@@ -128,6 +128,7 @@ class Parts:
             TargetError: the target is a directory, nothing can be written where it should go, or somebody else is
                 writing this very file.
         """
+        part = part_of(target)
         with _writing(target):
             if target.is_dir():
                 raise TargetError(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
@@ -136,11 +137,13 @@ class Parts:
                 raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
-            if self._file is None and part_of(target).exists():
-                with FileIO(part_of(target), "r+") as file:
+            if not part.exists():
+                return None
+            if self._file is None:
+                with FileIO(part, "r+") as file:
                     _lock(file, target)
         try:
-            return Part(part_of(target).stat().st_size, _mark(json.loads(mark_of(target).read_text())))
+            return Part(part.stat().st_size, _mark(json.loads(mark_of(target).read_text())))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
