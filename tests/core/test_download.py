@@ -17,6 +17,7 @@ from gofer.errors import (
     JobLost,
     NotReady,
     OutOfTime,
+    Rejected,
     TransportError,
     UntrustedCertificate,
     WrongFile,
@@ -350,3 +351,16 @@ def test_reading_a_file_with_a_wrong_digest_is_refused():
     """Bytes in memory are checked too."""
     with pytest.raises(WrongFile):
         read(Files(named=OTHER))
+
+
+def test_a_body_in_memory_is_counted():
+    """One that ended before its length is fetched again, even when the library reports no cut."""
+    short = reply(200, PAPER[:500], content_length=str(len(PAPER)))
+    assert read(Files(PAPER, short)) == PAPER
+
+
+@pytest.mark.parametrize("head", [{"location": "ftp://elsewhere/"}, {}], ids=["not http", "nowhere"])
+def test_a_redirect_that_is_refused_leaves_no_body_open(head):
+    """What was opened is dropped before the error is raised."""
+    _, world = fails(Files(PAPER, *[reply(303, **head)] * 9), Rejected)
+    assert world.body is None

@@ -5,9 +5,11 @@ import json
 import logging
 
 import pytest
+from tenacity import stop_never, wait_fixed
 
 from gofer.contracts.base import Ref
 from gofer.core import errands
+from gofer.core.policies import Retry
 from gofer.core.trip import Known, Trip
 from gofer.errors import (
     AnswerLost,
@@ -121,6 +123,20 @@ def test_a_failed_look_is_repeated_and_the_job_is_not_lost(fault):
     world = World(lambda request, world: answers.pop(0))
     trip = trip_to(world)
     assert world.play(errands.wait(trip), trip) == "completed"
+
+
+def test_failed_looks_keep_their_distance_too():
+    """A look that failed at once is not repeated before a quarter of a second has passed, whatever the jitter."""
+    starts = []
+
+    def service(request, world):
+        starts.append(world.mono)
+        return AnswerLost("cut") if len(starts) < 40 else reply(200, doc("completed"))
+
+    world = World(service)
+    trip = trip_to(world, patience=Retry(wait_fixed(0), stop_never))
+    world.play(errands.wait(trip), trip)
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
 
 
 def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():

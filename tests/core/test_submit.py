@@ -8,6 +8,7 @@ from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import errands
 from gofer.core.trip import Trip
 from gofer.errors import (
+    Abandoned,
     AnswerLost,
     OutOfTime,
     RateLimited,
@@ -194,3 +195,47 @@ def test_the_service_is_told_nine_tenths_of_the_budget(timeout, told):
     """So the service gives up first, and its own reason comes back."""
     world = submit(Scripted(ACCEPTED), timeout=timeout)
     assert json.loads(world.requests[0].body)["timeout_seconds"] == told
+
+
+@pytest.mark.parametrize("later", [reply(400), reply(401), reply(501), reply(302, location="/elsewhere")], ids=str)
+def test_a_refusal_of_a_later_try_leaves_the_lost_one_uncertain(later):
+    """The try whose answer was lost may have made a job, whatever is said to the next; the error has the key."""
+    error, _ = fails(Scripted(AnswerLost("cut"), later), SubmitUncertain)
+    assert error.key == "key-1"
+
+
+def test_the_answer_to_a_submission_may_lie_elsewhere():
+    """After 303 the job is fetched, and fetching is repeated like any other GET."""
+    world = submit(Scripted(reply(303, location="/jobs/j1"), Unreachable("refused"), reply(503), ACCEPTED))
+    assert [request.method for request in world.requests] == ["POST", "GET", "GET", "GET"]
+
+
+@pytest.mark.parametrize("lost", [Unreachable("refused"), reply(429), reply(503, retry_after="1"), reply(404)], ids=str)
+def test_what_is_refused_after_a_303_has_made_its_job(lost):
+    """The service took the submission, so what befalls the GET never sends it again without replayed keys."""
+    error, world = fails(Scripted(reply(303, location="/jobs/j1"), *[lost] * 4, health=SILENT), SubmitUncertain)
+    assert len(posts(world)) == 1
+    assert error.key == "key-1"
+
+
+def test_a_held_submission_that_something_cuts_is_repeated_unheld():
+    """A proxy that cuts long requests would cut the next one too; key and bytes stay the same."""
+    done = reply(200, '{"job_id":"j1","status":"completed"}')
+    world = World(Scripted(reply(504), done))
+    trip = Trip(world.service())
+    world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip)
+    first, second = posts(world)
+    assert (first.body, first.headers["idempotency-key"]) == (second.body, second.headers["idempotency-key"])
+    assert (first.headers["prefer"], second.headers["prefer"]) == ("respond-async, wait=20", "respond-async")
+
+
+def test_the_farewell_finds_the_job_by_an_unheld_submission():
+    """There are two seconds to cancel, so the service is not asked to hold the answer."""
+    world = World(Scripted(ACCEPTED, ACCEPTED, reply(204)))
+    trip = Trip(world.service())
+    with pytest.raises(Abandoned):
+        world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip, leave_at=0)
+    assert [(request.method, request.headers.get("prefer")) for request in world.requests[-2:]] == [
+        ("POST", "respond-async"),
+        ("DELETE", None),
+    ]

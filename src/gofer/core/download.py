@@ -78,11 +78,14 @@ def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
                 yield from verbs.drop()
                 raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
             body = yield from verbs.read(trip, max_bytes)
+            length = content_length(head)
+            if length is not None and len(body) != length:
+                raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
         except TransportError as error:
             yield from tries.rest(error)
             continue
         stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
-        _ = _verify(trip, head, stored, content_length(head), named)
+        _ = _verify(trip, head, stored, length, named)
         trip.move(Move.STORED)
         return body
 

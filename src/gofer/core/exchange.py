@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gofer.core import verbs
-from gofer.core.judging import PASSING, redirected, refusal
+from gofer.core.judging import PASSING, REDIRECTS, redirected, refusal
 from gofer.core.policies import Retry, pause_after
 from gofer.core.run import Flow
 from gofer.core.table import LEGS
@@ -66,22 +66,25 @@ def follow(trip: AnyTrip, request: Request, timeout: float) -> Flow[Reply]:
         if onward is None:
             return reply
         request = onward
-    raise _too_many(trip)
+    raise too_many(trip)
 
 
 def follow_open(trip: AnyTrip, request: Request) -> Flow[Head]:
     """Open a body, following redirects."""
     for _ in range(trip.rules.redirects + 1):
         head = yield from verbs.open_body(trip, request)
-        onward = redirected(request, head)
-        if onward is None:
+        if head.status not in REDIRECTS:
             return head
         yield from verbs.drop()
+        onward = redirected(request, head)
+        if onward is None:
+            raise refused(trip, Reply(head.url, head.status, head.headers))
         request = onward
-    raise _too_many(trip)
+    raise too_many(trip)
 
 
-def _too_many(trip: AnyTrip) -> ServiceError:
+def too_many(trip: AnyTrip) -> ServiceError:
+    """Make the error for redirects without end."""
     return Rejected(f"The service redirected more than {trip.rules.redirects} times in a row.", status_code=302)
 
 

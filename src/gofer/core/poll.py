@@ -58,6 +58,7 @@ def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
     etag = None if snapshot is None else snapshot.etag
     tries, absence = Tries(trip, policy), Absence(trip)
     while True:
+        started = trip.now.mono
         request = trip.contract.poll(trip.service.base, ref, hold=hold, etag=etag)
         try:
             reply = yield from follow(trip, request, hold + ANSWER_MARGIN if hold else trip.rules.timeout)
@@ -75,6 +76,7 @@ def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
             if hold:
                 trip.hold, hold = trip.hold // 2, 0
             yield from tries.rest(error)
+            yield from verbs.sleep(trip, CLOSEST - (trip.now.mono - started))
         else:
             break
     before = trip.known.status

@@ -7,17 +7,19 @@ where the service replays keys; otherwise the caller is told, with the key.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, TypeVar
 
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
-from gofer.core.exchange import Tries, describe, exchange, follow, refused
+from gofer.core.exchange import Tries, accept, describe, exchange, too_many
+from gofer.core.judging import redirected
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.core.trip import Trip
-from gofer.errors import BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
+from gofer.errors import AnswerLost, BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
 from gofer.events import Submitted
-from gofer.wire import Request
+from gofer.wire import Reply, Request
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -34,32 +36,32 @@ def submit(trip: Trip[In, Out], order: In, key: str, *, hold: int = 0, again: bo
     """
     trip.key = key
     hold = int(min(hold, max(0.0, trip.left - 1.0)))
-    request = trip.contract.submission(trip.service.base, order, key=key, budget=trip.timeout, hold=hold)
-    trip.submission = request
+    build = partial(trip.contract.submission, trip.service.base, order, key=key, budget=trip.timeout)
+    trip.submission = build(hold=0)
     trip.move(Move.SUBMIT)
-    snapshot = yield from _deliver(trip, request, hold, again)
+    snapshot = yield from _deliver(trip, build(hold=hold), trip.submission, hold, again)
     trip.known.submitted, trip.known.vouched = trip.now.wall, True
     _ = trip.saw(snapshot)
     trip.move(Move.ACCEPTED)
-    yield from verbs.tell(Submitted(snapshot.ref.id, snapshot.status, trip.ticket or ""))
+    yield from verbs.tell(Submitted(snapshot.ref.id, snapshot.status, trip.ticket))
 
 
-def _deliver(trip: Trip[In, Out], request: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
+def _deliver(trip: Trip[In, Out], request: Request, unheld: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
     """Send the submission until it is answered, never so that it could make a second job."""
     tries = Tries(trip, trip.rules.retry)
     timeout = max(trip.rules.timeout, hold + ANSWER_MARGIN) if hold else trip.rules.timeout
     lost: GoferError | None = None  # the first try of ours that may have made a job
     while True:
         try:
-            reply = yield from follow(trip, request, timeout)
-            if 200 <= reply.status < 300:
-                return trip.contract.submitted(trip.service.base, reply)
-            failure: GoferError = refused(trip, reply)
-        except (TransportError, BadReply) as error:
-            failure = error
+            reply = accept(trip, (yield from _hand_in(trip, request, timeout)))
+            return trip.contract.submitted(trip.service.base, reply)
+        except (TransportError, ServiceError, BadReply) as error:
+            failure: GoferError = error
         match _fate(failure, repeated=again or lost is not None):
             case "refused":
-                raise failure
+                if lost is None:
+                    raise failure
+                raise _uncertain(trip, lost, "its answer was lost, and a later try was refused") from failure
             case "exists":
                 if lost is None and (yield from replays_keys(trip)):
                     raise failure  # a service that replays keys has seen this one with another submission
@@ -69,6 +71,7 @@ def _deliver(trip: Trip[In, Out], request: Request, hold: int, again: bool) -> F
                 if not (yield from replays_keys(trip)):
                     why = "its answer was lost, and the service does not promise to replay keys"
                     raise _uncertain(trip, failure, why) from failure
+                request, timeout = unheld, trip.rules.timeout  # something in between may cut what is held
             case _:
                 pass  # nothing was made, or the same key finds what was
         try:
@@ -77,6 +80,30 @@ def _deliver(trip: Trip[In, Out], request: Request, hold: int, again: bool) -> F
             if lost is None:
                 raise
             raise _uncertain(trip, lost, "its answer was lost, and no later try was answered") from given_up
+
+
+def _hand_in(trip: Trip[In, Out], request: Request, timeout: float) -> Flow[Reply]:
+    """Send the submission once, following redirects.
+
+    A 303 means that the service has taken it, and where its answer is (RFC 9110, section 15.4.4).
+
+    Raises:
+        AnswerLost: after a 303, when there is no answer to be had where it points.
+    """
+    for _ in range(trip.rules.redirects + 1):
+        reply = yield from verbs.send(trip, request, timeout)
+        onward = redirected(request, reply)
+        if onward is None:
+            return reply
+        if onward.method != request.method:
+            try:
+                return accept(trip, (yield from exchange(trip, onward, Tries(trip, trip.rules.retry), timeout)))
+            except (TransportError, ServiceError) as error:
+                raise AnswerLost(
+                    f"The service took it, and its answer was not to be had ({describe(error)})."
+                ) from error
+        request = onward
+    raise too_many(trip)
 
 
 def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists", "unsure", "not made"]:
