@@ -7,6 +7,7 @@ another thread. Under asyncio, a blocking call inside the loop raises (blockbust
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -30,8 +31,16 @@ class Face:
         self.portal: BlockingPortal | None = None
         if mode != "blocking":
             if mode == "asyncio":
-                stack.enter_context(blockbuster_ctx("gofer"))
+                stack.enter_context(blockbuster_ctx("gofer", excluded_modules=["gofer_service"]))
             self.portal = stack.enter_context(start_blocking_portal(mode))
+
+    @contextlib.contextmanager
+    def again(self) -> Generator[Face]:
+        """The same face, for what is closed before the face itself is."""
+        with contextlib.ExitStack() as stack:
+            other = copy.copy(self)
+            other._stack = stack
+            yield other
 
     def http_client(self, **options: Any) -> Any:
         """An HTTP client of the family, closed at the end of the test."""
