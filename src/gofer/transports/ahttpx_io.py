@@ -79,7 +79,7 @@ class AsyncHttpxIO:
 
     async def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
         client: Any = self._client()
-        message, how = native(client, self._family, request, timeout)
+        message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
         response: NativeResponse = await client.send(message, stream=True, follow_redirects=False, **how)
         allow_pauses(message, stall)
         return response

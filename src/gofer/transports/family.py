@@ -117,21 +117,21 @@ def family_of(client: object, *, awaited: bool) -> ModuleType:
     )
 
 
-def native(client: Any, family: ModuleType, request: Request, timeout: float) -> tuple[Any, Any]:
+def native(client: Any, family: ModuleType, request: Request, timeout: float, *, own: bool) -> tuple[Any, Any]:
     """Turn a request into the client's own; return it with the arguments for `send`.
 
-    A bare request gets nothing of the client's: no default headers, no cookies, no auth.
+    A bare request gets nothing of the client's: no default headers, no cookies, no auth. Nor needs one for our own
+    client, which has nothing to add before a service sets a cookie: so it is spared the merging.
     """
     limits = family.Timeout(timeout)
-    headers, content = dict(request.headers), request.body or None
-    headers.setdefault("accept-encoding", "identity")
-    if not request.bare:
+    content = request.body or None
+    headers = {"accept-encoding": "identity", **request.headers}
+    if not request.bare and (not own or client.cookies):
         return client.build_request(request.method, request.url, content=content, headers=headers, timeout=limits), {}
     headers.setdefault("user-agent", USER_AGENT)
     extensions = {"timeout": limits.as_dict()}
-    return family.Request(request.method, request.url, headers=headers, content=content, extensions=extensions), {
-        "auth": None
-    }
+    message = family.Request(request.method, request.url, headers=headers, content=content, extensions=extensions)
+    return message, {"auth": None} if request.bare else {}
 
 
 def allow_pauses(message: Any, seconds: float) -> None:
