@@ -39,6 +39,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """Play a million errands against the model service, in virtual time: `nox -s simulate -- --seed 7`."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    session.run("python", "tests/simulation/simulate.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Hold style and layers."""
     session.install("-q", EVERYTHING, *groups("lint", "tests"))

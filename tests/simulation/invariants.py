@@ -1,0 +1,163 @@
+"""What must hold after every call, whatever befell it. A `Violation` names the rule that was broken."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from typing import TYPE_CHECKING
+
+from gofer.core.commands import Open, Send
+from gofer.core.errands import FAREWELL
+from gofer.core.table import Stage
+from gofer.errors import (
+    Abandoned,
+    GoferError,
+    JobLost,
+    OutOfTime,
+    SubmitUncertain,
+)
+from gofer.models import Fetched, Outcome, Verified
+from simulation.model import sha256_field, version
+from simulation.plan import Plan
+from simulation.wire import Sent, Wire
+
+if TYPE_CHECKING:
+    from simulation.world import Call, End
+
+CLOSEST = 0.25
+PER_MINUTE = 300
+SLACK = 1e-6
+
+
+class Violation(AssertionError):
+    """Something happened that must never happen."""
+
+
+def check(plan: Plan, wire: Wire, name: str, call: Call, end: End, before: bytes | None, after: bytes | None) -> None:
+    """Hold every invariant against one call that has ended; `before` and `after` it, the target held this."""
+    sent = [one for one in wire.sent if one.call == wire.model.call]
+    _one_job(wire)
+    _clean_wire(wire)
+    _in_time(call, end)
+    _no_hammering(sent)
+    if end.error is not None:
+        _tells_how_to_go_on(wire, sent, call, end)
+    if end.how == "ended" and end.error is None:
+        _right_file(plan, wire, name, end.value, after)
+    elif after != before:
+        _replaced_at_the_last_moment(plan, wire, end, after)
+    if end.how == "left":
+        _job_cancelled(plan, wire, name, end)
+
+
+def _one_job(wire: Wire) -> None:
+    if wire.model.too_many is not None:
+        raise Violation(wire.model.too_many)
+
+
+def _clean_wire(wire: Wire) -> None:
+    if wire.wrong:
+        raise Violation("; ".join(wire.wrong))
+
+
+def _in_time(call: Call, end: End) -> None:
+    """A call ends within its budget; the farewell has a little more."""
+    took = end.ended - end.started
+    if call.trip.timeout is not None and took > call.trip.timeout + FAREWELL + SLACK:
+        raise Violation(f"the call took {took} of {call.trip.timeout} seconds")
+    if isinstance(end.value, Outcome | Fetched) and call.trip.timeout is not None and took > call.trip.timeout + SLACK:
+        raise Violation(f"the call succeeded after {took} of {call.trip.timeout} seconds")
+
+
+def _no_hammering(sent: list[Sent]) -> None:
+    """Looks keep their distance unless the last one brought something new, and nothing is asked without end."""
+    looks = [one for one in sent if one.route == "look" and "?" not in one.request.url]
+    if any(one.status == 303 for one in sent):
+        looks = []  # the first of them fetch the answer to the submission
+    word, seen = None, False
+    for first, second in itertools.pairwise(looks):
+        new = first.word is not None and (first.word != word or not seen)
+        word, seen = (first.word, True) if first.word is not None else (word, seen)
+        redirected = first.status in (301, 302, 303, 307, 308)
+        same = second.request.url == first.request.url
+        if second.at - first.at < CLOSEST - SLACK and same and not new and not redirected:
+            raise Violation(f"looks {second.at - first.at:.3f} s apart, the first brought {first.status}")
+    for early, late in zip(sent, sent[PER_MINUTE:], strict=False):
+        if late.at - early.at < 60:
+            raise Violation(f"{PER_MINUTE} requests in {late.at - early.at:.1f} s")
+
+
+def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> None:
+    """Every error is gofer's and says where the errand was, what it cost, and how to go on."""
+    error, trip = end.error, call.trip
+    assert isinstance(error, GoferError)
+    if trip.known.ref is not None and (error.job_id != trip.known.ref.id or error.ticket is None):
+        raise Violation(f"{error!r} does not name the job")
+    made = sum(isinstance(command, Send | Open) for command in end.commands)
+    if error.attempts != made:
+        raise Violation(f"{error!r} counts {error.attempts} exchanges, and {made} were made")
+    if sent and not isinstance(error, Abandoned) and error.leg not in ("submit", "poll", "download"):
+        raise Violation(f"{error!r} names the leg {error.leg}")
+    if error.leg is not None and abs(sum(error.spent.values()) - (end.ended - end.started)) > SLACK:
+        raise Violation(f"{error!r} books {dict(error.spent)} of {end.ended - end.started} s")
+    if sent and not isinstance(error, Abandoned) and trip.stage not in ENDED:
+        raise Violation(f"{error!r} leaves the errand at {trip.stage}")
+    unknown = trip.known.ref is None and any(job.call == wire.model.call for job in wire.model.jobs.values())
+    if unknown and not isinstance(error, Abandoned) and getattr(error, "key", None) is None:
+        raise Violation(f"{error!r}: a job was made, and neither ticket nor key is here")
+    if isinstance(error, SubmitUncertain | OutOfTime) and error.leg == "submit" and error.key is None:
+        raise Violation(f"{error!r} has no key")
+    if isinstance(error, JobLost) and sum(one.status == 404 for one in sent) < 3:
+        raise Violation("JobLost after fewer than three 404s")
+
+
+ENDED = frozenset(stage for stage in Stage if stage not in ("new", "submitting", "polling", "ready", "downloading"))
+
+
+def _right_file(plan: Plan, wire: Wire, name: str, value: object, found: bytes | None) -> None:
+    """Success means one whole version of the file, checked by what the service named."""
+    if isinstance(value, bytes):
+        _one_whole(plan, wire, value, None)
+        return
+    if name not in ("run", "download"):
+        return
+    if not isinstance(value, Outcome | Fetched) or value.path is None or found is None:
+        raise Violation(f"success, and no file: {value!r}")
+    _one_whole(plan, wire, found, value.verified)
+
+
+def _one_whole(plan: Plan, wire: Wire, data: bytes, verified: Verified | None) -> None:
+    versions = [version(number, plan.file_bytes) for number in range(1, wire.model.file_version + 1)]
+    by = {"digest": sha256_field(data), "size": len(data), "length": len(data)}
+    if verified is not None and verified is not Verified.NONE and (str(verified), by[verified]) not in wire.named:
+        raise Violation(f"verified by {verified}, which nobody named")
+    if verified is Verified.NONE and plan.verify == "require":
+        raise Violation("an unverified file was taken")
+    checked = {kind for kind, _ in wire.named} if verified is None else {str(verified)} - {"none"}
+    if data in versions or (not checked and any(_one_begins(data, whole) for whole in versions)):
+        return
+    raise Violation(f"the file is none: {len(data)} bytes, {hashlib.sha256(data).hexdigest()[:8]}, {verified}")
+
+
+def _one_begins(data: bytes, whole: bytes) -> bool:
+    """Tell whether one is the beginning of the other: all that can be said of a file nobody has named anything of."""
+    shorter = min(len(data), len(whole))
+    return data[:shorter] == whole[:shorter]
+
+
+def _replaced_at_the_last_moment(plan: Plan, wire: Wire, end: End, found: bytes | None) -> None:
+    """Only a call that was broken off may have replaced the target without a word, and then by the whole file."""
+    if end.how == "ended" or found is None:
+        raise Violation(f"the target was touched, and the call ended as {end.error!r}")
+    _one_whole(plan, wire, found, None)
+
+
+def _job_cancelled(plan: Plan, wire: Wire, name: str, end: End) -> None:
+    """A caller who leaves leaves no job behind, where that can be helped."""
+    policy = plan.on_abandon or ("cancel" if name in ("run", "document") else "leave")
+    able = plan.keys == "replay" and plan.cancels != "none" and name != "start"
+    if policy == "leave" or not able or not end.calm or not isinstance(end.error, Abandoned):
+        return
+    for job in wire.model.jobs.values():
+        if not job.lost and not wire.model.ended(job, wire.mono):
+            raise Violation(f"the caller left, and {job.id} is still {wire.model.word(job, wire.mono)}")

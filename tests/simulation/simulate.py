@@ -1,0 +1,102 @@
+"""Very many errands, on several cores: `python tests/simulation/simulate.py --errands 1000000 --seed 1 --workers 2`.
+
+Progress goes to stderr, what became of the errands to stdout. A violation is printed with its seed, and
+`--only SEED` plays that one again with everything that was sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import logging
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from attrs import fields
+
+from simulation import errand
+from simulation.errand import simulate
+from simulation.plan import Plan, plan_of
+from simulation.wire import Wire
+from simulation.world import Call, End, play
+
+BATCH = 500
+SHOWN = 50
+"""Violations that are printed; more of them say no more."""
+
+
+def batch(first: int) -> tuple[int, collections.Counter[str], list[str]]:
+    """Play one batch of seeds; return how many, what became of them, and the violations."""
+    logging.getLogger("gofer").disabled = True
+    tally: collections.Counter[str] = collections.Counter()
+    broken: list[str] = []
+    for seed in range(first, first + BATCH):
+        try:
+            ending = simulate(plan_of(seed))
+        except Exception as error:
+            broken.append(f"seed {seed}: {type(error).__name__}: {error}")
+            continue
+        tally["errands fulfilled"] += ending.fulfilled
+        tally["errands not fulfilled"] += not ending.fulfilled
+        tally.update(f"calls: {name}" for name in ending.endings)
+    return BATCH, tally, broken
+
+
+def run(errands: int, seed: int, workers: int) -> int:
+    """Play so many errands from this seed on; return how many broke an invariant."""
+    tally: collections.Counter[str] = collections.Counter()
+    done, bad, began = 0, 0, time.monotonic()
+    with multiprocessing.Pool(workers) as pool:
+        for count, more, broken in pool.imap_unordered(batch, range(seed, seed + errands, BATCH)):
+            done, bad = done + count, bad + len(broken)
+            tally += more
+            for line in broken[: max(0, SHOWN - bad + len(broken))]:
+                print(line, flush=True)
+            rate = done / (time.monotonic() - began)
+            sys.stderr.write(f"\r{done} errands, {rate:.0f} a second, {bad} violations ")
+    sys.stderr.write("\n")
+    print(f"{done} errands from seed {seed} on, {done / (time.monotonic() - began):.0f} a second, {bad} violations")
+    for name, times in sorted(tally.items(), key=lambda item: (item[0][:6], -item[1])):
+        print(f"{times:>10}  {name}")
+    return bad
+
+
+def show(seed: int) -> None:
+    """Play one seed and print its plan, what was sent and how each call ended."""
+    plan = plan_of(seed)
+    for one in fields(Plan):
+        if getattr(plan, one.name) != one.default:
+            print(f"{one.name} = {getattr(plan, one.name)}")
+
+    def shown(call: Call, wire: Wire, disk: object) -> End:
+        began = len(wire.sent)
+        end = play(call, wire, disk)  # type: ignore[arg-type]
+        for sent in wire.sent[began:]:
+            print(f"  {sent.at - 1000:10.2f} s  {sent.request.method:6} {sent.request.url}  {sent.status or 'silence'}")
+        print(f"  {end.how}: {end.value if end.error is None else repr(end.error)}")
+        return end
+
+    errand.play = shown  # type: ignore[assignment]
+    print(simulate(plan))
+
+
+def main() -> int:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--errands", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
+    parser.add_argument("--only", type=int, metavar="SEED")
+    asked = parser.parse_args()
+    if asked.only is not None:
+        show(asked.only)
+        return 0
+    return min(1, run(asked.errands, asked.seed, asked.workers))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

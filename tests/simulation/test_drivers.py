@@ -1,0 +1,177 @@
+"""The three real drivers on the same plans as the pure world, with part files on a real disk: equal lists of commands.
+
+The loops' clocks stand still, since all time is the wire's.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from functools import partial
+
+import anyio
+import pytest
+import trio.testing
+from attrs import evolve
+
+from gofer.core.commands import Open, Send, Sleep, Tell
+from gofer.core.run import Run
+from gofer.errors import GoferError
+from gofer.events import Submitted
+from gofer.transports.adrive import adrive
+from gofer.transports.drive import drive
+from gofer.transports.parts import Parts
+from simulation.errand import errand
+from simulation.plan import plan_of
+from simulation.wire import AwaitedWire, Left, Wire
+from simulation.world import End, Faulty, Memory, MemoryDisk, play
+
+SEEDS = range(300)
+
+
+class StillLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop in which no time passes."""
+
+    def time(self):
+        """Stand still."""
+        return 0.0
+
+
+LOOPS = {
+    "asyncio": {"loop_factory": StillLoop},
+    "trio": {"clock": trio.testing.MockClock()},
+}
+
+
+class MortalParts(Parts):
+    """Part files of a process that may be killed; the system closes what it had open."""
+
+    def die(self):
+        """Close the files and no more."""
+        self._release()
+
+
+class Recording(Run):
+    """A run that keeps its steps, and lets the wire know when the caller is to leave."""
+
+    def __init__(self, call, wire):
+        super().__init__(call.flow, call.trip)
+        self.call, self.wire, self.end = call, wire, End(started=wire.mono)
+
+    def _step(self, value, **how):
+        try:
+            step = super()._step(value, **how)
+        except GoferError as error:
+            self.end.error = error
+            raise
+        if self.over:
+            self.end.value = step.value
+            return step
+        broken, end = self.call.broken, self.end
+        if isinstance(step, Tell) and isinstance(step.event, Submitted):
+            end.told = step.event.ticket
+        if broken is not None and broken.at == len(end.commands):
+            end.how, end.calm, self.wire.leaving = "left", self.wire.calm, broken
+        end.commands.append(step)
+        self.wire.heed(step)
+        return step
+
+
+def on_disk(target):
+    """Read what is at the target."""
+    return target.read_bytes() if target.exists() else None
+
+
+def steps(plan, target, perform, read=on_disk):
+    """Play a plan with one driver; return every call's commands and end."""
+    shutil.rmtree(target.parent, ignore_errors=True)
+    wire = Wire(plan)
+    if plan.before is not None:
+        target.parent.mkdir()
+        target.write_bytes(plan.before)
+    acts, end, seen = errand(plan, wire, read, target), None, []
+    while True:
+        try:
+            call = acts.send(end)
+        except StopIteration:
+            return seen
+        end = perform(call, wire)
+        end.ended = wire.mono
+        assert not wire.unclosed, "the driver left a body open"
+        seen.append((end.commands, repr(end.error), end.value, end.how, end.ended))
+
+
+def pure(call, wire):
+    """Perform a call in the pure world, on the same disk."""
+    return play(call, wire, Faulty(MortalParts(), wire))
+
+
+def blocking(call, wire):
+    """Perform a call with the blocking driver."""
+    run = Recording(call, wire)
+    with contextlib.suppress(GoferError, Left):
+        drive(run, wire, Faulty(MortalParts(), wire), lambda event: None)
+    return run.end
+
+
+def awaited(backend, call, wire):
+    """Perform a call with the awaited driver, on one of the loops."""
+    run = Recording(call, wire)
+
+    async def main():
+        with anyio.CancelScope() as scope, contextlib.suppress(GoferError):
+            await adrive(run, AwaitedWire(wire, scope), Faulty(MortalParts(), wire), lambda event: None)
+
+    anyio.run(main, backend=backend, backend_options=LOOPS[backend])
+    return run.end
+
+
+DRIVERS = {
+    "blocking": blocking,
+    "asyncio": partial(awaited, "asyncio"),
+    "trio": partial(awaited, "trio"),
+}
+
+
+def alike(plan):
+    """Make a plan of one whose breaks and full disks are the same for all drivers: they gather writes differently."""
+    return evolve(
+        plan,
+        breaks=tuple(broken for broken in plan.breaks if broken.how == "leave"),
+        file=tuple(evolve(fault, at=0) if fault.kind == "full" else fault for fault in plan.file),
+    )
+
+
+def on_the_wire(plan, target):
+    """Move every break to a command that a driver can be called away from."""
+    while True:
+        seen = steps(plan, target, pure)
+        for number, (commands, _, _, how, _) in enumerate(seen):
+            if how == "left" and not isinstance(commands[plan.breaks[number].at], Send | Open | Sleep):
+                later = evolve(plan.breaks[number], at=plan.breaks[number].at + 1)
+                plan = evolve(plan, breaks=(*plan.breaks[:number], later, *plan.breaks[number + 1 :]))
+                break
+        else:
+            return plan, seen
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_real_driver_gives_the_pure_worlds_commands(driver, tmp_path):
+    """One plan, one list of commands, one ending at one virtual time, whoever performs it."""
+    target = tmp_path / "papers" / "paper.pdf"
+    for seed in SEEDS:
+        plan, expected = on_the_wire(alike(plan_of(seed)), target)
+        assert steps(plan, target, DRIVERS[driver]) == expected, f"seed {seed}"
+
+
+def test_part_files_on_disk_are_to_the_core_what_those_in_memory_are(tmp_path):
+    """Errands that are killed and go on from what lies there take the same way on a real disk."""
+    target = tmp_path / "papers" / "paper.pdf"
+    for seed in SEEDS:
+        memory, plan = Memory(), plan_of(seed)
+        if plan.before is not None:
+            memory.files[target] = plan.before
+
+        def in_memory(call, wire, memory=memory):
+            return play(call, wire, Faulty(MemoryDisk(memory), wire))
+
+        assert steps(plan, target, pure) == steps(plan, target, in_memory, memory.read), f"seed {seed}"

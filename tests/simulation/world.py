@@ -1,0 +1,343 @@
+"""A world without I/O for the plans: performs commands on a wire and a disk, breaks errands off, keeps the list.
+
+The disk is a `Disk` as the drivers use it; the one here lives in memory and outlives the process that wrote it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import Any, Protocol
+
+from attrs import define, field
+
+from gofer.core.commands import (
+    Answered,
+    Command,
+    Discard,
+    Done,
+    Drop,
+    Failed,
+    Keep,
+    Look,
+    Mark,
+    Open,
+    Part,
+    Read,
+    Send,
+    Sleep,
+    Store,
+    Stored,
+    Tell,
+    Weigh,
+)
+from gofer.core.run import Flow, Run
+from gofer.core.trip import Trip
+from gofer.errors import GoferError, TargetError, WrongFile
+from gofer.events import Submitted
+from gofer.transports.base import Disk, Writer
+from simulation.plan import Break
+from simulation.wire import Body, Killed, Left, Wire
+
+ENOUGH = 3000
+"""Commands of one call; an errand that wants more does not end."""
+
+
+class Endless(AssertionError):
+    """A call that does not come to its end."""
+
+
+class Mortal(Disk, Protocol):
+    """A disk whose user may be killed."""
+
+    def die(self) -> None:
+        """Close nothing, and let the system take what is open."""
+        ...
+
+
+@define
+class Memory:
+    """What is on the disk, whoever looks: parts and files by their targets."""
+
+    parts: dict[Path, tuple[bytearray, Mark]] = field(factory=dict)
+    files: dict[Path, bytes] = field(factory=dict)
+
+    def read(self, target: Path) -> bytes | None:
+        """Return what is at the target."""
+        return self.files.get(target)
+
+
+@define
+class MemoryDisk:
+    """One errand's hands on the memory."""
+
+    memory: Memory
+    writing: Path | None = None
+
+    def look(self, target: Path) -> Part | None:
+        """See what a former try left."""
+        found = self.memory.parts.get(target)
+        return None if found is None else Part(len(found[0]), found[1])
+
+    def writer(self, command: Store) -> MemoryWriter:
+        """Begin a part, or go on with one."""
+        self.writing = command.target
+        data, mark = self.memory.parts.get(command.target, (bytearray(), command.mark))
+        del data[command.offset :]
+        self.memory.parts[command.target] = (data, mark if command.offset else command.mark)
+        return MemoryWriter(data, command)
+
+    def weigh(self, target: Path, hashed: bool) -> Stored:
+        """Measure a part."""
+        return _stored(self.memory.parts[target][0], hashed)
+
+    def keep(self, target: Path) -> None:
+        """Put the part in the target's place."""
+        self.memory.files[target] = bytes(self.memory.parts.pop(target)[0])
+
+    def discard(self, target: Path) -> None:
+        """Remove the part."""
+        self.memory.parts.pop(target, None)
+
+    def die(self) -> None:
+        """Do nothing, as the dead."""
+
+    def close(self) -> None:
+        """Leave the part, if there is anything in it."""
+        if self.writing in self.memory.parts and not self.memory.parts[self.writing][0]:
+            del self.memory.parts[self.writing]
+
+
+@define
+class MemoryWriter:
+    """A part being written."""
+
+    data: bytearray
+    command: Store
+
+    def write(self, blocks: list[bytes]) -> int:
+        """Append the blocks."""
+        more = b"".join(blocks)
+        if len(self.data) + len(more) > self.command.limit:
+            raise WrongFile("more came", reason="size")
+        self.data += more
+        return len(self.data)
+
+    def stored(self) -> Stored:
+        """Say what is there."""
+        return _stored(self.data, self.command.hashed)
+
+
+def _stored(data: bytearray, hashed: bool) -> Stored:
+    return Stored(len(data), hashlib.sha256(data).digest() if hashed else None, bytes(data[:4096]))
+
+
+@define
+class Faulty:
+    """A disk that is full when the wire's plan says so."""
+
+    disk: Mortal
+    wire: Wire
+
+    def look(self, target: Path) -> Part | None:
+        """Pass it on."""
+        return self.disk.look(target)
+
+    def writer(self, command: Store) -> Writer:
+        """Pass it on, with what room there is."""
+        room, self.wire.full = self.wire.full, None
+        writer = self.disk.writer(command)
+        return writer if room is None else Cramped(writer, room - command.offset)
+
+    def weigh(self, target: Path, hashed: bool) -> Stored:
+        """Pass it on."""
+        return self.disk.weigh(target, hashed)
+
+    def keep(self, target: Path) -> None:
+        """Pass it on, unless it is to fail."""
+        unkept, self.wire.unkept = self.wire.unkept, False
+        if unkept:
+            raise TargetError("The disk is gone.")
+        self.disk.keep(target)
+
+    def discard(self, target: Path) -> None:
+        """Pass it on."""
+        self.disk.discard(target)
+
+    def close(self) -> None:
+        """Pass it on."""
+        self.disk.close()
+
+    def die(self) -> None:
+        """Let go of what the system takes from a process that is killed."""
+        self.disk.die()
+
+
+@define
+class Cramped:
+    """A part on a disk with room for so many bytes more."""
+
+    writer: Writer
+    room: int
+
+    def write(self, blocks: list[bytes]) -> int:
+        """Write while there is room."""
+        self.room -= sum(map(len, blocks))
+        if blocks and self.room < 0:
+            raise TargetError("The disk is full.")
+        return self.writer.write(blocks)
+
+    def stored(self) -> Stored:
+        """Pass it on."""
+        return self.writer.stored()
+
+
+@define
+class Call:
+    """One call of a face: its flow and trip, and where it is broken off."""
+
+    flow: Flow[Any]
+    trip: Trip[Any, Any]
+    broken: Break | None = None
+
+
+@define
+class End:
+    """How a call ended: its value or its error, or neither where the process was killed."""
+
+    value: Any = None
+    error: GoferError | None = None
+    how: str = "ended"
+    commands: list[Command] = field(factory=list)
+    told: str | None = None
+    calm: bool = False
+    started: float = 0.0
+    ended: float = 0.0
+
+
+def play(call: Call, wire: Wire, disk: Mortal) -> End:
+    """Perform a call to its end, or to where it is broken off."""
+    end = End(started=wire.mono)
+    hands = _Hands(wire, disk)
+    run = Run(call.flow, call.trip)
+    try:
+        step = run.start(wire.now())
+        while not isinstance(step, Done):
+            at = len(end.commands)
+            if at > ENOUGH:
+                raise Endless(f"{ENOUGH} commands, and the last was {step}")
+            if isinstance(step, Tell) and isinstance(step.event, Submitted):
+                end.told = step.event.ticket
+            end.commands.append(step)
+            if call.broken is None or at != call.broken.at:
+                step = run.advance(hands.perform(step))
+            elif call.broken.how == "kill":
+                end.how = "killed"
+                hands.die(step, call.broken)
+                break
+            else:
+                end.how, end.calm = "left", wire.calm
+                hands.leave(step, call.broken)
+                end.calm = end.calm and not wire.unclosed
+                step = run.abandon(wire.now())
+        else:
+            end.value = step.value
+    except GoferError as error:
+        end.error = error
+    end.ended = wire.mono
+    if end.how == "killed":
+        call.flow.close()
+        disk.die()
+    else:
+        if hands.body is not None:
+            wire.wrong.append("a body was left open")
+        disk.close()
+    wire.unclosed.clear()
+    return end
+
+
+class _Hands:
+    """Performs commands one by one."""
+
+    def __init__(self, wire: Wire, disk: Mortal) -> None:
+        self.wire, self.disk = wire, disk
+        self.body: Body | None = None
+
+    def perform(self, command: Command) -> Answered | Failed:
+        """Carry out a command."""
+        try:
+            answer = self._answer(command)
+        except GoferError as error:
+            return Failed(self.wire.now(), error)
+        return Answered(self.wire.now(), answer)
+
+    def die(self, command: Command, broken: Break) -> None:
+        """Carry out as much of a command as a process does that is killed in it; nobody closes anything."""
+        if broken.heard:
+            self.wire.dying = isinstance(command, Store)
+            with contextlib.suppress(Killed):
+                _ = self.perform(command)
+            self.wire.dying = False
+
+    def leave(self, command: Command, broken: Break) -> None:
+        """Begin a command and be called away from it; what is open is closed then."""
+        if isinstance(command, Send | Open):
+            self.wire.leaving = broken
+            with contextlib.suppress(Left):
+                _ = self.perform(command)
+        elif isinstance(command, Store):
+            self.die(command, broken)
+        self._close()
+
+    def _answer(self, command: Command) -> Any:
+        self.wire.heed(command)
+        match command:
+            case Send(request, timeout, cap):
+                return self.wire.send(request, timeout=timeout, cap=cap)
+            case Sleep(seconds):
+                self.wire.sleep(seconds)
+            case Look(target):
+                return self.disk.look(target)
+            case Open(request, timeout, stall):
+                head, self.body = self.wire.open(request, timeout=timeout, stall=stall)
+                return head
+            case Store() | Read():
+                try:
+                    return self._store(command) if isinstance(command, Store) else self._read(command)
+                finally:
+                    self._close()
+            case Drop():
+                self._close()
+            case Weigh(target, hashed):
+                return self.disk.weigh(target, hashed)
+            case Keep(target):
+                self.disk.keep(target)
+            case Discard(target):
+                self.disk.discard(target)
+            case Tell():
+                pass
+        return None
+
+    def _store(self, command: Store) -> Stored:
+        writer = self.disk.writer(command)
+        for data in self._chunks():
+            _ = writer.write([data])
+        return writer.stored()
+
+    def _read(self, command: Read) -> bytes:
+        body = b""
+        for data in self._chunks():
+            body += data
+            if len(body) > command.cap:
+                raise WrongFile("too much came", reason="too big")
+        return body
+
+    def _chunks(self) -> Any:
+        assert self.body is not None, "nothing is open"
+        return self.body.chunks()
+
+    def _close(self) -> None:
+        body, self.body = self.body, None
+        if body is not None:
+            body.close()
