@@ -1,0 +1,153 @@
+"""kill -9: another process goes on where the dead one stopped, with the ticket, the key or the part file."""
+
+import random
+import textwrap
+
+import pytest
+
+from faults.processes import SlowService, finish, kill, process, requests, wait_until
+from gofer.transports.parts import mark_of, part_of
+from support.raw_server import raw_server
+
+DOI = "10.5555/12345678"
+PAPER = b"%PDF-1.7 " + random.Random(1).randbytes(400_000)
+CHANGED = b"%PDF-1.7 " + random.Random(2).randbytes(300_000)
+
+SUBMIT = textwrap.dedent(
+    """
+    import sys, time, gofer
+    client = gofer.RetrieveClient(base_url=sys.argv[1])
+    print(client.retrieve("10.5555/12345678").ticket, flush=True)
+    time.sleep(30)
+    """
+)
+BLOCKING = textwrap.dedent(
+    """
+    import sys, gofer
+    client = gofer.RetrieveClient(base_url=sys.argv[1])
+    print(client.attach(sys.argv[2]).download(sys.argv[3], timeout=20))
+    """
+)
+AWAITED = textwrap.dedent(
+    """
+    import sys, anyio, gofer
+    async def main():
+        async with gofer.AsyncRetrieveClient(base_url=sys.argv[1]) as client:
+            print(await client.attach(sys.argv[2]).download(sys.argv[3], timeout=20))
+    anyio.run(main, backend="{}")
+    """
+)
+DOWNLOADS = {"blocking": BLOCKING, "asyncio": AWAITED.format("asyncio"), "trio": AWAITED.format("trio")}
+WITH_KEY = textwrap.dedent(
+    """
+    import sys, gofer
+    client = gofer.RetrieveClient(base_url=sys.argv[1])
+    print(client.submit(gofer.RetrieveRequest("10.5555/12345678"), key=sys.argv[2]).id)
+    """
+)
+
+
+@pytest.fixture
+def slow():
+    """A service that sends the file slowly, and its server."""
+    service = SlowService(PAPER, pace=0.03)
+    with raw_server(service) as server:
+        yield service, server
+
+
+def a_ticket(server):
+    """The ticket of a process that died right after it had submitted."""
+    with process(SUBMIT, server.url) as child:
+        ticket = child.stdout.readline().strip()
+        kill(child)
+    return ticket
+
+
+def test_a_ticket_outlives_the_process_that_printed_it(slow, tmp_path):
+    """Killed between submission and first look: the next process waits for the same job and brings its file."""
+    service, server = slow
+    service.pace = 0.0
+    ticket = a_ticket(server)
+    assert finish(BLOCKING, server.url, ticket, tmp_path / "paper.pdf") == str(tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    assert requests(server, "POST") == 1
+
+
+@pytest.mark.parametrize("mode", DOWNLOADS)
+def test_a_download_goes_on_after_kill_9(slow, tmp_path, mode):
+    """Killed in mid-download: the next process asks for the rest only, and no byte on disk is fetched again."""
+    service, server = slow
+    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
+    with process(DOWNLOADS[mode], server.url, ticket, target) as child:
+        wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > 100_000)
+        kill(child)
+    kept = part_of(target).stat().st_size
+    assert not target.exists()
+    assert mark_of(target).exists()
+    service.pace = 0.0
+    finish(DOWNLOADS[mode], server.url, ticket, target)
+    assert target.read_bytes() == PAPER
+    assert service.ranges == [None, f"bytes={kept}-"]
+    assert service.sent[1] == len(PAPER) - kept
+    assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
+
+
+@pytest.mark.parametrize("mode", DOWNLOADS)
+def test_a_file_that_changed_meanwhile_starts_over(slow, tmp_path, mode):
+    """Killed in mid-download, and the file is another one by then: the new one comes whole, nothing is mixed."""
+    service, server = slow
+    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
+    with process(DOWNLOADS[mode], server.url, ticket, target) as child:
+        wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > 100_000)
+        kill(child)
+    service.paper, service.etag, service.pace = CHANGED, '"two"', 0.0
+    finish(DOWNLOADS[mode], server.url, ticket, target)
+    assert target.read_bytes() == CHANGED
+    assert service.ranges[1] is not None
+    assert service.sent[1] == len(CHANGED)
+    assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
+
+
+def test_a_key_finds_the_job_of_a_process_killed_while_submitting(slow):
+    """Killed before the answer came: the same key gives the job that was made, however often it is sent."""
+    service, server = slow
+    service.holds_submission.set()
+    with process(WITH_KEY, server.url, "my-key") as child:
+        assert service.submitted.wait(10)
+        kill(child)
+    service.holds_submission.clear()
+    assert finish(WITH_KEY, server.url, "my-key") == "job-1"
+    assert finish(WITH_KEY, server.url, "my-key") == "job-1"
+    assert finish(WITH_KEY, server.url, "another") == "job-2"
+    assert service.keys == ['"my-key"', '"another"']
+
+
+def test_of_two_processes_one_is_told_that_the_other_writes(slow, tmp_path):
+    """Both fetch to one target at once: one brings the right file, the other ends with a TargetError that says why."""
+    service, server = slow
+    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
+    with process(BLOCKING, server.url, ticket, target) as first:
+        wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > 0)
+        with process(BLOCKING, server.url, ticket, target) as second:
+            _, said = second.communicate(timeout=20)
+        assert second.returncode == 1
+        assert "TargetError" in said.splitlines()[-1]
+        assert "another errand" in said
+        first.communicate(timeout=20)
+        assert first.returncode == 0
+    assert target.read_bytes() == PAPER
+    assert len(service.sent) == 1
+
+
+def test_two_processes_that_start_together_leave_a_right_file(slow, tmp_path):
+    """However two that start at the same moment meet, what is at the target in the end is right."""
+    service, server = slow
+    service.pace = 0.005
+    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
+    with process(BLOCKING, server.url, ticket, target) as one, process(BLOCKING, server.url, ticket, target) as two:
+        said = [child.communicate(timeout=20)[1] for child in (one, two)]
+        codes = [one.returncode, two.returncode]
+    assert 0 in codes
+    assert all("TargetError" in words for code, words in zip(codes, said, strict=True) if code != 0)
+    assert target.read_bytes() == PAPER
+    assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
