@@ -66,6 +66,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Path|PathLike|Mapping|Sequence|Iterator|Generator|AsyncIterator|AsyncGenerator|Callable|Starlette)"),
     (r"py:.*", r"gofer\.transports\.a?httpx_io\.(Async)?HttpxBody"),
     (r"py:.*", r"(.*\.)?(In|Out|T|In_contra|Unpack|Self)"),
+    (r"py:.*", r"gofer\.ticket\.Ticket"),  # users have tickets as text
 ]
 
 

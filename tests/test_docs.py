@@ -19,23 +19,25 @@ import pytest
 from gofer.core.table import TABLE, Move, Stage
 from gofer_service import embedded
 
-DOCS = Path(__file__).parents[1] / "docs"
-BLOCK = re.compile(r"^(% run\n)?```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BLOCK = re.compile(r"^(?:<!-- (\S+) -->\n)?```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def blocks() -> Iterator[tuple[str, bool, str]]:
-    """Give every Python block of the pages: its place, whether it is marked to be run, and its text."""
+def blocks() -> Iterator[tuple[str, str | None, str]]:
+    """Give every Python block of the pages: its place, its mark ("run", or the file it is pasted from), its text."""
     for page in sorted(DOCS.rglob("*.md")):
         if "_build" in page.parts:
             continue
         text = page.read_text(encoding="utf-8")
         for found in BLOCK.finditer(text):
             line = text.count("\n", 0, found.start(2)) + 1
-            yield f"{page.relative_to(DOCS)}:{line}", found[1] is not None, found[2]
+            yield f"{page.relative_to(DOCS)}:{line}", found[1], found[2]
 
 
 ALL = [pytest.param(place, text, id=place) for place, _, text in blocks()]
-RUN = [pytest.param(place, text, id=place) for place, marked, text in blocks() if marked]
+RUN = [pytest.param(place, text, id=place) for place, mark, text in blocks() if mark == "run"]
+PASTED = [pytest.param(mark, text, id=mark) for _, mark, text in blocks() if mark not in (None, "run")]
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,29 @@ def test_example_compiles(place: str, text: str) -> None:
     compile(text, place, "exec")
 
 
+@pytest.mark.parametrize(("file", "text"), PASTED)
+def test_pasted_code_is_its_file(file: str, text: str) -> None:
+    """A block that is pasted from a test of the project is that test, whole but for its module's docstring."""
+    assert (ROOT / file).read_text(encoding="utf-8").split('"""\n\n', 1)[1] == text
+
+
+def test_marks_are_found() -> None:
+    """Every mark of the pages stands right above a Python block, and the code of all four doors is pasted."""
+    pages = [page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md") if "_build" not in page.parts]
+    assert sum(len(re.findall(r"^(?:<!--|% run)", page, re.MULTILINE)) for page in pages) == len(RUN) + len(PASTED)
+    assert len(PASTED) == len(list((ROOT / "tests" / "injection").glob("test_*.py")))
+
+
+def test_links_have_words() -> None:
+    """Every link has a text and leads to a file that is there, so that the pages can be read without being built."""
+    for page in DOCS.rglob("*.md"):
+        if "_build" in page.parts:
+            continue
+        for words, target in re.findall(r"\[([^\]]*)\]\(([^)#:\s]+)\)", page.read_text(encoding="utf-8")):
+            assert words, f"{page.name}: {target}"
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
 @pytest.mark.parametrize(("place", "text"), RUN)
 def test_example_runs(place: str, text: str, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A block that is marked to be run does so against the real service, and the tests that are in it pass."""
@@ -147,7 +172,9 @@ def test_example_runs(place: str, text: str, service: str, tmp_path: Path, monke
 
 
 TUTORIAL = (DOCS / "tutorial.md").read_text(encoding="utf-8")
-SCRIPTS = re.findall(r"^% run\n```python\n(.*?)^```\n\n```console\n\$ python \w+\.py\n(.*?)^```", TUTORIAL, re.S | re.M)
+SCRIPTS = re.findall(
+    r"^<!-- run -->\n```python\n(.*?)^```\n\n```console\n\$ python \w+\.py\n(.*?)^```", TUTORIAL, re.S | re.M
+)
 COMMANDS = re.findall(r"^\$ gofer ((?:health|get).*)\n((?:[^$`\n].*\n)+)", TUTORIAL, re.M)
 PASSING = ("submitted", "searching", "downloading")
 """How lines begin that are there or not, by how fast the machine is."""
