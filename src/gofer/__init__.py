@@ -4,6 +4,8 @@ Blocking: `Client`, `RetrieveClient`. Awaited, on asyncio and trio: `AsyncClient
 drive the same machine.
 """
 
+import logging
+
 from gofer.aclient import AsyncClient, AsyncJob
 from gofer.aretrieve import AsyncRetrieveClient, AsyncRetrieveJob
 from gofer.client import Client, Job
@@ -50,6 +52,8 @@ from gofer.models import (
 from gofer.retrieve import RetrieveClient, RetrieveJob
 from gofer.version import __version__
 from gofer.wire import Request
+
+logging.getLogger("gofer").addHandler(logging.NullHandler())  # silent until an application configures logging
 
 __all__ = [
     "AnswerLost",

@@ -39,7 +39,7 @@ from gofer.setup import (
 )
 from gofer.transports.adrive import adrive, awatch
 from gofer.transports.ahttpx_io import AsyncHttpxIO
-from gofer.transports.base import AsyncIO, Listener, guarded
+from gofer.transports.base import AsyncIO, Listener, listening
 from gofer.transports.family import AwaitedClient
 from gofer.transports.parts import Parts, pour
 
@@ -234,12 +234,15 @@ class AsyncClient(Generic[In, Out]):
         timeout: float | None = None,
         service: Service[In, Out] | None = None,
     ) -> Trip[In, Out]:
-        return Trip(self._service if service is None else service, known, timeout=timeout)
+        service = self._service if service is None else service
+        return Trip(service, known, timeout=timeout, heard=bool(self._listeners))
 
     async def _perform(self, flow: Flow[T], trip: Trip[In, Out]) -> T:
-        return await adrive(Run(flow, trip), self._io, Parts(), guarded(self._listeners))
+        with listening(self._listeners) as tell:
+            return await adrive(Run(flow, trip), self._io, Parts(), tell)
 
     def _events(self, flow: Flow[Any], trip: Trip[In, Out]) -> AsyncGenerator[Event, None]:
+        trip.heard = True
         return awatch(Run(flow, trip), self._io, Parts())
 
 

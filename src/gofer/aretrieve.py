@@ -191,7 +191,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
             SubmitUncertain, WrongFile, TargetError, TransportError, ServiceError, BadReply, UsageError: see
                 `gofer.errors`.
         """
-        outcome = await self.run(RetrieveRequest(doi, title, authors), to=local_path, timeout=timeout)
+        outcome = await self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path), timeout=timeout)
         return str(outcome.path), outcome.value
 
     async def list_jobs(

@@ -36,7 +36,7 @@ from gofer.setup import (
     service_of,
     target_of,
 )
-from gofer.transports.base import IO, Listener, guarded
+from gofer.transports.base import IO, Listener, listening
 from gofer.transports.drive import drive, watch
 from gofer.transports.family import BlockingClient
 from gofer.transports.httpx_io import HttpxIO
@@ -233,12 +233,15 @@ class Client(Generic[In, Out]):
         timeout: float | None = None,
         service: Service[In, Out] | None = None,
     ) -> Trip[In, Out]:
-        return Trip(self._service if service is None else service, known, timeout=timeout)
+        service = self._service if service is None else service
+        return Trip(service, known, timeout=timeout, heard=bool(self._listeners))
 
     def _perform(self, flow: Flow[T], trip: Trip[In, Out]) -> T:
-        return drive(Run(flow, trip), self._io, Parts(), guarded(self._listeners))
+        with listening(self._listeners) as tell:
+            return drive(Run(flow, trip), self._io, Parts(), tell)
 
     def _events(self, flow: Flow[Any], trip: Trip[In, Out]) -> Iterator[Event]:
+        trip.heard = True
         return watch(Run(flow, trip), self._io, Parts())
 
 

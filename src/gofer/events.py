@@ -56,12 +56,13 @@ class Downloading:
 
 @frozen
 class Saved:
-    """The file is whole, checked and in its place."""
+    """The file is whole, checked and in its place; `format` is what the service named, as in "pdf"."""
 
     job_id: str | None
     path: Path
     size: int
     verified: Verified
+    format: str | None = None
 
 
 @frozen

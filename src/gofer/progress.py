@@ -23,7 +23,8 @@ def in_words(event: Event) -> str:
             of = "" if event.total is None else f" of {size_in_words(event.total)}"
             return f"downloading {size_in_words(event.done)}{of}"
         case Saved():
-            return f"saved {event.path} ({size_in_words(event.size)}, verified: {event.verified})"
+            kind = f", {event.format}" if event.format else ""
+            return f"saved {event.path} ({size_in_words(event.size)}{kind}, verified: {event.verified})"
         case CancelSent():
             return "cancelled" if event.confirmed else "cancellation not confirmed"
 
@@ -45,12 +46,19 @@ class ProgressLine:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._lock = threading.Lock()
+        self._lock, self._open = threading.Lock(), False
         self.visible = self._stream is not None and self._stream.isatty()
 
     def __call__(self, event: Event) -> None:
-        """Show an event in place of the one before; a file in its place ends the line."""
+        """Show an event in place of the one before."""
         words = "".join(sign if sign.isprintable() else " " for sign in in_words(event))[: self.WIDTH]
-        end = "\n" if isinstance(event, Saved | CancelSent) else ""
         with self._lock:
-            print(f"\r\x1b[K{words}", end=end, file=self._stream, flush=True)
+            print(f"\r\x1b[K{words}", end="", file=self._stream, flush=True)
+            self._open = True
+
+    def end(self) -> None:
+        """End the line, so that what is printed next begins on its own."""
+        with self._lock:
+            if self._open:
+                print(file=self._stream, flush=True)
+            self._open = False

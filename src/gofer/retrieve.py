@@ -189,7 +189,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             SubmitUncertain, WrongFile, TargetError, TransportError, ServiceError, BadReply, UsageError: see
                 `gofer.errors`.
         """
-        outcome = self.run(RetrieveRequest(doi, title, authors), to=local_path, timeout=timeout)
+        outcome = self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path), timeout=timeout)
         return str(outcome.path), outcome.value
 
     def list_jobs(self, status: str | None = None, limit: int | None = None, cursor: str | None = None) -> JobPage:

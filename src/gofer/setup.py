@@ -85,6 +85,11 @@ def service_of(
         raise UsageError(f"on_abandon is one of {get_args(OnAbandon)}, not {on_abandon!r}.")
     if verify not in ("auto", "require"):
         raise UsageError(f'verify is "auto" or "require", not {verify!r}.')
+    for name, given in (("retry", retry), ("patience", patience)):
+        if given is not None and not isinstance(given, Retry):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"{name}= is a gofer.Retry(wait, stop) of tenacity's strategies, not {given!r}.")
+    if poll is not None and not callable(poll):
+        raise UsageError(f"poll= is a tenacity wait strategy, not {poll!r}; for a fixed pause tenacity.wait_fixed(2).")
     rules = Rules(
         retry=Retry(wait, stop_after_attempt(4)) if retry is None else retry,
         patience=Retry(wait, stop_after_delay(300)) if patience is None else patience,
@@ -113,7 +118,7 @@ def signer(auth: Auth | None, headers: Mapping[str, str] | None) -> Callable[[Re
         raise UsageError("auth= is a token, or a function that takes a request and returns the signed one.")
     for name, value in extra.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not _plain(value):
-            raise UsageError(f"The header {name!r} has a character that no header may have (its value is not shown).")
+            raise UsageError(f"The header {name!r} is no header: both are text, of plain characters (value not shown).")
 
     def sign(request: Request) -> Request:
         signed = evolve(request, headers={**extra, **request.headers}) if extra else request  # the contract's win
@@ -142,7 +147,7 @@ def budget(timeout: float | None) -> float | None:
 
 def target_of(to: str | PathLike[str]) -> Path:
     """Check a target and make it a path."""
-    text = os.fspath(to)
+    text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, as in 'papers/paper.pdf'.")
     if text.endswith(("/", os.sep)):
@@ -164,6 +169,8 @@ def listeners_of(progress: bool | Listener) -> tuple[Listener, ...]:
     if progress is True:
         line = ProgressLine()
         return (line,) if line.visible else ()
+    if progress is not False and not callable(progress):
+        raise UsageError(f"progress= is True, False, or a function that takes events, not {progress!r}.")
     return (progress,) if callable(progress) else ()
 
 

@@ -42,6 +42,8 @@ class Ticket:
         Raises:
             TicketError: it is cut short or garbled, or a newer gofer wrote it.
         """
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TicketError(f"A ticket is text, as job.ticket gives it, not {type(text).__name__}.")
         version, _, packed = text.strip().partition(".")
         if version != _VERSION:
             raise TicketError(f"This is no ticket that this gofer can read: it does not start with {_VERSION}.")

@@ -25,7 +25,7 @@ def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType({name.lower(): value for name, value in headers.items()})
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Return `url` without its user part, query and fragment, which may hold secrets."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -40,7 +40,7 @@ class Request:
     """
 
     method: str
-    url: str = field(repr=_shown)
+    url: str = field(repr=shown)
     headers: Mapping[str, str] = field(
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
     )
@@ -56,7 +56,7 @@ class Request:
 class Head:
     """The head of a reply: where it came from, its status code and its headers (lower-case names)."""
 
-    url: str = field(repr=_shown)
+    url: str = field(repr=shown)
     status: int
     headers: Mapping[str, str] = field(
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))

@@ -11,7 +11,7 @@ from gofer.contracts.base import Ref
 from gofer.core import errands
 from gofer.core.commands import Look, Send
 from gofer.core.trip import Known, Trip
-from gofer.errors import Abandoned, AnswerLost, JobFailed, JobLost, OutOfTime, TargetError
+from gofer.errors import Abandoned, AnswerLost, JobFailed, JobLost, OutOfTime, TargetError, Unreachable
 from gofer.events import CancelSent, Saved, Submitted
 from gofer.models import RetrieveRequest, Verified
 from support.world import World, reply
@@ -243,3 +243,12 @@ def test_a_lost_job_is_lost_where_a_second_submission_would_not_help(replays):
     world = run(forgetful)
     assert isinstance(world.error, JobLost)
     assert len(service.jobs) == 1
+
+
+def test_a_caller_who_leaves_before_anything_was_submitted_sends_nothing_more():
+    """Where no connection was ever made there is no job to find and cancel."""
+    world = World(lambda request, world: Unreachable("refused"))
+    trip = Trip(world.service())
+    with pytest.raises(Abandoned):
+        world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip, leave_at=2)
+    assert len(world.requests) == 1

@@ -20,6 +20,7 @@ from gofer.errors import (
     JobLost,
     NotFound,
     Unauthorized,
+    Unreachable,
     WaitTimeout,
 )
 from gofer.events import Changed
@@ -329,3 +330,23 @@ def test_a_cancelled_job_is_confirmed(answer):
     world = World(lambda request, world: answer)
     trip = trip_to(world)
     assert world.play(errands.cancel(trip), trip) is True
+
+
+def test_a_dead_service_is_tried_until_the_budget_ends():
+    """Refused looks do not end the wait early, and the error says what the last one met."""
+    world = World(lambda request, world: Unreachable("No connection: refused."))
+    trip = trip_to(world, timeout=20)
+    with pytest.raises(WaitTimeout, match="refused") as caught:
+        world.play(errands.wait(trip), trip)
+    assert 19 < world.mono - 1000 <= 20
+    assert isinstance(caught.value.__cause__, Unreachable)
+
+
+@pytest.mark.parametrize("timeout", [0.5, 0.9, 3, 30])
+def test_a_small_budget_is_used_as_well(timeout):
+    """What is kept back for the last look is a share of the budget."""
+    world = World(lambda request, world: reply(200, doc("searching")))
+    trip = trip_to(world, timeout=timeout)
+    with pytest.raises(WaitTimeout):
+        world.play(errands.wait(trip), trip)
+    assert world.mono - 1000 >= 0.8 * timeout

@@ -233,3 +233,25 @@ def test_no_secret_is_shown(client):
     signed = secretive._service.dress(gofer.contracts.retrieve.RetrieveContract().health("http://h"))
     assert signed.headers["authorization"] == "Bearer s3cret"
     assert "s3cret" not in repr(signed)
+
+
+def test_options_of_the_wrong_kind(client):
+    """Each is refused when the client is made, not when it is needed, and says what to write."""
+    wrong = {
+        "retry": 3,
+        "patience": 3,
+        "poll": 2,
+        "progress": "yes",
+        "transport": httpx.AsyncHTTPTransport(),
+    }
+    for name, value in wrong.items():
+        with pytest.raises(UsageError, match=f"{name}="):
+            gofer.Client("http://h", **{name: value})
+    with pytest.raises(UsageError, match="transport="):
+        gofer.AsyncClient("http://h", transport=httpx.HTTPTransport())
+    with pytest.raises(UsageError, match="RetrieveRequest"):
+        client.run(DOI)
+    with pytest.raises(TicketError, match="text"):
+        client.attach(client.job("j1"))
+    with pytest.raises(UsageError, match="target"):
+        client.retrieve_and_download(DOI, None)

@@ -35,7 +35,9 @@ def normalize(text: str) -> str:
         doi = unquote(doi)
     doi = _undecorate(doi).lower()
     if not _DOI.fullmatch(doi) or not doi.isprintable():
-        raise ValueError(f"{text[:80]!r} is not a DOI; a DOI looks like 10.1000/182")
+        raise ValueError(
+            f"{text[:80]!r} is not a DOI; a DOI looks like 10.1000/182, with four digits or more after its 10."
+        )
     return doi
 
 

@@ -55,6 +55,8 @@ class RetrieveContract:
 
     def submission(self, base: str, order: RetrieveRequest, *, key: str, budget: float | None, hold: int) -> Request:
         """Build POST /retrieve; the DOI is checked and normalised first."""
+        if not isinstance(order, RetrieveRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"The request is a RetrieveRequest, as in RetrieveRequest({str(order)[:40]!r}).")
         seconds = order.timeout_seconds
         if seconds is None:
             seconds = SERVICE_BUDGET if budget is None else max(1, int(0.9 * budget))

@@ -58,7 +58,7 @@ def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
         else:
             yield from verbs.keep(target)
             trip.move(Move.STORED)
-            yield from verbs.tell(Saved(trip.job_id, target, stored.size, verified))
+            yield from verbs.tell(trip, Saved(trip.job_id, target, stored.size, verified, trip.known.format))
             return Fetched(target, stored.size, verified)
         trip.move(Move.RESUME)
 
@@ -176,7 +176,7 @@ def _verify(trip: AnyTrip, head: Head, stored: Stored, total: int | None, named:
     """
     snapshot = trip.known.snapshot
     size = None if snapshot is None else snapshot.size
-    promised = None if snapshot is None else snapshot.format
+    promised = trip.known.format
     if promised is None:
         promised = head.headers.get("content-type", "").partition(";")[0].strip() or None
     why = trip.contract.judge(promised, stored.head)

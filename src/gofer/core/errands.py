@@ -184,13 +184,13 @@ def _farewell(trip: AnyTrip) -> Flow[None]:
     trip.deadline = trip.now.mono + FAREWELL
     try:
         if trip.known.ref is None:
-            if trip.submission is None or not (yield from replays_keys(trip)):
+            if trip.submission is None or not trip.at_risk or not (yield from replays_keys(trip)):
                 return
             reply = accept(trip, (yield from follow(trip, trip.submission, FAREWELL)))
             _ = trip.saw(trip.contract.submitted(trip.service.base, reply))
-            yield from verbs.tell(Submitted(trip.ref.id, trip.known.status, trip.ticket))
+            yield from verbs.tell(trip, Submitted(trip.ref.id, trip.known.status, trip.ticket))
         if not trip.known.status.done:
             confirmed = yield from poll.cancel(trip)
-            yield from verbs.tell(CancelSent(trip.ref.id, trip.known.status, confirmed))
+            yield from verbs.tell(trip, CancelSent(trip.ref.id, trip.known.status, confirmed))
     except GoferError as error:
-        _log.warning("The abandoned job could not be cancelled: %s", error)
+        _log.warning("The abandoned job %s may go on: it could not be cancelled: %s", trip.job_id or "", error)

@@ -31,12 +31,12 @@ class Tries:
         """Forget the failures: something went well in between."""
         self._failures, self._since = 0, 0.0
 
-    def rest(self, failure: GoferError) -> Flow[None]:
-        """Pause before the next try.
+    def rest(self, failure: GoferError, *, at_least: float = 0.0) -> Flow[None]:
+        """Pause before the next try, `at_least` so many seconds.
 
         Raises:
             GoferError: `failure` itself, when the policy gives up.
-            OutOfTime: from `failure`, when the pause would outlive the budget.
+            OutOfTime: from `failure`, when the budget leaves no time for another try.
         """
         trip = self._trip
         if isinstance(failure, UntrustedCertificate):
@@ -45,11 +45,17 @@ class Tries:
             self._since = trip.now.mono
         self._failures += 1
         pause = pause_after(self._policy, failure, attempt=self._failures, began=self._since, now=trip.now.mono)
-        if trip.left <= 0 or (pause is not None and pause >= trip.left):
-            raise trip.late() from failure
+        if trip.left <= 0:
+            raise trip.late(failure) from failure
         if pause is None:
             raise failure
-        yield from verbs.tell(Retrying(trip.job_id, LEGS.get(trip.stage, "service"), pause, describe(failure)))
+        pause = max(pause, at_least)
+        if pause >= trip.left:
+            asked = failure.retry_after if isinstance(failure, ServiceError) else None
+            pause = trip.left - trip.reserve  # time for one last try, unless the service said that it is in vain
+            if pause <= 0 or (asked is not None and asked >= trip.left):
+                raise trip.late(failure) from failure
+        yield from verbs.tell(trip, Retrying(trip.job_id, LEGS.get(trip.stage, "service"), pause, describe(failure)))
         yield from verbs.sleep(trip, pause)
 
 

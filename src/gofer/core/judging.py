@@ -28,7 +28,7 @@ from gofer.errors import (
     Unavailable,
     UsageError,
 )
-from gofer.wire import Head, Request, origin
+from gofer.wire import Head, Request, origin, shown
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes of a refusal that may pass: an exchange that is safe to repeat is tried again."""
@@ -46,9 +46,10 @@ _KINDS: Mapping[int, type[ServiceError]] = {
 }
 
 _ADVICE: Mapping[type[ServiceError], str] = {
+    NotFound: "Is the service's address right, and the job's id?",
     Unauthorized: "Pass auth= with a token that may do this.",
     RateLimited: "Wait, or send fewer at a time.",
-    NotSupported: "This service does not offer that.",
+    NotSupported: "This service does not offer that; is its address right?",
     NotReady: "Wait for the job to complete first.",
 }
 
@@ -61,7 +62,7 @@ def refusal(head: Head, problem: Problem, wall: float, kind: type[ServiceError] 
     code = f" {problem.error_code}" if problem.error_code else ""
     advice = f" {_ADVICE[kind]}" if kind in _ADVICE else ""
     return kind(
-        f"The service answered {head.status}{code}{said}.".replace("..", ".") + advice,
+        f"{shown(head.url)} answered {head.status}{code}{said}.".replace("..", ".") + advice,
         status_code=head.status,
         error_code=problem.error_code,
         detail=problem.detail,

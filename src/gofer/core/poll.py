@@ -27,9 +27,6 @@ GONE_AFTER = (3, 5.0)
 RETRY_AFTER_CAP = 120.0
 """Seconds of a Retry-After on a status document that are heeded."""
 
-LAST_LOOK = 0.5
-"""Seconds kept back from the budget for a last look at the job."""
-
 
 class Absence:
     """The 404s in a row about a job that the service had accepted: a blip at first, then `JobLost`."""
@@ -75,15 +72,14 @@ def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
                 raise
             if hold:
                 trip.hold, hold = trip.hold // 2, 0
-            yield from tries.rest(error)
-            yield from verbs.sleep(trip, CLOSEST - (trip.now.mono - started))
+            yield from tries.rest(error, at_least=CLOSEST - (trip.now.mono - started))
         else:
             break
     before = trip.known.status
     new = trip.saw(seen)
     trip.known.vouched = True
     if new or (seen.status.progress, seen.status.message) != (before.progress, before.message):
-        yield from verbs.tell(Changed(ref.id, seen.status))
+        yield from verbs.tell(trip, Changed(ref.id, seen.status))
     return reply
 
 
@@ -93,7 +89,7 @@ def await_end(trip: AnyTrip) -> Flow[None]:
     while not trip.known.status.done:
         started, before, fresh = trip.now.mono, trip.known.status, trip.known.snapshot is None
         # A job nobody has seen yet is shown at once; held would be the second look, which knows what is news.
-        hold = 0 if fresh else int(min(trip.hold, max(0.0, trip.left - LAST_LOOK)))
+        hold = 0 if fresh else int(min(trip.hold, max(0.0, trip.left - trip.reserve)))
         reply = yield from look(trip, trip.rules.patience, hold=hold)
         rounds += 1
         if trip.known.status.done:
@@ -113,7 +109,7 @@ def await_end(trip: AnyTrip) -> Flow[None]:
 
 def _with_last_look(trip: AnyTrip, pause: float) -> float:
     """Shorten a pause that would use up the budget, so that the job is looked at once more."""
-    edge = trip.left - LAST_LOOK
+    edge = trip.left - trip.reserve
     return edge if pause > edge > CLOSEST else max(pause, 0.0)
 
 

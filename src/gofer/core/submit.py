@@ -43,7 +43,7 @@ def submit(trip: Trip[In, Out], order: In, key: str, *, hold: int = 0, again: bo
     trip.known.submitted, trip.known.vouched = trip.now.wall, True
     _ = trip.saw(snapshot)
     trip.move(Move.ACCEPTED)
-    yield from verbs.tell(Submitted(snapshot.ref.id, snapshot.status, trip.ticket))
+    yield from verbs.tell(trip, Submitted(snapshot.ref.id, snapshot.status, trip.ticket))
 
 
 def _deliver(trip: Trip[In, Out], request: Request, unheld: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
@@ -52,11 +52,14 @@ def _deliver(trip: Trip[In, Out], request: Request, unheld: Request, hold: int, 
     timeout = max(trip.rules.timeout, hold + ANSWER_MARGIN) if hold else trip.rules.timeout
     lost: GoferError | None = None  # the first try of ours that may have made a job
     while True:
+        trip.at_risk, before = True, trip.at_risk or again
         try:
             reply = accept(trip, (yield from _hand_in(trip, request, timeout)))
             return trip.contract.submitted(trip.service.base, reply)
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
+        if isinstance(failure, Unreachable):
+            trip.at_risk = before
         match _fate(failure, repeated=again or lost is not None):
             case "refused":
                 if lost is None:
@@ -69,7 +72,7 @@ def _deliver(trip: Trip[In, Out], request: Request, unheld: Request, hold: int, 
             case "unsure" if lost is None:
                 lost = failure
                 if not (yield from replays_keys(trip)):
-                    why = "its answer was lost, and the service does not promise to replay keys"
+                    why = "its answer was lost or made no sense, and the service does not promise to replay keys"
                     raise _uncertain(trip, failure, why) from failure
                 request, timeout = unheld, trip.rules.timeout  # something in between may cut what is held
             case _:

@@ -24,6 +24,9 @@ from gofer.wire import Request, origin
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+LAST_REQUEST = 0.5
+"""Seconds of a budget kept back for one last request, or a tenth of it where that is less."""
+
 _log = logging.getLogger("gofer")
 
 
@@ -72,6 +75,11 @@ class Known(Generic[Out]):
     vouched: bool = False
 
     @property
+    def format(self) -> str | None:
+        """The file's promised format, where the service has named it."""
+        return None if self.snapshot is None else self.snapshot.format
+
+    @property
     def status(self) -> Status:
         """The last status seen; an empty word of UNKNOWN before the first look."""
         return Status("", State.UNKNOWN) if self.snapshot is None else self.snapshot.status
@@ -81,18 +89,25 @@ class Trip(Generic[In, Out]):
     """One errand under way. `now` is the time of the last outcome; a `Run` keeps it."""
 
     def __init__(
-        self, service: Service[In, Out], known: Known[Out] | None = None, *, timeout: float | None = None
+        self,
+        service: Service[In, Out],
+        known: Known[Out] | None = None,
+        *,
+        timeout: float | None = None,
+        heard: bool = True,
     ) -> None:
         self.service = service
         self.rules = service.rules
         self.contract = service.contract
         self.known: Known[Out] = Known() if known is None else known
         self.timeout = timeout
+        self.heard = heard  # whether anybody listens to events
         self.stage = Stage.NEW
         self.attempts = 0
         self.hold = service.rules.hold  # becomes shorter where held requests fail
         self.key: str | None = None
         self.submission: Request | None = None
+        self.at_risk = False  # whether the submission may have reached the service
         self.spent: dict[str, float] = {}
         self.now = Now(math.nan, math.nan)
         self.deadline: float | None = None
@@ -117,14 +132,21 @@ class Trip(Generic[In, Out]):
         """Seconds of the budget that remain; infinite without one."""
         return math.inf if self.deadline is None else self.deadline - self.now.mono
 
-    def late(self) -> OutOfTime:
-        """Make the error for a budget that ran out here."""
+    @property
+    def reserve(self) -> float:
+        """Seconds of the budget kept back for one last request."""
+        return LAST_REQUEST if self.timeout is None else min(LAST_REQUEST, 0.1 * self.timeout)
+
+    def late(self, failure: GoferError | None = None) -> OutOfTime:
+        """Make the error for a budget that ran out here; `failure` is what the last try met."""
         waiting = self.stage is Stage.POLLING
+        did = f"the job was still {self.known.status or 'unknown'}" if waiting else "the errand was not done"
         total = sum(self.spent.values())
         where = ", ".join(f"{leg} {seconds:.1f} s" for leg, seconds in self.spent.items()) or "nothing sent"
-        did = f"the job was still {self.known.status or 'unknown'}" if waiting else "the errand was not done"
-        error = (WaitTimeout if waiting else OutOfTime)(f"Out of time: {did} after {total:.1f} s ({where}).")
-        if self.stage is Stage.SUBMITTING:
+        of = "" if self.timeout is None else f" of {self.timeout:g} s"
+        last = "" if failure is None else f" The last try failed: {failure.message}"
+        error = (WaitTimeout if waiting else OutOfTime)(f"Out of time: {did} after {total:.1f}{of} ({where}).{last}")
+        if self.stage is Stage.SUBMITTING and self.at_risk:
             error.key = self.key
         return error
 

@@ -102,6 +102,7 @@ def discard(target: Path) -> Flow[None]:
     yield Discard(target)
 
 
-def tell(event: Event) -> Flow[None]:
-    """Report an event."""
-    yield Tell(event)
+def tell(trip: Trip[Any, Any], event: Event) -> Flow[None]:
+    """Report an event, if anybody listens."""
+    if trip.heard:
+        yield Tell(event)

@@ -93,10 +93,13 @@ class _Hands:
         self.io, self._disk, self._tell = io, disk, tell
         self._body: AsyncBody | None = None
         self._chunks: AsyncIterator[bytes] | None = None
+        self._holds = False  # a part, which is let go of in a worker thread: what is empty is removed
 
     async def aclose(self) -> None:
         await self.drop()
-        self._disk.close()
+        if self._holds:
+            with anyio.CancelScope(shield=True):
+                await run_sync(self._disk.close)
 
     async def drop(self) -> None:
         body, self._body, self._chunks = self._body, None, None
@@ -131,6 +134,7 @@ class _Hands:
             case Drop():
                 await self.drop()
             case Weigh():
+                self._holds = True
                 return await run_sync(self._disk.weigh, command.target, command.hashed)
             case Keep():
                 await run_sync(self._disk.keep, command.target)
@@ -144,6 +148,7 @@ class _Hands:
 
     async def _store(self, command: Store) -> Stored:
         progress = Progress(self._tell, command)
+        self._holds = True
         writer = await run_sync(self._disk.writer, command)
         gathered: list[bytes] = []
         written = anyio.Event()

@@ -22,6 +22,7 @@ from gofer.transports.family import (
     AwaitedClient,
     NativeResponse,
     allow_pauses,
+    check_transport,
     family_of,
     head_of,
     native,
@@ -42,6 +43,7 @@ class AsyncHttpxIO:
     def __init__(
         self, *, transport: httpx.AsyncBaseTransport | None = None, client: AwaitedClient | None = None
     ) -> None:
+        check_transport(transport, awaited=True)
         self._transport, self._borrowed = transport, client
         self._family = httpx if client is None else family_of(client, awaited=True)
         self._own: httpx.AsyncClient | None = None
@@ -88,7 +90,7 @@ class AsyncHttpxIO:
         """Exchange one request within `timeout` seconds and `cap` bytes of body."""
         body = bytearray()
         try:
-            with anyio.fail_after(timeout + GRACE), translated(self._family):
+            with anyio.fail_after(timeout + GRACE), translated(self._family, request.url):
                 async with contextlib.aclosing(await self._send(request, timeout, timeout)) as response:
                     head = head_of(response, request)
                     refuse_encoded(head)
@@ -104,18 +106,18 @@ class AsyncHttpxIO:
     async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncHttpxBody]:
         """Send a request and return the reply's head and its unread body."""
         try:
-            with anyio.fail_after(timeout + GRACE), translated(self._family):
+            with anyio.fail_after(timeout + GRACE), translated(self._family, request.url):
                 response = await self._send(request, timeout, stall)
         except TimeoutError as error:
             raise AnswerLost(f"No answer after {timeout:.1f} s.") from error
-        return head_of(response, request), AsyncHttpxBody(self._family, response)
+        return head_of(response, request), AsyncHttpxBody(self._family, request.url, response)
 
 
 class AsyncHttpxBody:
     """The unread body of one response."""
 
-    def __init__(self, family: ModuleType, response: NativeResponse) -> None:
-        self._family, self._response = family, response
+    def __init__(self, family: ModuleType, url: str, response: NativeResponse) -> None:
+        self._family, self._url, self._response = family, url, response
         self._source: Any = _chunks(response)
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -126,7 +128,7 @@ class AsyncHttpxBody:
         return self
 
     async def __anext__(self) -> bytes:
-        with translated(self._family):
+        with translated(self._family, self._url):
             return await anext(self._source)
 
     async def close(self) -> None:

@@ -6,11 +6,12 @@ the request cannot have left, `AnswerLost` when it may have; everything else abo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gofer.core.commands import Now, Part, Store, Stored
 from gofer.events import Downloading, Event
@@ -142,8 +143,12 @@ class Progress:
             self._tell(Downloading(self._job_id, done, self._mark.total))
 
 
-def guarded(listeners: tuple[Listener, ...]) -> Listener:
-    """Make one listener of many; one that raises is logged and no longer asked on this errand."""
+@contextlib.contextmanager
+def listening(listeners: tuple[Listener, ...]) -> Generator[Listener]:
+    """Give one listener made of many, for one errand.
+
+    One that raises is logged and no longer asked on this errand. One that has an `end()` is told when it is over.
+    """
     alive = list(listeners)
 
     def tell(event: Event) -> None:
@@ -154,4 +159,18 @@ def guarded(listeners: tuple[Listener, ...]) -> Listener:
                 _log.exception("A progress listener raised; it is not called again on this errand.")
                 alive.remove(listener)
 
-    return tell
+    try:
+        yield tell
+    finally:
+        for listener in listeners:
+            if isinstance(listener, Ending):
+                listener.end()
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """A listener that wants to know when an errand is over."""
+
+    def end(self) -> None:
+        """Hear that the errand is over, well or not."""
+        ...

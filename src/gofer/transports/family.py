@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from gofer.errors import AnswerLost, BadReply, GoferError, Unreachable, UntrustedCertificate, UsageError
 from gofer.version import __version__
-from gofer.wire import Head, Request
+from gofer.wire import Head, Request, shown
 
 USER_AGENT = f"gofer/{__version__}"
 
@@ -117,6 +117,14 @@ def family_of(client: object, *, awaited: bool) -> ModuleType:
     )
 
 
+def check_transport(transport: object, *, awaited: bool) -> None:
+    """Refuse a transport of the other face, or of none."""
+    needed = "handle_async_request" if awaited else "handle_request"
+    if transport is not None and not hasattr(transport, needed):
+        kind = "an httpx.AsyncBaseTransport" if awaited else "an httpx.BaseTransport"
+        raise UsageError(f"transport= must be {kind} here, not {type(transport).__name__}.")
+
+
 def native(client: Any, family: ModuleType, request: Request, timeout: float, *, own: bool) -> tuple[Any, Any]:
     """Turn a request into the client's own; return it with the arguments for `send`.
 
@@ -162,25 +170,27 @@ def over_cap(cap: int) -> BadReply:
 
 
 @contextlib.contextmanager
-def translated(family: ModuleType) -> Generator[None]:
-    """Turn the family's errors into gofer's, by whether the request can have reached the service."""
+def translated(family: ModuleType, url: str) -> Generator[None]:
+    """Turn the family's errors into gofer's, by whether the request can have reached the service at `url`."""
     try:
         yield
     except GoferError:
         raise
     except (family.HTTPError, family.StreamError, family.InvalidURL, OSError) as error:
-        raise _translate(family, error) from error
+        raise _translate(family, error, shown(url)) from error
 
 
-def _translate(family: ModuleType, error: Exception) -> GoferError:
+def _translate(family: ModuleType, error: Exception, place: str) -> GoferError:
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if _caused_by(error, ssl.SSLCertVerificationError):
-        return UntrustedCertificate(f"The service's certificate is not trusted ({words}).")
+        return UntrustedCertificate(f"The certificate of {place} is not trusted ({words}).")
+    if "WRONG_VERSION_NUMBER" in words:
+        return Unreachable(f"No TLS at {place} ({words}). Does the service speak http, not https?")
     if isinstance(error, family.ConnectError | family.ConnectTimeout | family.PoolTimeout):
-        return Unreachable(f"No connection to the service ({words}). Is it running, and is the URL right?")
+        return Unreachable(f"No connection to {place} ({words}). Is the service running, and the address right?")
     if isinstance(error, family.UnsupportedProtocol | family.InvalidURL | family.ProxyError):
-        return Unreachable(f"The request could not be sent ({words}).")
-    return AnswerLost(f"The connection broke before the answer was whole ({words}).")
+        return Unreachable(f"No request could be sent to {place} ({words}).")
+    return AnswerLost(f"The connection to {place} broke before the answer was whole ({words}).")
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:

@@ -21,6 +21,7 @@ from gofer.transports.family import (
     BlockingClient,
     NativeResponse,
     allow_pauses,
+    check_transport,
     family_of,
     head_of,
     native,
@@ -38,6 +39,7 @@ class HttpxIO:
     """A wire over httpx. Opens its own client on first use, and again after `close`; a borrowed one is never closed."""
 
     def __init__(self, *, transport: httpx.BaseTransport | None = None, client: BlockingClient | None = None) -> None:
+        check_transport(transport, awaited=False)
         self._transport, self._borrowed = transport, client
         self._family = httpx if client is None else family_of(client, awaited=False)
         self._own: dict[int, httpx.Client] = {}  # by process: a fork must not share its parent's connections
@@ -84,7 +86,7 @@ class HttpxIO:
         body = bytearray()
         with (
             deadline.within(timeout),
-            translated(self._family),
+            translated(self._family, request.url),
             contextlib.closing(self._send(request, timeout, timeout)) as response,
         ):
             head = head_of(response, request)
@@ -97,20 +99,20 @@ class HttpxIO:
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, HttpxBody]:
         """Send a request and return the reply's head and its unread body."""
-        with deadline.within(timeout), translated(self._family):
+        with deadline.within(timeout), translated(self._family, request.url):
             response = self._send(request, timeout, stall)
-        return head_of(response, request), HttpxBody(self._family, response)
+        return head_of(response, request), HttpxBody(self._family, request.url, response)
 
 
 class HttpxBody:
     """The unread body of one response."""
 
-    def __init__(self, family: ModuleType, response: NativeResponse) -> None:
-        self._family, self._response = family, response
+    def __init__(self, family: ModuleType, url: str, response: NativeResponse) -> None:
+        self._family, self._url, self._response = family, url, response
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes."""
-        with translated(self._family):
+        with translated(self._family, self._url):
             yield from _chunks(self._response)
 
     def close(self) -> None:

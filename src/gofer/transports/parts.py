@@ -162,13 +162,20 @@ class Parts:
 
     def keep(self, target: Path) -> None:
         """Sync the part to disk and put it in the target's place in one step."""
-        file = self._hold(target)
+        file, part, mark = self._hold(target), part_of(target), mark_of(target)
         with _writing(target):
             os.fsync(file.fileno())
-            mark_of(target).unlink(missing_ok=True)  # before the lock is gone: the next mark is another errand's
+            if not _same(file, part):
+                raise TargetError(f"{target} cannot be written: its part file was removed meanwhile.")
+            note = mark.read_bytes()
+            mark.unlink()  # before the lock is gone: the next mark is another errand's
             if os.name != "posix":
                 file.close()  # other systems do not rename an open file
-            part_of(target).replace(target)
+            try:
+                part.replace(target)
+            except OSError:
+                mark.write_bytes(note)  # the part is whole, and the next errand needs its mark
+                raise
             _sync_folder(target.parent)
         self._release()
 
