@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
-from gofer.core.commands import Open, Send
+from gofer.core.commands import Open, Send, Sleep
 from gofer.core.errands import FAREWELL
 from gofer.core.table import Stage
 from gofer.errors import (
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from simulation.world import Call, End
 
 CLOSEST = 0.25
+LONGEST = 120.0
 PER_MINUTE = 300
 SLACK = 1e-6
 
@@ -40,6 +41,7 @@ def check(plan: Plan, wire: Wire, name: str, call: Call, end: End, before: bytes
     _clean_wire(wire)
     _in_time(call, end)
     _no_hammering(sent)
+    _no_oversleeping(end)
     if end.error is not None:
         _tells_how_to_go_on(wire, sent, call, end)
     if end.how == "ended" and end.error is None:
@@ -85,6 +87,13 @@ def _no_hammering(sent: list[Sent]) -> None:
     for early, late in zip(sent, sent[PER_MINUTE:], strict=False):
         if late.at - early.at < 60:
             raise Violation(f"{PER_MINUTE} requests in {late.at - early.at:.1f} s")
+
+
+def _no_oversleeping(end: End) -> None:
+    """No pause is longer than what is heeded of a Retry-After."""
+    longest = max((command.seconds for command in end.commands if isinstance(command, Sleep)), default=0.0)
+    if longest > LONGEST:
+        raise Violation(f"a pause of {longest} s")
 
 
 def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> None:
@@ -133,7 +142,8 @@ def _one_whole(plan: Plan, wire: Wire, data: bytes, verified: Verified | None) -
         raise Violation(f"verified by {verified}, which nobody named")
     if verified is Verified.NONE and plan.verify == "require":
         raise Violation("an unverified file was taken")
-    checked = {kind for kind, _ in wire.named} if verified is None else {str(verified)} - {"none"}
+    sizes = {kind for kind, _ in wire.named} & {"size"}
+    checked = wire.vouched | sizes if verified is None else {str(verified)} - {"none"}
     if data in versions or (not checked and any(_one_begins(data, whole) for whole in versions)):
         return
     raise Violation(f"the file is none: {len(data)} bytes, {hashlib.sha256(data).hexdigest()[:8]}, {verified}")

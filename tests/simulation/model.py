@@ -216,7 +216,7 @@ class Model:
         if self.plan.digest:
             headers["repr-digest"] = sha256_field(data)
         asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-        same = request.headers.get("if-range") == tag or not self.plan.honours_if_range
+        same = request.headers.get("if-range", tag) == tag or not self.plan.honours_if_range
         if asked is None or not self.plan.ranges or not same:
             return Answer(200, headers | ({"content-length": str(len(data))} if self.plan.length else {}), data)
         start = int(asked.group(1))

@@ -90,6 +90,7 @@ class Wire:
         self.full: int | None = None
         self.unkept = False
         self.named: set[tuple[str, int | str]] = set()
+        self.vouched: set[str] = set()
         self.wrong: list[str] = []
         self._onward: tuple[str, str] | None = None
         self._faults = {
@@ -288,8 +289,10 @@ class Wire:
         length = answer.headers.get("content-length", "")
         total = answer.headers.get("content-range", "").rpartition("/")[2]
         digest = answer.headers.get("repr-digest")
-        self.named.update(("length", int(text)) for text in (length, total) if text.isdecimal())
-        self.named.update(() if digest is None else (("digest", digest),))
+        named: set[tuple[str, int | str]] = {("length", int(text)) for text in (length, total) if text.isdecimal()}
+        named.update(() if digest is None else (("digest", digest),))
+        self.named |= named
+        self.vouched = {kind for kind, _ in named}
 
     def _inspect(self, request: Request, timeout: float) -> None:
         if not timeout > 0:
