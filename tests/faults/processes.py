@@ -59,6 +59,7 @@ class SlowService:
         self.keys: list[str] = []
         self.holds_submission = threading.Event()
         self.submitted = threading.Event()
+        self.halfway: Callable[[], object] = lambda: None  # called once, in the middle of the first reply
 
     def __call__(self, call: Call) -> Iterable[object]:
         """Answer one call."""
@@ -95,6 +96,8 @@ class SlowService:
             piece = paper[at : at + PIECE]
             yield piece
             self.sent[number] += len(piece)
+            if number == 0 and at <= len(paper) // 2 < at + PIECE:
+                self.halfway()
             yield self.pace
 
 

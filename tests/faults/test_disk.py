@@ -1,0 +1,158 @@
+"""The disk fails in mid-download: a TargetError, nothing wrong at the target, and what came is kept where it can be."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from faults.processes import SlowService, wait_until
+from gofer import TargetError
+from gofer.transports.parts import mark_of, part_of
+from support.faces import MODES, face
+from support.raw_server import raw_server
+
+PAPER = b"%PDF-1.7 " + random.Random(1).randbytes(400_000)
+ROOM = 200_000
+NOBODY = 65534
+
+
+@pytest.fixture(params=MODES)
+def driver(request):
+    """Give one of the three ways of calling."""
+    with face(request.param, "httpx") as made:
+        yield made
+
+
+@pytest.fixture
+def slow():
+    """A service that sends the file quickly, and its server."""
+    service = SlowService(PAPER)
+    with raw_server(service) as server:
+        yield service, server
+
+
+@pytest.fixture
+def unprivileged():
+    """A folder of somebody whom permissions bind, who is us for the time of the test."""
+    folder = Path(tempfile.mkdtemp())
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    yield folder
+    if os.getuid() == 0:
+        os.seteuid(0)
+    folder.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder)
+
+
+def when_written(target, harm):
+    """Give what does harm as soon as there is a part file and its mark."""
+
+    def halfway():
+        wait_until(lambda: mark_of(target).exists() and mark_of(target).stat().st_size)
+        harm()
+
+    return halfway
+
+
+def test_a_full_disk_is_said_and_the_part_goes_on_when_there_is_room(driver, slow, tmp_path):
+    """What fitted stays; with room again, only the rest is fetched."""
+    service, server = slow
+    (tmp_path / "paper.pdf").write_bytes(b"old")
+    job = driver.client(server.url).job("job-1")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
+    try:
+        with pytest.raises(TargetError, match="too large") as caught:
+            job.download(tmp_path / "paper.pdf", timeout=10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (caught.value.job_id, caught.value.leg) == ("job-1", "download")
+    assert caught.value.ticket
+    assert (tmp_path / "paper.pdf").read_bytes() == b"old"
+    kept = part_of(tmp_path / "paper.pdf").stat().st_size
+    assert 0 < kept <= ROOM
+    job.download(tmp_path / "paper.pdf", timeout=10)
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    assert service.ranges == [None, f"bytes={kept}-"]
+
+
+def test_permission_lost_on_the_way_keeps_the_whole_part(driver, slow, unprivileged):
+    """The file came whole but may not be put in place: with permission again, nothing is fetched twice."""
+    service, server = slow
+    target = unprivileged / "paper.pdf"
+    service.halfway = when_written(target, lambda: unprivileged.chmod(stat.S_IRUSR | stat.S_IXUSR))
+    job = driver.client(server.url).job("job-1")
+    with pytest.raises(TargetError, match="Permission denied"):
+        job.download(target, timeout=10)
+    assert not target.exists()
+    unprivileged.chmod(stat.S_IRWXU)
+    assert part_of(target).read_bytes() == PAPER
+    job.download(target, timeout=10)
+    assert target.read_bytes() == PAPER
+    assert service.sent[1:] == [0]
+    assert [place.name for place in unprivileged.iterdir()] == ["paper.pdf"]
+
+
+def test_a_folder_removed_on_the_way_is_said_and_made_again_the_next_time(driver, slow, tmp_path):
+    """The part goes with its folder; another call starts from nothing."""
+    service, server = slow
+    target = tmp_path / "deep" / "paper.pdf"
+    service.halfway = when_written(target, lambda: shutil.rmtree(target.parent))
+    job = driver.client(server.url).job("job-1")
+    with pytest.raises(TargetError):
+        job.download(target, timeout=10)
+    assert not target.parent.exists()
+    job.download(target, timeout=10)
+    assert target.read_bytes() == PAPER
+
+
+def test_a_part_put_in_anothers_place_is_not_taken_for_ours(driver, slow, tmp_path):
+    """The folder is removed and another errand has begun there: its half-written part never becomes the file."""
+    service, server = slow
+    target = tmp_path / "deep" / "paper.pdf"
+
+    def replace():
+        shutil.rmtree(target.parent)
+        target.parent.mkdir()
+        part_of(target).write_bytes(b"half of another's")
+
+    service.halfway = when_written(target, replace)
+    with pytest.raises(TargetError, match="removed meanwhile"):
+        driver.client(server.url).job("job-1").download(target, timeout=10)
+    assert not target.exists()
+
+
+def test_a_directory_in_the_targets_place_keeps_the_whole_part(driver, slow, tmp_path):
+    """Somebody made a directory of the target's name meanwhile: it stays, and so does the part."""
+    service, server = slow
+    target = tmp_path / "paper.pdf"
+    service.halfway = when_written(target, target.mkdir)
+    job = driver.client(server.url).job("job-1")
+    with pytest.raises(TargetError, match="directory"):
+        job.download(target, timeout=10)
+    assert target.is_dir()
+    target.rmdir()
+    job.download(target, timeout=10)
+    assert target.read_bytes() == PAPER
+    assert service.sent[1:] == [0]
+    assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
+
+
+def test_a_part_that_may_not_be_begun_leaves_nothing(driver, slow, unprivileged):
+    """Where the mark cannot be written, no empty part stays behind, and no event loop waits for its removal."""
+    _, server = slow
+    target = unprivileged / "paper.pdf"
+    mark_of(target).symlink_to(unprivileged / "nowhere" / "mark")
+    with pytest.raises(TargetError, match="No such file"):
+        driver.client(server.url).job("job-1").download(target, timeout=10)
+    assert not target.exists()
+    assert not part_of(target).exists()
