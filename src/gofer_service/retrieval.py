@@ -4,6 +4,7 @@ One chain for every source, so none can forget a check. Where papers are is the 
 `sniff`'s, and when a job runs the engine's.
 """
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -25,6 +26,8 @@ MAX_CANDIDATES: Final = 6
 
 REPORT_EVERY: Final = 0.5
 """Seconds between two notes of progress within one file."""
+
+_log = logging.getLogger(__name__)
 
 _NO_VPN: Final = "VPN_DOWN"
 _NOT_THE_PAPER: Final = frozenset({Flaw.NOT_THE_FILE, Flaw.LOGIN_PAGE, Flaw.METADATA_ONLY, Flaw.WRONG_PAPER})
@@ -79,10 +82,15 @@ class _Search:
                 try:
                     return await self._fetch(source, candidate)
                 except Unfit as unfit:
-                    await self.note(source.name, candidate.label, unfit.flaw)
+                    await self._refuse(source, candidate, unfit.flaw)
                 except OSError:
-                    await self.note(source.name, candidate.label, Flaw.UNREACHABLE)
+                    await self._refuse(source, candidate, Flaw.UNREACHABLE)
         return None
+
+    async def _refuse(self, source: Source, candidate: Candidate, flaw: Flaw) -> None:
+        """Put a file that is not taken on the record, and name it to whoever keeps the service."""
+        _log.warning("%r is not taken for %s: %s, %s", str(candidate.path), self.wanted.doi, flaw.value, flaw.words)
+        await self.note(source.name, candidate.label, flaw.value)
 
     async def note(self, source: str, place: str, failure: str) -> None:
         """Put a failed place on the record."""
@@ -96,7 +104,8 @@ class _Search:
             return Failure(ErrorCode.DOWNLOAD_FAILED, f"{self.wanted.doi} was found, but no copy of it is sound")
         if _NO_VPN in flaws:
             return Failure(ErrorCode.VPN_ERROR, f"{self.wanted.doi} was not found without the VPN, which is down")
-        return Failure(ErrorCode.NOT_FOUND, f"no source has {self.wanted.doi}")
+        lacks = "a usable copy of " if self.tried else ""
+        return Failure(ErrorCode.NOT_FOUND, f"no source has {lacks}{self.wanted.doi}")
 
     async def _fetch(self, source: Source, candidate: Candidate) -> Result:
         path = candidate.path

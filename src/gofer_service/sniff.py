@@ -11,8 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pypdf import PdfReader
 from pypdf.errors import DependencyError
+
+from gofer_service.reading import opened
 
 FORMATS: Final = frozenset({"pdf", "epub", "xml", "html"})
 """The kinds of file a job can end with."""
@@ -23,25 +24,33 @@ _MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b
 
 
 class Flaw(StrEnum):
-    """Why a file is not taken."""
+    """Why a file is not taken; `words` says it to people."""
 
-    EMPTY = "EMPTY"
-    NOT_THE_FILE = "NOT_THE_FILE"
-    LOGIN_PAGE = "LOGIN_PAGE"
-    BLOCKED = "BLOCKED"
-    METADATA_ONLY = "METADATA_ONLY"
-    TRUNCATED = "TRUNCATED"
-    BROKEN_PDF = "BROKEN_PDF"
-    BROKEN_EPUB = "BROKEN_EPUB"
-    WRONG_PAPER = "WRONG_PAPER"
-    UNREACHABLE = "UNREACHABLE"
+    words: str
+
+    EMPTY = "EMPTY", "the file is empty"
+    NOT_THE_FILE = "NOT_THE_FILE", "this is no PDF, EPUB, XML or saved HTML page"
+    LOGIN_PAGE = "LOGIN_PAGE", "a web page that asks for a login or a payment"
+    BLOCKED = "BLOCKED", "a web page that wants to know whether a robot is asking"
+    METADATA_ONLY = "METADATA_ONLY", "an XML file without <body>: it describes the paper and has no text"
+    TRUNCATED = "TRUNCATED", "the PDF breaks off: its end mark %%EOF is missing"
+    BROKEN_PDF = "BROKEN_PDF", "the PDF cannot be read, or has no pages"
+    BROKEN_EPUB = "BROKEN_EPUB", "the EPUB is damaged"
+    WRONG_PAPER = "WRONG_PAPER", "its first pages do not have the title that was asked for"
+    UNREACHABLE = "UNREACHABLE", "the file cannot be read"
+
+    def __new__(cls, value: str, words: str) -> "Flaw":
+        """Make a flaw out of its code and its words."""
+        self = str.__new__(cls, value)
+        self._value_, self.words = value, words
+        return self
 
 
 class Unfit(Exception):
     """Raised when a file is not taken."""
 
     def __init__(self, flaw: Flaw) -> None:
-        super().__init__(flaw.value)
+        super().__init__(f"{flaw.value}: {flaw.words}")
         self.flaw = flaw
 
 
@@ -131,9 +140,9 @@ def _check_pdf(path: Path, title: str | None) -> None:
         if b"%%EOF" not in file.read():
             raise Unfit(Flaw.TRUNCATED)
         try:
-            reader = PdfReader(file)
-            pages = len(reader.pages)
-            text = "".join(page.extract_text() for page in reader.pages[:2]) if title else ""
+            with opened(file) as reader:
+                pages = len(reader.pages)
+                text = "".join(page.extract_text() for page in reader.pages[:2]) if title else ""
         except DependencyError:
             return  # encrypted in a way that needs another package: sound as far as can be told
         except OSError:

@@ -1,6 +1,7 @@
 """Finding papers: the library folder, the judgement of bytes, the chain and the store."""
 
 import gzip
+import logging
 import os
 import zipfile
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,7 +16,7 @@ from gofer_service.engine import ErrorCode, Failure, Fenced, Job, Result, Status
 from gofer_service.retrieval import MAX_CANDIDATES, Retrieval
 from gofer_service.sniff import Flaw, Unfit, check, sniff
 from gofer_service.sources.base import Candidate, Paper
-from gofer_service.sources.library import Library
+from gofer_service.sources.library import Library, Overview
 from gofer_service.store import FolderStore
 from gofer_service.vpn import Vpn
 
@@ -56,6 +57,49 @@ async def test_the_index_is_read_past_its_mistakes(tmp_path: Path) -> None:
     )
     found = [candidate async for candidate in Library(tmp_path).candidates(Paper(DOI))]
     assert [(candidate.label, candidate.version) for candidate in found] == [("one.pdf", "am")]
+
+
+async def test_a_mistake_in_the_index_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A broken line is logged with its number, and so is one whose file is not there, at the first look only."""
+    (tmp_path / "index.jsonl").write_text(f'\n{{"doi": "{DOI}", "file": "none.pdf"}}\nnot json\n')
+    library = Library(tmp_path)
+    for _ in range(2):
+        assert [candidate async for candidate in library.candidates(Paper(DOI))] == []
+    broken, missing = (record.getMessage() for record in caplog.records)
+    assert broken.startswith("line 3 of index.jsonl is left out")
+    assert missing == "line 2 of index.jsonl: there is no file 'none.pdf' in the library"
+
+
+def test_a_library_at_a_glance(tmp_path: Path) -> None:
+    """The overview counts the files, each once, and names a DOI that leads to one: by file name, else by the index."""
+    assert Library(tmp_path).overview() == Overview(0, None)
+    (tmp_path / "some.pdf").write_bytes(b"x")
+    (tmp_path / "notes.txt").write_bytes(b"x")
+    assert Library(tmp_path).overview() == Overview(1, None)
+    (tmp_path / "index.jsonl").write_text(f'{{"doi": "{DOI}", "file": "some.pdf"}}\n')
+    assert Library(tmp_path).overview() == Overview(1, DOI)
+    (tmp_path / "10.1234_A_b.xml").write_bytes(b"x")
+    assert Library(tmp_path).overview() == Overview(2, "10.1234/a_b")
+
+
+async def test_the_name_in_the_overview_leads_to_the_file(tmp_path: Path) -> None:
+    """The DOI that is suggested finds its file."""
+    (tmp_path / "10.1234_a_b.pdf").write_bytes(b"x")
+    assert await named(tmp_path, Library(tmp_path).overview().doi or "") == ["10.1234_a_b.pdf"]
+
+
+async def test_a_broken_pdf_is_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A PDF that cannot be read is named once; what pypdf says, without a name, does not reach the log."""
+    (tmp_path / "broken.pdf").write_bytes(b"no header at all")
+    library = Library(tmp_path)
+    for _ in range(2):
+        assert [candidate async for candidate in library.candidates(Paper(DOI))] == []
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.4 no pages at all %%EOF")
+    with pytest.raises(Unfit):
+        check(tmp_path / "bad.pdf")
+    (record,) = caplog.records
+    assert "broken.pdf' cannot be read as a PDF" in record.getMessage()
+    assert logging.getLogger("pypdf").level == logging.NOTSET
 
 
 async def test_nothing_outside_the_folder_is_named(tmp_path: Path) -> None:
@@ -265,6 +309,17 @@ async def test_what_was_tried_decides_the_code(tmp_path: Path, contents: list[by
     _, failure = await retrieve(tmp_path, Listed(paths))
     assert isinstance(failure, Failure)
     assert failure.code is code
+
+
+async def test_a_refused_file_is_not_denied(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a file was found and refused the job says so, and the log names the file."""
+    path = tmp_path / "10.5555_a.b.xml"
+    path.write_bytes(b"<article><front/></article>")
+    _, failure = await retrieve(tmp_path, Listed([path]))
+    assert str(failure) == f"no source has a usable copy of {DOI}"
+    assert f"{path}' is not taken for {DOI}: METADATA_ONLY, an XML file without <body>" in caplog.text
+    _, failure = await retrieve(tmp_path, Listed([]))
+    assert str(failure) == f"no source has {DOI}"
 
 
 async def test_sources_behind_the_vpn_wait_for_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ ever named, whatever a link or the index says. New files are seen without a rest
 """
 
 import json
+import logging
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator
@@ -16,9 +17,13 @@ from attrs import frozen
 from pypdf import PdfReader
 
 from gofer.contracts.doi import normalize
+from gofer_service.reading import opened
 from gofer_service.sources.base import Candidate, Paper
 
+_log = logging.getLogger(__name__)
+
 _SUFFIXES: Final = (".pdf", ".epub", ".xml", ".html")
+_INDEX: Final = "index.jsonl"
 _DOI: Final = re.compile(r"10\.\d{4,9}/[^\s\"<>]+")
 _PRISM: Final = re.compile(r"prism:doi\s*(?:=\s*[\"']|>)\s*([^\"'<]+)")
 
@@ -27,10 +32,19 @@ _PRISM: Final = re.compile(r"prism:doi\s*(?:=\s*[\"']|>)\s*([^\"'<]+)")
 class _Entry:
     """A line of the index."""
 
+    line: int
     doi: str
     file: str
     version: str | None
     licence: str | None
+
+
+@frozen
+class Overview:
+    """What a library holds at a glance: how many files that may be papers, and a DOI that leads to one of them."""
+
+    files: int
+    doi: str | None
 
 
 class Library:
@@ -46,6 +60,14 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[Path, tuple[tuple[int, int], str | None]] = {}
+        self._told: set[str] = set()
+
+    def overview(self) -> Overview:
+        """Count the files and find a DOI by name or index; opens no paper."""
+        files = self._files()
+        listed = [(entry.doi, self._inside(self._folder / entry.file)) for entry in self._index()]
+        dois = [doi for path in files if (doi := _doi_in_name(path))] + [doi for doi, real in listed if real]
+        return Overview(len(set(files.values()) | {real for _, real in listed if real}), next(iter(dois), None))
 
     async def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
         """Name the files for the paper, the cheapest look-up first."""
@@ -55,9 +77,13 @@ class Library:
         for path in sorted(named, key=lambda path: (_SUFFIXES.index(path.suffix.lower()), path)):
             yield self._candidate(path, files[path])
         for entry in await anyio.to_thread.run_sync(self._index):
+            if entry.doi != paper.doi:
+                continue
             path = self._folder / entry.file
-            if entry.doi == paper.doi and (real := self._inside(path)):
+            if real := self._inside(path):
                 yield self._candidate(path, real, entry.version, entry.licence)
+            else:
+                self._tell(f"line {entry.line} of {_INDEX}: there is no file {entry.file!r} in the library")
         # One file a turn: opening a PDF is slow, and a cancelled job need not wait for the whole folder.
         for path, real in files.items():
             if path.suffix.lower() == ".pdf" and await anyio.to_thread.run_sync(self._doi_of, real) == paper.doi:
@@ -84,10 +110,23 @@ class Library:
 
     def _index(self) -> list[_Entry]:
         try:
-            lines = (self._folder / "index.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = (self._folder / _INDEX).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
-        return [entry for line in lines if (entry := _entry(line))]
+        entries: list[_Entry] = []
+        for number, line in enumerate(lines, 1):
+            if entry := _entry(number, line):
+                entries.append(entry)
+            elif line.strip():
+                wanted = '{"doi": "10.1234/abc", "file": "paper.pdf"}'
+                self._tell(f"line {number} of {_INDEX} is left out, as it is not like {wanted}: {line[:100]!r}")
+        return entries
+
+    def _tell(self, words: str) -> None:
+        """Write a complaint to the log, once."""
+        if words not in self._told:
+            self._told.add(words)
+            _log.warning("%s", words)
 
     def _doi_of(self, path: Path) -> str | None:
         """Read what a PDF says about itself, once for each state of the file."""
@@ -101,13 +140,19 @@ class Library:
         return self._known[path][1]
 
 
-def _entry(line: str) -> _Entry | None:
+def _doi_in_name(path: Path) -> str | None:
+    """Read the DOI that a file is named after; only the first underscore is sure to be a slash."""
+    doi = path.stem.lower().replace("_", "/", 1)
+    return doi if _DOI.fullmatch(doi) else None
+
+
+def _entry(number: int, line: str) -> _Entry | None:
     """Read a line of the index; one that makes no sense is no entry, and the rest still counts."""
     try:
         fields: Any = json.loads(line)
         doi, file, version, licence = (fields.get(name) for name in ("doi", "file", "version", "licence"))
         if isinstance(file, str) and isinstance(version, str | None) and isinstance(licence, str | None):
-            return _Entry(normalize(doi), file, version, licence)
+            return _Entry(number, normalize(doi), file, version, licence)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return None
@@ -115,12 +160,12 @@ def _entry(line: str) -> _Entry | None:
 
 def _read_doi(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            for text in _statements(PdfReader(file)):
+        with path.open("rb") as file, opened(file) as reader:
+            for text in _statements(reader):
                 if found := _DOI.search(text):
                     return normalize(found[0])
     except Exception:  # noqa: BLE001 - a broken file makes pypdf raise whatever Python has
-        return None
+        _log.warning("%r cannot be read as a PDF, so no DOI is found in it", str(path))
     return None
 
 
