@@ -26,7 +26,7 @@ def test_brings_the_file(url: str, tmp_path: Path) -> None:
     assert target.read_bytes() == (sample_library() / "10.5555_12345678.pdf").read_bytes()
     lines = ran.stderr.splitlines()
     assert lines[0].startswith("submitted")
-    assert lines[-1] == f"saved {target} (5.3 KiB, verified: digest)"
+    assert lines[-1] == f"saved {target} (5.3 KiB, pdf, verified: digest)"
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", ran.stderr)
 
 

@@ -128,7 +128,6 @@ class Parts:
             TargetError: the target is a directory, nothing can be written where it should go, or somebody else is
                 writing this very file.
         """
-        part = part_of(target)
         with _writing(target):
             if target.is_dir():
                 raise TargetError(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
@@ -137,6 +136,7 @@ class Parts:
                 raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
+            part = part_of(target)
             if not part.exists():
                 return None
             if self._file is None:
