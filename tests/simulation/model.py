@@ -53,7 +53,7 @@ def version(number: int, size: int) -> bytes:
     """Return the bytes of one version of the file; no two agree beyond their first bytes."""
     made = _VERSIONS.get((number, size))
     if made is None:
-        longer = size + 300 * (number % 2) * (size > 100)
+        longer = size + 300 * (number % 3 == 0 and size > 100)
         made = _VERSIONS[number, size] = (b"%PDF-1.7 " + random.Random(number).randbytes(longer))[:longer]
     return made
 

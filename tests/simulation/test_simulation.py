@@ -8,7 +8,7 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 
 from simulation.errand import simulate
-from simulation.plan import FILE, LOOK, OTHER, POST, Break, Plan, plan_of, plans
+from simulation.plan import FILE, LOOK, OTHER, POST, Break, Fault, Plan, plan_of, plans
 
 SEEDS = 2000
 CHUNKS = 10
@@ -46,6 +46,16 @@ def test_no_single_fault_breaks_an_invariant(habits, route):
     for fault in {"post": POST, "look": LOOK, "file": FILE, "other": OTHER}[route]:
         for times in (1, 2, 12):
             simulate(evolve(habits, **{route: (fault,) * times}))
+
+
+@pytest.mark.parametrize("then", range(len(FILE)), ids=lambda at: FILE[at].kind.replace(" ", "-") + str(at))
+def test_no_two_faults_of_a_download_break_an_invariant(then):
+    """Whatever befalls a transfer after another that broke off or went wrong, on a service that proves little."""
+    little = Plan(story=(), size=False, digest=False, honours_if_range=False)
+    for first in FILE:
+        simulate(evolve(little, file=(first, FILE[then])))
+        simulate(evolve(little, file=(first, FILE[then]), verb="read"))
+        simulate(evolve(little, file=(Fault("cut", at=700), first, FILE[then]), digest=True))
 
 
 @pytest.mark.parametrize("how", ["kill", "leave"])

@@ -257,6 +257,10 @@ class Wire:
                 del headers["content-range"]
             case "early range" if answer.status == 206:
                 data, headers["content-range"] = whole, f"bytes 1-{len(whole) - 1}/{len(whole)}"
+            case "late range" if answer.status == 206 and len(data) > 100:
+                start, data = len(whole) - len(data) + 100, data[100:]
+                headers["content-range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+                headers["content-length"] = str(len(data))
             case "other total" if answer.status == 206:
                 headers["content-range"] = headers["content-range"] + "7"
             case "misdigest":
