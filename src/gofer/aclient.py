@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, BinaryIO, Generic, Literal, Self, TypeVar, Unpack, overload
 
 import httpx
-from anyio import TemporaryDirectory
+from anyio import CancelScope
 from anyio.to_thread import run_sync
 from tenacity.wait import wait_base
 
@@ -213,7 +215,10 @@ class AsyncClient(Generic[In, Out]):
         return self._handle(known_from(self._service, ticket))
 
     async def close(self) -> None:
-        """Close the connections; harmless the second time, and the client opens again on use."""
+        """Close the connections; harmless the second time, and the client opens again on use.
+
+        Errands under way go on over new connections; close again when they have ended.
+        """
         await self._own.close()
 
     async def __aenter__(self) -> Self:
@@ -344,9 +349,13 @@ class AsyncJob(Generic[Out]):
             WrongFile, TargetError: the file is not what was promised, or there is no room for it; nothing was written.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        async with TemporaryDirectory(prefix="gofer-") as folder:
-            fetched = await self._fetch(Path(folder) / "file", timeout)
+        folder = await run_sync(partial(TemporaryDirectory, prefix="gofer-"))
+        try:
+            fetched = await self._fetch(Path(folder.name) / "file", timeout)
             await run_sync(pour, fetched.path, file)
+        finally:
+            with CancelScope(shield=True):
+                await run_sync(folder.cleanup)
         return fetched.size
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
