@@ -48,7 +48,7 @@ def check(plan: Plan, wire: Wire, name: str, call: Call, end: End, before: bytes
         _right_file(plan, wire, name, end.value, after)
     elif after != before:
         _replaced_at_the_last_moment(plan, wire, end, after)
-    if end.how == "left":
+    if end.how == "left" and (call.trip.submission is not None or call.trip.known.ref is not None):
         _job_cancelled(plan, wire, name, end)
 
 

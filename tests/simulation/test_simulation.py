@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from simulation.errand import simulate
 from simulation.plan import FILE, LOOK, OTHER, POST, Break, Fault, Plan, plan_of, plans
 
-SEEDS = 2000
+SEEDS = 1500
 CHUNKS = 10
 HABITS = [
     Plan(),
@@ -32,7 +32,7 @@ def test_no_seed_breaks_an_invariant(chunk):
             raise AssertionError(f"seed {seed}: {error}") from error
 
 
-@settings(max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(plans())
 def test_no_plan_breaks_an_invariant(plan):
     """The same, of plans that hypothesis makes and makes smaller."""
