@@ -212,7 +212,10 @@ class Client(Generic[In, Out]):
         return self._handle(known_from(self._service, ticket))
 
     def close(self) -> None:
-        """Close the connections; harmless the second time, and the client opens again on use."""
+        """Close the connections; harmless the second time, and the client opens again on use.
+
+        Errands under way go on over new connections; close again when they have ended.
+        """
         self._own.close()
 
     def __enter__(self) -> Self:

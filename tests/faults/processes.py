@@ -57,7 +57,8 @@ class SlowService:
         self.sent: list[int] = []
         self.ranges: list[str | None] = []
         self.keys: list[str] = []
-        self.holds_submission = threading.Event()
+        self.answering = threading.Event()  # cleared, submissions wait for their answer
+        self.answering.set()
         self.submitted = threading.Event()
         self.halfway: Callable[[], object] = lambda: None  # called once, in the middle of the first reply
 
@@ -77,8 +78,7 @@ class SlowService:
         if key not in self.keys:
             self.keys.append(key)
         self.submitted.set()
-        if self.holds_submission.is_set():
-            yield 10
+        yield self.answering
         yield http(202, json.dumps({"job_id": f"job-{self.keys.index(key) + 1}", "status": "pending"}))
 
     def _file(self, call: Call) -> Iterable[object]:

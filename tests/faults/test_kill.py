@@ -111,11 +111,11 @@ def test_a_file_that_changed_meanwhile_starts_over(slow, tmp_path, mode):
 def test_a_key_finds_the_job_of_a_process_killed_while_submitting(slow):
     """Killed before the answer came: the same key gives the job that was made, however often it is sent."""
     service, server = slow
-    service.holds_submission.set()
+    service.answering.clear()
     with process(WITH_KEY, server.url, "my-key") as child:
         assert service.submitted.wait(10)
         kill(child)
-    service.holds_submission.clear()
+    service.answering.set()
     assert finish(WITH_KEY, server.url, "my-key") == "job-1"
     assert finish(WITH_KEY, server.url, "my-key") == "job-1"
     assert finish(WITH_KEY, server.url, "another") == "job-2"
