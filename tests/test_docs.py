@@ -18,6 +18,7 @@ import pytest
 
 from gofer.core.table import TABLE, Move, Stage
 from gofer_service import embedded
+from gofer_service.sniff import Flaw
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -125,6 +126,12 @@ def test_every_error_has_its_advice() -> None:
         if inspect.isclass(getattr(gofer, name)) and issubclass(getattr(gofer, name), gofer.GoferError)
     }
     assert {name for name in errors - abstract if f"`{name}`" not in page} == set()
+
+
+def test_every_code_of_a_refused_file_is_explained() -> None:
+    """The page on one's own papers has each code that `attempts` may have."""
+    page = (DOCS / "howto" / "your-papers.md").read_text(encoding="utf-8")
+    assert {f"| `{flaw.value}` |" for flaw in Flaw} <= set(re.findall(r"^\| `[A-Z_]+` \|", page, re.MULTILINE))
 
 
 @pytest.mark.parametrize(("place", "text"), ALL)

@@ -20,6 +20,16 @@ def test_goes_on_from_a_ticket(url: str, tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_the_document_costs_no_further_request(tmp_path: Path) -> None:
+    """The format and the source are known from waiting: one look at the job and one download are all."""
+    document = '{"job_id": "j1", "status": "completed", "file_format": "pdf", "source": "shelf"}'
+    with raw_server(lambda call: [http(200, "%PDF-1.4" if call.path.endswith("/file") else document)]) as server:
+        ran = gofer("attach", str(Ticket("retrieve", server.url, "j1")), "--to", tmp_path / "x", "--json")
+    told = one_object(ran.stdout)
+    assert (told["format"], told["source"]) == ("pdf", "shelf")
+    assert [call.path for call in server.calls] == ["/jobs/j1", "/jobs/j1/file"]
+
+
 def test_a_damaged_ticket(tmp_path: Path) -> None:
     """A ticket that cannot be read is exit code 2."""
     ran = gofer("attach", "gofer1.nonsense", "--to", tmp_path / "x")

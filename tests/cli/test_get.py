@@ -10,12 +10,14 @@ import httpx
 import pytest
 
 from contract_server import contract_server
+from gofer.cli.endings import FAILURES
 from gofer_service import sample_library
+from gofer_service.sniff import Flaw
 from support.raw_server import Call, http, raw_server
 
 from .shell import GOFER, PAPER, attach_line, environment, gofer, one_object, waiting_service
 
-FIELDS = {"status", "job_id", "path", "size", "verified", "ticket", "error_code", "error"}
+FIELDS = {"status", "job_id", "path", "size", "format", "source", "verified", "ticket", "error_code", "error"}
 
 
 def test_brings_the_file(url: str, tmp_path: Path) -> None:
@@ -38,6 +40,7 @@ def test_json(url: str, tmp_path: Path) -> None:
     told = one_object(ran.stdout)
     assert set(told) == FIELDS
     assert (told["status"], told["path"], told["size"]) == ("completed", str(target), target.stat().st_size)
+    assert (told["format"], told["source"]) == ("pdf", "library")
     assert (told["verified"], told["error_code"], told["error"]) == ("digest", None, None)
     assert told["ticket"].startswith("gofer1.")
     assert httpx.get(f"{url}/jobs/{told['job_id']}").json()["doi"] == PAPER
@@ -85,7 +88,7 @@ def test_failed_job(tmp_path: Path) -> None:
     told = one_object(ran.stdout)
     assert (told["status"], told["error_code"], told["path"]) == ("failed", "DOWNLOAD_FAILED", None)
     assert "no copy of it is sound" in told["error"]
-    assert "tried script, first.pdf, TRUNCATED\n" in ran.stderr
+    assert "tried script, first.pdf: TRUNCATED (the PDF breaks off: its end mark %%EOF is missing)\n" in ran.stderr
     assert "gofer attach" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -98,7 +101,10 @@ def test_failed_job(tmp_path: Path) -> None:
         (["get", PAPER, "--to", "there/"], "is a folder"),
         (["get", PAPER, "--to", "file/x"], "is not a directory"),
         (["get", PAPER], "--to"),
+        (["get", PAPER, "--to", "-"], "not written to stdout"),
         (["get", PAPER, "--to", "x", "--timeout", "0"], "--timeout"),
+        (["get", PAPER, "--to", "x", "--timeout", "abc"], "'abc' is not a valid number of seconds"),
+        (["get", PAPER, "--to", "x", "--timeout", "nan"], "'nan' is not a valid number of seconds"),
         (["get", PAPER, "--to", "x", "--key", 'a"b'], "key="),
         (["get", PAPER, "--to", "x", "--url", "localhost:8000"], "http://"),
         (["fetch", PAPER], "No such command"),
@@ -115,6 +121,28 @@ def test_bad_usage(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ar
     assert httpx.get(f"{url}/jobs").json() == before
 
 
+def test_json_where_the_doi_is_wrong(url: str, tmp_path: Path) -> None:
+    """What the client refuses is in the object too; only options that are wrong leave stdout empty."""
+    ran = gofer("get", "no-doi", "--to", tmp_path / "x", "--json", url=url)
+    assert ran.returncode == 2
+    assert "is not a DOI" in one_object(ran.stdout)["error"]
+
+
+def test_a_misleading_name(url: str, tmp_path: Path) -> None:
+    """A file whose name promises another format is brought, and a remark says what it is."""
+    ran = gofer("get", "10.5555/gofer.2026.4", "--to", tmp_path / "paper.pdf", url=url)
+    assert ran.returncode == 0
+    assert ran.stderr.endswith("Mind that the file is XML, and not PDF as its name says.\n")
+    for name in ("paper.xml", "paper", "10.5555_gofer.2026"):
+        assert "Mind" not in gofer("get", "10.5555/gofer.2026.4", "--to", tmp_path / name, url=url).stderr
+
+
+def test_every_failure_has_its_words() -> None:
+    """The command line explains each code of the reference service in the service's own words."""
+    assert {flaw.value: flaw.words for flaw in Flaw}.items() <= FAILURES.items()
+    assert FAILURES.keys() - set(Flaw) == {"VPN_DOWN"}
+
+
 def test_unwritable_target(url: str, tmp_path: Path) -> None:
     """A target that cannot be written is exit code 2, before a job is made."""
     (tmp_path / "file").write_text("no folder")
@@ -124,10 +152,13 @@ def test_unwritable_target(url: str, tmp_path: Path) -> None:
 
 
 def test_unreachable(tmp_path: Path) -> None:
-    """Nobody there is exit code 3, and the retries are told."""
+    """Nobody there is exit code 3, and the retries are told, the reason once."""
     ran = gofer("get", PAPER, "--to", tmp_path / "x", "--json", url="http://127.0.0.1:9")
     assert ran.returncode == 3
-    assert "trying again in" in ran.stderr
+    first, *others = re.findall(r"^trying again in .*$", ran.stderr, re.MULTILINE)
+    assert ": " in first
+    assert others
+    assert all(re.fullmatch(r"trying again in \d+\.\d s", line) for line in others)
     assert one_object(ran.stdout)["job_id"] is None
 
 

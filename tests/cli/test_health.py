@@ -8,7 +8,7 @@ from support.raw_server import http, raw_server
 
 from .shell import GOFER, environment, gofer, one_object
 
-FIELDS = {"status", "vpn_connected", "vpn_ip", "capabilities", "contract", "version", "checks", "can_run"}
+FIELDS = {"status", "vpn_connected", "vpn_ip", "capabilities", "contract", "version", "checks", "can_run", "error"}
 
 
 def test_healthy(url: str) -> None:
@@ -18,7 +18,7 @@ def test_healthy(url: str) -> None:
     assert ran.stdout.startswith(f"{url} is healthy: jobs can run\n")
     told = one_object(gofer("health", "--json", "--url", url).stdout)
     assert set(told) == FIELDS
-    assert (told["status"], told["can_run"]) == ("healthy", True)
+    assert (told["status"], told["can_run"], told["error"]) == ("healthy", True, None)
 
 
 def test_degraded() -> None:
@@ -44,6 +44,7 @@ def test_nobody_there() -> None:
     told = one_object(ran.stdout)
     assert set(told) == FIELDS
     assert (told["status"], told["can_run"]) == (None, False)
+    assert told["error"] == "no service answers at http://127.0.0.1:9"
 
 
 def test_a_reader_that_leaves(url: str) -> None:

@@ -1,6 +1,8 @@
 """Ctrl-C: what becomes of the job, and how fast the command ends."""
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from contract_server import contract_server
 from gofer.ticket import Ticket
 from support.raw_server import Call, RawServer, http, raw_server
 
-from .shell import PAPER, attach_line, one_object, read_until, started
+from .shell import PAPER, attach_line, environment, one_object, read_until, started
 
 
 def wait_for(server: RawServer, method: str) -> None:
@@ -87,6 +89,21 @@ def test_a_service_that_cannot_cancel(tmp_path: Path, args: list[str]) -> None:
     assert run.returncode == 130
     assert "does not cancel jobs" in stderr
     assert attach_line(stderr)
+
+
+def test_during_the_imports() -> None:
+    """Ctrl-C before a command could take it ends with 130 and without a traceback."""
+    code = """
+import builtins, gofer.cli
+def pressed(name, *_, before=builtins.__import__):
+    if name == "gofer.cli.commands":
+        raise KeyboardInterrupt
+    return before(name, *_)
+builtins.__import__ = pressed
+gofer.cli.main()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
 
 
 def test_attach_leaves_the_job(tmp_path: Path) -> None:

@@ -62,12 +62,11 @@ async def test_the_index_is_read_past_its_mistakes(tmp_path: Path) -> None:
 async def test_a_mistake_in_the_index_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A broken line is logged with its number, and so is one whose file is not there, at the first look only."""
     (tmp_path / "index.jsonl").write_text(f'\n{{"doi": "{DOI}", "file": "none.pdf"}}\nnot json\n')
-    library = Library(tmp_path)
-    for _ in range(2):
+    for library in (Library(tmp_path), Library(tmp_path)):
         assert [candidate async for candidate in library.candidates(Paper(DOI))] == []
     broken, missing = (record.getMessage() for record in caplog.records)
-    assert broken.startswith("line 3 of index.jsonl is left out")
-    assert missing == "line 2 of index.jsonl: there is no file 'none.pdf' in the library"
+    assert broken.startswith(f"line 3 of {tmp_path}/index.jsonl is left out")
+    assert missing == f"line 2 of {tmp_path}/index.jsonl: there is no file 'none.pdf' in the library"
 
 
 def test_a_library_at_a_glance(tmp_path: Path) -> None:

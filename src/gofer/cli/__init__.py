@@ -13,6 +13,8 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         from gofer.cli.commands import gofer
+    except KeyboardInterrupt:  # pressed before a command could take it
+        sys.exit(130)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in ("click", "rich"):
             raise

@@ -5,6 +5,7 @@ How a command ends is in `endings.py`, what is shown meanwhile in `screen.py`, w
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,6 +24,29 @@ from gofer.setup import address, key_of, random_key
 from gofer.ticket import Ticket
 from gofer.wire import base_url
 
+
+class Seconds(click.FloatRange):
+    """A time above zero, as `--timeout` takes it."""
+
+    name = "number of seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it; infinity and NaN are no times."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return seconds
+
+
+def _a_file(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if value == "-":
+        raise click.BadParameter("a paper is not written to stdout, as it is checked before it appears; name a file.")
+    return value
+
+
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _url = click.option(
@@ -40,13 +64,19 @@ def _fetching(command: Command) -> Command:
         _json,
         click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Seconds(),
             metavar="SECONDS",
             default=120.0,
             show_default=True,
             help="Seconds for the whole errand.",
         ),
-        click.option("--to", required=True, metavar="PATH", help="The file to write; folders are made as needed."),
+        click.option(
+            "--to",
+            required=True,
+            metavar="PATH",
+            callback=_a_file,
+            help="The file to write; folders are made as needed.",
+        ),
     ):
         command = option(command)
     return command
@@ -84,7 +114,7 @@ def get(
         order = RetrieveRequest(doi, title, authors or None, max(1, int(0.9 * timeout)))
         options = {"on_abandon": "cancel-if-interrupted", "progress": notes, "new_key": lambda: minted}
         with _client(_configured(url), **options) as client, showing(quiet=quiet) as notes.show:
-            client.run(order, to=to, timeout=timeout, key=key)
+            notes.value = client.run(order, to=to, timeout=timeout, key=key).value
 
 
 @gofer.command(help=stories.ATTACH)
@@ -101,6 +131,7 @@ def attach(ticket: str, to: str, timeout: float, as_json: bool, quiet: bool, url
             notes.job_id, notes.ticket = job.id, job.ticket
             with showing(quiet=quiet) as notes.show:
                 job.download(to, timeout)
+                notes.value = job.result()  # known by now: no request
 
 
 @gofer.command(help=stories.HEALTH)
@@ -114,14 +145,15 @@ def health(ctx: click.Context, as_json: bool, url: str | None) -> None:
         with _client(address) as client:
             status = client.get_health_status()
     can_run = status is not None and status.can_run
+    error = f"no service answers at {address}" if status is None else None
     if as_json:
         known: dict[str, Any] = dict.fromkeys(HealthStatus.__annotations__) if status is None else asdict(status)
-        show_json({**known, "can_run": can_run})
+        show_json({**known, "can_run": can_run, "error": error})
     elif status is not None:
         for line in _in_words(address, status):
             click.echo(printable(line))
-    if status is None:
-        say(f"gofer: no service answers at {address}")
+    if error is not None:
+        say(f"gofer: {error}")
     ctx.exit(0 if can_run else 3)
 
 

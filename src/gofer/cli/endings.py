@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 
 import click
 
@@ -48,6 +49,27 @@ EXITS: tuple[tuple[int, str, Kinds], ...] = (
 )
 """Exit code, meaning, errors. The first row that fits counts, so the root of the tree comes last."""
 
+HEALTH_EXITS = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or nobody answered"), (130, "Ctrl-C"))
+"""The exit codes of `gofer health`, which has no job."""
+
+FAILURES: Mapping[str, str] = {
+    "EMPTY": "the file is empty",
+    "NOT_THE_FILE": "this is no PDF, EPUB, XML or saved HTML page",
+    "LOGIN_PAGE": "a web page that asks for a login or a payment",
+    "BLOCKED": "a web page that wants to know whether a robot is asking",
+    "METADATA_ONLY": "an XML file without <body>: it describes the paper and has no text",
+    "TRUNCATED": "the PDF breaks off: its end mark %%EOF is missing",
+    "BROKEN_PDF": "the PDF cannot be read, or has no pages",
+    "BROKEN_EPUB": "the EPUB is damaged",
+    "WRONG_PAPER": "its first pages do not have the title that was asked for",
+    "UNREACHABLE": "the file cannot be read",
+    "VPN_DOWN": "it needs the VPN, which is down",
+}
+"""What the reference service's codes for a place that did not serve mean."""
+
+SUFFIXES: Mapping[str, str] = {".pdf": "pdf", ".epub": "epub", ".xml": "xml", ".html": "html", ".htm": "html"}
+"""What a file's name promises; other suffixes promise nothing."""
+
 OVER = (JobFailed, JobLost, Expired)
 """Errors after which there is nothing left to come back for."""
 
@@ -70,6 +92,7 @@ class Notes:
         back: further arguments that a later `gofer attach` needs.
         key: the idempotency key of the submission, None where nothing is submitted.
         over: whether the job is known to need nobody any more.
+        value: the job's final document.
         called_off: whether the service confirmed a cancellation; None where none was answered.
     """
 
@@ -80,6 +103,7 @@ class Notes:
         self.ticket: str | None = None
         self.status: str | None = None
         self.saved: Saved | None = None
+        self.value: RetrieveResult | None = None
         self.called_off: bool | None = None
 
     def __call__(self, event: Event) -> None:
@@ -121,6 +145,15 @@ class Notes:
             return None
         return shlex.join(["gofer", "attach", self.ticket, "--to", self.to, *self.back])
 
+    @property
+    def misnamed(self) -> str | None:
+        """A remark, where the file's name promises another format than it has."""
+        kind = None if self.saved is None else self.saved.format
+        promised = SUFFIXES.get(Path(self.to).suffix.lower())
+        if kind is None or promised is None or kind == promised:
+            return None
+        return f"Mind that the file is {kind.upper()}, and not {promised.upper()} as its name says."
+
     def document(self, error: BaseException | None, words: str | None) -> dict[str, object]:
         """Make the object that `--json` prints."""
         return {
@@ -128,6 +161,8 @@ class Notes:
             "job_id": self.job_id,
             "path": None if self.saved is None else os.fspath(self.saved.path),
             "size": None if self.saved is None else self.saved.size,
+            "format": None if self.saved is None else self.saved.format,
+            "source": None if self.value is None else self.value.source,
             "verified": None if self.saved is None else str(self.saved.verified),
             "ticket": self.ticket,
             "error_code": getattr(error, "error_code", None),
@@ -150,6 +185,9 @@ def reported(notes: Notes, *, as_json: bool) -> Generator[None]:
         notes.learn(raised)
         explain(raised)
         _settle(raised, notes)
+    if notes.misnamed is not None:
+        with contextlib.suppress(BrokenPipeError):
+            say(notes.misnamed)
     if error is not None and not isinstance(error, UsageError) and notes.way_back is not None:
         say("The job is not lost. This goes on with it and brings its file:")
         say(notes.way_back)
@@ -184,8 +222,9 @@ def explain(error: GoferError) -> None:
         say("The command line takes the token from the environment variable SERVICE_TOKEN.")
     value = error.value if isinstance(error, JobFailed) else None
     for attempt in value.attempts if isinstance(value, RetrieveResult) else ():
-        facts = (attempt.source, attempt.place, attempt.failure)
-        say("  tried " + ", ".join(fact for fact in facts if fact))
+        place = ", ".join(fact for fact in (attempt.source, attempt.place) if fact)
+        means = FAILURES.get(attempt.failure or "")
+        say(f"  tried {place or 'a place'}: {attempt.failure or 'no luck'}" + (f" ({means})" if means else ""))
 
 
 def _settle(error: GoferError, notes: Notes) -> None:

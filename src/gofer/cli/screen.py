@@ -40,11 +40,25 @@ def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
             yield Lines(_write)
 
 
+class Words:
+    """Says events; a failure that comes again right away is not explained again."""
+
+    def __init__(self) -> None:
+        self._why: str | None = None
+
+    def __call__(self, event: Event) -> str:
+        """Return the line of an event."""
+        known, self._why = self._why, event.why if isinstance(event, Retrying) else None
+        if isinstance(event, Retrying) and event.why == known:
+            return f"trying again in {event.pause:.1f} s"
+        return printable(in_words(event))
+
+
 class Lines:
     """One line for each event; for the bytes of a file one for each tenth, or each doubling where no size is known."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        self._write = write
+        self._write, self._words = write, Words()
         self._next = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -53,24 +67,24 @@ class Lines:
             if event.done < self._next and event.done != event.total:
                 return
             self._next = event.done + (max(event.done, 1 << 20) if event.total is None else event.total / 10)
-        self._write(printable(in_words(event)))
+        self._write(self._words(event))
 
 
 class Bar:
     """One live line: what the job is doing, then how much of the file is here. What must not vanish stays above it."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self._progress, self._words = progress, Words()
         self._state = progress.add_task("calling the service", total=None, amount="")
         self._bytes = progress.add_task("downloading", total=None, amount="", visible=False)
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
+        words = self._words(event)
         match event:
             case Submitted() | Changed():
                 share = event.status.progress
                 total = None if share is None else 1.0
-                words = printable(in_words(event))
                 self._progress.update(self._state, description=words, completed=share, total=total, refresh=True)
             case Downloading():
                 of = "" if event.total is None else f" of {size_in_words(event.total)}"
@@ -80,7 +94,7 @@ class Bar:
                     self._bytes, completed=event.done, total=event.total, amount=amount, visible=True, refresh=True
                 )
             case Retrying() | Saved() | CancelSent():
-                self._progress.console.print(Text(printable(in_words(event))), soft_wrap=True)
+                self._progress.console.print(Text(words), soft_wrap=True)
 
 
 def _progress() -> Progress:

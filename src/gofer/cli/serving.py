@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,6 +12,11 @@ import click
 
 from gofer.cli import stories
 from gofer.cli.endings import say
+
+SAMPLE = "10.5555/12345678"
+"""A paper of the sample library."""
+
+NAMES = "A file is named after its DOI, with _ for /: 10.1234_abc.pdf is 10.1234/abc. New files need no restart."
 
 _NEEDED = ("starlette", "uvicorn", "pypdf")
 
@@ -43,18 +50,28 @@ def serve(host: str, port: int, library: Path | None, data: Path | None) -> None
         from gofer_service import sample_library
         from gofer_service import serve as run
         from gofer_service.engine import EngineLocked
+        from gofer_service.sources.library import Library
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in _NEEDED:
             raise
         say("gofer: the service is not installed: pip install 'gofer[service]'")
         sys.exit(2)
     folder = data_folder() if data is None else data
-    say("Papers: " + (f"{library}" if library is not None else "the sample library; --library DIR serves your own"))
-    say(f"Records and results: {folder}")
 
     def announce(url: str) -> None:
-        say(f"gofer service on {url}")
-        say(f"Try it: gofer get 10.5555/12345678 --to paper.pdf --url {url}")
+        here = _as_clients_say(url)
+        if library is None:
+            say("Papers: the sample library; --library DIR serves your own")
+            doi: str | None = SAMPLE
+        else:
+            found = Library(library).overview()
+            doi = found.doi
+            say(f"Papers: {library} ({_count(found.files)})")
+            say(NAMES)
+        say(f"Records and results: {folder}")
+        say(f"gofer service on {here}")
+        if doi is not None:
+            say(f"Try it: gofer get {shlex.quote(doi)} --to paper.pdf --url {here}")
         say("Ctrl-C ends it.")
 
     token = os.environ.get("SERVICE_TOKEN") or None
@@ -63,5 +80,18 @@ def serve(host: str, port: int, library: Path | None, data: Path | None) -> None
     except KeyboardInterrupt:
         pass  # pressed before the server had taken the signal over
     except (EngineLocked, OSError) as error:
-        say(f"gofer: the service cannot start: {error}")
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = f"port {port} is taken; name another one with --port, as in --port {port % 65535 + 1}" if taken else error
+        say(f"gofer: the service cannot start: {why}")
         sys.exit(1)
+
+
+def _as_clients_say(url: str) -> str:
+    """Return the address by the name that clients use by default; a ticket belongs to one spelling of it."""
+    scheme, _, rest = url.partition("://")
+    host, _, port = rest.rpartition(":")
+    return f"{scheme}://localhost:{port}" if host in ("127.0.0.1", "0.0.0.0") else url  # noqa: S104  (only compared)
+
+
+def _count(files: int) -> str:
+    return {0: "empty: no paper is in it yet", 1: "1 paper"}.get(files, f"{files} papers")

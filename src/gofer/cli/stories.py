@@ -3,9 +3,11 @@ r"""What `--help` says: a short story for each command, examples, and the exit c
 A line with only \b keeps click from re-wrapping the paragraph after it.
 """
 
-from gofer.cli.endings import EXITS
+from gofer.cli.endings import EXITS, HEALTH_EXITS
 
 _CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {words}" for code, words, _ in sorted(EXITS))
+
+_HEALTH_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {words}" for code, words in HEALTH_EXITS)
 
 GOFER = """Send an errand: a DOI goes in, the paper's file comes back.
 
@@ -40,16 +42,20 @@ Examples:
   gofer get 10.5555/12345678 --to paper.pdf --timeout 600 --json | jq .verified
 
 \b
---json prints one object, at the end:
+--json prints one object on stdout in place of the path, at the end, with these fields:
   status      the job's last status, as in "completed"
   job_id      the service's id of the job
   path        where the file is
   size        its bytes
+  format      pdf, epub, xml or html, as the service says
+  source      where the service found it
   verified    how it was checked: digest, size, length or none
   ticket      goes on with the job: gofer attach TICKET
   error_code  the service's code, as in NOT_FOUND
   error       what went wrong, in words
-What is not known is null. Where the command line itself is wrong, nothing is printed on stdout.
+What is not known is null. The object comes however the errand ends: also when it fails, runs out of time, is
+interrupted, or the DOI is wrong. Only where the options themselves are wrong ("Usage: ..." on stderr, exit code 2)
+nothing is printed on stdout.
 
 {_CODES}
 """
@@ -74,7 +80,7 @@ Examples:
 
 HEALTH = f"""Tell how the service is, and whether jobs can run.
 
-Exit code 0 means that jobs can run, 3 that they cannot or that nothing answered within 5 seconds.
+The service has 5 seconds to answer.
 
 \b
 Examples:
@@ -85,14 +91,19 @@ Examples:
 --json prints one object:
   status, vpn_connected, vpn_ip, capabilities, contract, version, checks   as the service says
   can_run                                                                  whether jobs can run
+  error                                                                    null, or that nobody answered
 
-{_CODES}
+{_HEALTH_CODES}
 """
 
 SERVE = """Run the reference service on this machine, until Ctrl-C.
 
 It looks papers up by DOI in a folder of files. Jobs and results are kept in the data folder, so that a restart goes on
 with what was begun. If SERVICE_TOKEN is set, requests about jobs must carry it.
+
+In a folder of your own, name each file after its DOI, with _ for each /: 10.1234_abc.pdf is 10.1234/abc. Or list it in
+the folder's index.jsonl: {"doi": "10.1234/abc", "file": "any name.pdf"}. A PDF whose metadata or first page has the DOI
+is found too. New files need no restart. docs/howto/your-papers.md tells all of it.
 
 \b
 Examples:
@@ -102,6 +113,6 @@ Examples:
 \b
 Exit codes:
     0  ended by Ctrl-C or SIGTERM
-    1  could not start: the address or the data folder is in use
+    1  could not start: the port or the data folder is in use
     2  bad usage, or the extra `service` is not installed
 """

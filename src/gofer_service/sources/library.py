@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,6 @@ from gofer_service.sources.base import Candidate, Paper
 _log = logging.getLogger(__name__)
 
 _SUFFIXES: Final = (".pdf", ".epub", ".xml", ".html")
-_INDEX: Final = "index.jsonl"
 _DOI: Final = re.compile(r"10\.\d{4,9}/[^\s\"<>]+")
 _PRISM: Final = re.compile(r"prism:doi\s*(?:=\s*[\"']|>)\s*([^\"'<]+)")
 
@@ -59,8 +59,8 @@ class Library:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._index_path = folder / "index.jsonl"
         self._known: dict[Path, tuple[tuple[int, int], str | None]] = {}
-        self._told: set[str] = set()
 
     def overview(self) -> Overview:
         """Count the files and find a DOI by name or index; opens no paper."""
@@ -83,7 +83,7 @@ class Library:
             if real := self._inside(path):
                 yield self._candidate(path, real, entry.version, entry.licence)
             else:
-                self._tell(f"line {entry.line} of {_INDEX}: there is no file {entry.file!r} in the library")
+                _tell(f"line {entry.line} of {self._index_path}: there is no file {entry.file!r} in the library")
         # One file a turn: opening a PDF is slow, and a cancelled job need not wait for the whole folder.
         for path, real in files.items():
             if path.suffix.lower() == ".pdf" and await anyio.to_thread.run_sync(self._doi_of, real) == paper.doi:
@@ -110,7 +110,7 @@ class Library:
 
     def _index(self) -> list[_Entry]:
         try:
-            lines = (self._folder / _INDEX).read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = self._index_path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
         entries: list[_Entry] = []
@@ -119,14 +119,8 @@ class Library:
                 entries.append(entry)
             elif line.strip():
                 wanted = '{"doi": "10.1234/abc", "file": "paper.pdf"}'
-                self._tell(f"line {number} of {_INDEX} is left out, as it is not like {wanted}: {line[:100]!r}")
+                _tell(f"line {number} of {self._index_path} is left out, as it is not like {wanted}: {line[:100]!r}")
         return entries
-
-    def _tell(self, words: str) -> None:
-        """Write a complaint to the log, once."""
-        if words not in self._told:
-            self._told.add(words)
-            _log.warning("%s", words)
 
     def _doi_of(self, path: Path) -> str | None:
         """Read what a PDF says about itself, once for each state of the file."""
@@ -138,6 +132,12 @@ class Library:
         if path not in self._known or self._known[path][0] != state:
             self._known[path] = (state, _read_doi(path))
         return self._known[path][1]
+
+
+@cache
+def _tell(words: str) -> None:
+    """Write a complaint to the log; the same one only once, whichever of our objects reads the folder."""
+    _log.warning("%s", words)
 
 
 def _doi_in_name(path: Path) -> str | None:
