@@ -140,6 +140,23 @@ def test_failed_looks_keep_their_distance_too():
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
 
 
+@pytest.mark.parametrize("timeout", [0.52, 0.6, 0.9, 1.4])
+def test_the_last_look_of_a_budget_keeps_its_distance_too(timeout):
+    """After a failure near the end of the budget, the last look comes no sooner than any other."""
+    starts = []
+
+    def service(request, world):
+        starts.append(world.mono)
+        return reply(503)
+
+    world = World(service)
+    trip = trip_to(world, timeout=timeout, patience=Retry(wait_fixed(20), stop_never))
+    with pytest.raises(WaitTimeout):
+        world.play(errands.wait(trip), trip)
+    assert len(starts) == 2
+    assert starts[1] - starts[0] >= 0.25
+
+
 def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():
     """Failures in a row end the wait in the end, and the error can go on later."""
     world = World(lambda request, world: AnswerLost("cut"))

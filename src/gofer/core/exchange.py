@@ -52,8 +52,9 @@ class Tries:
         pause = max(pause, at_least)
         if pause >= trip.left:
             asked = failure.retry_after if isinstance(failure, ServiceError) else None
-            pause = trip.left - trip.reserve  # time for one last try, unless the service said that it is in vain
-            if pause <= 0 or (asked is not None and asked >= trip.left):
+            # time for one last try, unless the service said that it is in vain
+            pause = max(trip.left - trip.reserve, at_least)
+            if not 0 < pause < trip.left or (asked is not None and asked >= trip.left):
                 raise trip.late(failure) from failure
         yield from verbs.tell(trip, Retrying(trip.job_id, LEGS.get(trip.stage, "service"), pause, describe(failure)))
         yield from verbs.sleep(trip, pause)
