@@ -4,10 +4,10 @@ Blocking: `Client`, `RetrieveClient`. Awaited, on asyncio and trio: `AsyncClient
 drive the same machine.
 """
 
+import importlib
 import logging
+from typing import TYPE_CHECKING
 
-from gofer.aclient import AsyncClient, AsyncJob
-from gofer.aretrieve import AsyncRetrieveClient, AsyncRetrieveJob
 from gofer.client import Client, Job
 from gofer.core.policies import Retry
 from gofer.errors import (
@@ -52,6 +52,10 @@ from gofer.models import (
 from gofer.retrieve import RetrieveClient, RetrieveJob
 from gofer.version import __version__
 from gofer.wire import Request
+
+if TYPE_CHECKING:
+    from gofer.aclient import AsyncClient, AsyncJob
+    from gofer.aretrieve import AsyncRetrieveClient, AsyncRetrieveJob
 
 logging.getLogger("gofer").addHandler(logging.NullHandler())  # silent until an application configures logging
 
@@ -109,3 +113,18 @@ __all__ = [
     "WrongFile",
     "__version__",
 ]
+
+_AWAITED = {
+    "AsyncClient": "gofer.aclient",
+    "AsyncJob": "gofer.aclient",
+    "AsyncRetrieveClient": "gofer.aretrieve",
+    "AsyncRetrieveJob": "gofer.aretrieve",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the awaited face when it is first named: a blocking script does not pay for it (PEP 562)."""
+    if name not in _AWAITED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    face = globals()[name] = getattr(importlib.import_module(_AWAITED[name]), name)
+    return face
