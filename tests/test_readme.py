@@ -46,9 +46,15 @@ def test_script_without_a_paper(tmp_path: Path, address: dict[str, str]) -> None
     assert said == "No paper: NOT_FOUND, no source has 10.5555/nothing\n"
 
 
+def test_script_without_time(tmp_path: Path, address: dict[str, str]) -> None:
+    """The blocking example says where the time went."""
+    said = run(SCRIPT.replace("timeout=60", "timeout=0.000001"), tmp_path, address)
+    assert said.startswith("Out of time at the submit leg")
+
+
 def test_async_service(tmp_path: Path, address: dict[str, str]) -> None:
-    """The async example brings every paper it names."""
-    run(SERVICE, tmp_path, address)
+    """The async example brings every paper that is there, and says which one is not."""
+    assert "no source has 10.5555/nothing" in run(SERVICE, tmp_path, address)
     assert len(list((tmp_path / "papers").glob("*.pdf"))) == 3
 
 

@@ -1,4 +1,4 @@
-"""``python -m gofer_service.demo``: one errand sent three ways to a service of its own, and one that fails on purpose.
+"""``python -m gofer_service.demo``: one errand sent three ways to a service of its own, one that waits, one that fails.
 
 A tour for someone new, told in plain words; the calls in it are meant to be copied. It needs the extras ``service`` and
 ``cli``.
@@ -8,16 +8,50 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 
 from gofer import AsyncRetrieveClient, Event, JobFailed, RetrieveClient
 from gofer.progress import in_words
-from gofer_service.server import embedded
+from gofer_service.app import create_app
+from gofer_service.health import Health
+from gofer_service.local_engine import LocalEngine
+from gofer_service.retrieval import Retrieval
+from gofer_service.server import running, sample_library
+from gofer_service.sources.base import Candidate, Paper
+from gofer_service.sources.library import Library
+from gofer_service.store import FolderStore
 
 PAPER = "10.5555/12345678"
+LATE = "10.5555/gofer.2026.2"
 UNKNOWN = "10.5555/no-such-paper"
+
+
+class SlowLibrary(Library):
+    """A library that takes its time over one paper, so that there is a job to be waited for."""
+
+    async def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
+        """Name the files for the paper."""
+        if paper.doi == LATE:
+            await anyio.sleep(2)
+        async with aclosing(super().candidates(paper)) as found:
+            async for candidate in found:
+                yield candidate
+
+
+@contextmanager
+def service() -> Generator[str]:
+    """Run a service on the sample papers and give its URL."""
+    with TemporaryDirectory(prefix="gofer-") as data:
+        store = FolderStore(Path(data) / "files")
+        body = Retrieval([SlowLibrary(sample_library())], store)
+        engine = LocalEngine(Path(data) / "jobs.sqlite3")
+        with running(create_app(engine=engine, store=store, body=body, health=Health({}))) as url:
+            yield url
 
 
 def say(words: str = "") -> None:
@@ -50,6 +84,16 @@ def from_the_command_line(url: str, path: Path) -> None:
     subprocess.run([sys.executable, "-m", "gofer.cli", *words], env=environment, check=True)  # noqa: S603  (ourselves)
 
 
+def later(url: str, path: Path) -> None:
+    """Submit a job that takes a moment, forget all but its ticket, and go on from that."""
+    with RetrieveClient(base_url=url) as client:
+        job = client.retrieve(LATE)
+        ticket = job.ticket
+        say(f"    {job.status} for now, and its ticket is {ticket[:20]}... ({len(ticket)} characters)")
+    with RetrieveClient(base_url=url, progress=tell) as client:
+        client.attach(ticket).download(path, timeout=60)
+
+
 def in_vain(url: str, path: Path) -> str:
     """Send an errand that must fail, and return the reason it gives."""
     with RetrieveClient(base_url=url, progress=tell) as client:
@@ -67,7 +111,8 @@ def main() -> int:
     parser.add_argument("--to", type=Path, default=Path("demo"), metavar="DIR", help="where the files go (%(default)s)")
     folder: Path = parser.parse_args().to
     paths = [folder / f"{way}.pdf" for way in ("blocking", "async", "command-line")]
-    with embedded() as url:
+    late = folder / "later.pdf"
+    with service() as url:
         say(f"A service with a few sample papers now runs at {url}, for as long as this demo takes.")
         say(f"The errand: fetch the paper {PAPER}.")
         say("\n1. The blocking client, for a plain script.")
@@ -76,13 +121,17 @@ def main() -> int:
         anyio.run(awaited, url, paths[1])
         say("\n3. The command line.")
         from_the_command_line(url, paths[2])
-        say(f"\n4. An errand that fails on purpose: {UNKNOWN} is in no library.")
+        say(f"\n4. A job that takes two seconds: {LATE}, submitted by one client and fetched by another.")
+        later(url, late)
+        say(f"\n5. An errand that fails on purpose: {UNKNOWN} is in no library.")
         reason = in_vain(url, folder / "never.pdf")
         say(f"    It failed with {reason}, which is what error.error_code says; no file was written.")
     same = len({path.read_bytes() for path in paths}) == 1
     say(f"\nThe service has stopped. The three files are {'the same, byte for byte' if same else 'NOT THE SAME'}:")
     for path in paths:
         say(f"    {path} ({path.stat().st_size} bytes)")
+    say(f"{late} came by its ticket ({late.stat().st_size} bytes).")
+    say('\nNext: pip install ".[cli,service]", then gofer serve, and follow docs/tutorial.md.')
     return 0 if same and reason == "NOT_FOUND" else 1
 
 

@@ -69,7 +69,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 def test_the_demo(tmp_path: Path) -> None:
-    """The demo ends with 0 and brings three equal files; the errand that must fail says NOT_FOUND."""
+    """The demo ends with 0 and brings three equal files and a late one; the errand that must fail says NOT_FOUND."""
     ran = subprocess.run(
         [sys.executable, "-m", "gofer_service.demo"],
         cwd=tmp_path,
@@ -80,7 +80,9 @@ def test_the_demo(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     files = sorted((tmp_path / "demo").iterdir())
-    assert [file.name for file in files] == ["async.pdf", "blocking.pdf", "command-line.pdf"]
-    assert len({file.read_bytes() for file in files}) == 1
+    assert [file.name for file in files] == ["async.pdf", "blocking.pdf", "command-line.pdf", "later.pdf"]
+    assert len({file.read_bytes() for file in files}) == 2
+    assert "searching" in ran.stdout
+    assert "gofer serve" in ran.stdout.splitlines()[-1]
     assert "NOT_FOUND" in ran.stdout
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", ran.stdout + ran.stderr)
