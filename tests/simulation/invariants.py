@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from gofer.core.commands import Open, Send, Sleep
 from gofer.core.errands import FAREWELL
+from gofer.core.judging import REDIRECTS
 from gofer.core.table import Stage
 from gofer.errors import (
     Abandoned,
     GoferError,
+    JobFailed,
     JobLost,
     OutOfTime,
     SubmitUncertain,
@@ -42,8 +44,10 @@ def check(plan: Plan, wire: Wire, name: str, call: Call, end: End, before: bytes
     _in_time(call, end)
     _no_hammering(sent)
     _no_oversleeping(end)
+    _gives_up(sent)
     if end.error is not None:
         _tells_how_to_go_on(wire, sent, call, end)
+    _honest_ending(wire, name, call, end)
     if end.how == "ended" and end.error is None:
         _right_file(plan, wire, name, end.value, after)
     elif after != before:
@@ -80,7 +84,7 @@ def _no_hammering(sent: list[Sent]) -> None:
     for first, second in itertools.pairwise(looks):
         new = first.word is not None and (first.word != word or not seen)
         word, seen = (first.word, True) if first.word is not None else (word, seen)
-        redirected = first.status in (301, 302, 303, 307, 308)
+        redirected = first.status in REDIRECTS
         same = second.request.url == first.request.url
         if second.at - first.at < CLOSEST - SLACK and same and not new and not redirected:
             raise Violation(f"looks {second.at - first.at:.3f} s apart, the first brought {first.status}")
@@ -94,6 +98,17 @@ def _no_oversleeping(end: End) -> None:
     longest = max((command.seconds for command in end.commands if isinstance(command, Sleep)), default=0.0)
     if longest > LONGEST:
         raise Violation(f"a pause of {longest} s")
+
+
+def _gives_up(sent: list[Sent]) -> None:
+    """Redirects are followed five times in a row, a submission is tried four times, and once more in the farewell."""
+    for route, rows in itertools.groupby(sent, key=lambda one: one.route):
+        for redirected, row in itertools.groupby(rows, key=lambda one: one.status in REDIRECTS):
+            count = len(list(row))
+            if redirected and count > 6:
+                raise Violation(f"{count} redirects in a row were followed")
+            if not redirected and route == "post" and count > 5:
+                raise Violation(f"{count} submissions in a row")
 
 
 def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> None:
@@ -121,6 +136,18 @@ def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> N
 
 
 ENDED = frozenset(stage for stage in Stage if stage not in ("new", "submitting", "polling", "ready", "downloading"))
+
+
+def _honest_ending(wire: Wire, name: str, call: Call, end: End) -> None:
+    """A job that is said to have ended has ended so."""
+    job = wire.model.jobs.get(call.trip.job_id or "")
+    if job is None or job.lost or name == "start" or end.how != "ended":
+        return
+    word = wire.model.word(job, wire.mono)
+    if isinstance(end.error, JobFailed) and word not in ("failed", "cancelled"):
+        raise Violation(f"{end.error!r}, and the job is {word}")
+    if end.error is None and word != "completed":
+        raise Violation(f"success, and the job is {word}")
 
 
 def _right_file(plan: Plan, wire: Wire, name: str, value: object, found: bytes | None) -> None:
