@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Generator
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +32,7 @@ _BACKLOG = 16 << 20  # bytes in memory only, at most about so many
 _LONGEST = 240  # file systems allow 255 bytes for a name; the rest is for our affixes
 
 
+@lru_cache(64)
 def part_of(target: Path) -> Path:
     """Where the part file of a target lies."""
     name = os.fsencode(target.name)
@@ -38,6 +40,7 @@ def part_of(target: Path) -> Path:
     return target.with_name(f".{short}.part")
 
 
+@lru_cache(64)
 def mark_of(target: Path) -> Path:
     """Where the note beside a part file lies."""
     part = part_of(target)
@@ -68,7 +71,8 @@ class PartWriter:
         with _writing(command.target):
             _ = file.truncate(command.offset)
             if command.offset == 0:
-                _ = mark_of(command.target).write_text(_note(command.mark))
+                with FileIO(mark_of(command.target), "w") as note:
+                    _ = note.write(_note(command.mark))
             elif self._hash is not None:
                 _hash_into(self._hash, file)  # the kept prefix is read again from disk
             self._size = self._pushed = file.seek(command.offset)
@@ -131,7 +135,9 @@ class Parts:
         with _writing(target):
             if target.is_dir():
                 raise TargetError(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
-            folder = next(place for place in target.absolute().parents if place.exists())
+            folder = target.parent
+            if not folder.is_dir():
+                folder = next(place for place in target.absolute().parents if place.exists())
             if not folder.is_dir():
                 raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
             if not os.access(folder, os.W_OK | os.X_OK):
@@ -269,9 +275,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _note(mark: Mark) -> str:
+def _note(mark: Mark) -> bytes:
     digest = None if mark.digest is None else mark.digest.hex()
-    return json.dumps({"source": mark.source, "etag": mark.etag, "total": mark.total, "digest": digest})
+    return json.dumps({"source": mark.source, "etag": mark.etag, "total": mark.total, "digest": digest}).encode()
 
 
 def _mark(note: dict[str, Any]) -> Mark:
