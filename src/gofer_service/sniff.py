@@ -29,7 +29,7 @@ class Flaw(StrEnum):
     words: str
 
     EMPTY = "EMPTY", "the file is empty"
-    NOT_THE_FILE = "NOT_THE_FILE", "this is no PDF, EPUB, XML or saved HTML page"
+    NOT_THE_FILE = "NOT_THE_FILE", "not a PDF, EPUB, XML or saved HTML page"
     LOGIN_PAGE = "LOGIN_PAGE", "a web page that asks for a login or a payment"
     BLOCKED = "BLOCKED", "a web page that wants to know whether a robot is asking"
     METADATA_ONLY = "METADATA_ONLY", "an XML file without <body>: it describes the paper and has no text"

@@ -132,9 +132,9 @@ def test_a_misleading_name(url: str, tmp_path: Path) -> None:
     """A file whose name promises another format is brought, and a remark says what it is."""
     ran = gofer("get", "10.5555/gofer.2026.4", "--to", tmp_path / "paper.pdf", url=url)
     assert ran.returncode == 0
-    assert ran.stderr.endswith("Mind that the file is XML, and not PDF as its name says.\n")
+    assert ran.stderr.endswith("Note: the file is XML, not PDF as its name says.\n")
     for name in ("paper.xml", "paper", "10.5555_gofer.2026"):
-        assert "Mind" not in gofer("get", "10.5555/gofer.2026.4", "--to", tmp_path / name, url=url).stderr
+        assert "Note" not in gofer("get", "10.5555/gofer.2026.4", "--to", tmp_path / name, url=url).stderr
 
 
 def test_every_failure_has_its_words() -> None:

@@ -60,7 +60,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 def _fetching(command: Command) -> Command:
     """Give a command the options of every errand that brings a file."""
     for option in (
-        click.option("--quiet", is_flag=True, help="Show no progress; errors are still told on stderr."),
+        click.option("--quiet", is_flag=True, help="Show no progress; errors still go to stderr."),
         _json,
         click.option(
             "--timeout",

@@ -54,7 +54,7 @@ HEALTH_EXITS = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or 
 
 FAILURES: Mapping[str, str] = {
     "EMPTY": "the file is empty",
-    "NOT_THE_FILE": "this is no PDF, EPUB, XML or saved HTML page",
+    "NOT_THE_FILE": "not a PDF, EPUB, XML or saved HTML page",
     "LOGIN_PAGE": "a web page that asks for a login or a payment",
     "BLOCKED": "a web page that wants to know whether a robot is asking",
     "METADATA_ONLY": "an XML file without <body>: it describes the paper and has no text",
@@ -152,7 +152,7 @@ class Notes:
         promised = SUFFIXES.get(Path(self.to).suffix.lower())
         if kind is None or promised is None or kind == promised:
             return None
-        return f"Mind that the file is {kind.upper()}, and not {promised.upper()} as its name says."
+        return f"Note: the file is {kind.upper()}, not {promised.upper()} as its name says."
 
     def document(self, error: BaseException | None, words: str | None) -> dict[str, object]:
         """Make the object that `--json` prints."""

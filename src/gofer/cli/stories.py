@@ -29,11 +29,11 @@ GOFER_END = _CODES
 GET = f"""Fetch the paper with this DOI.
 
 The job is submitted, waited for, and its file brought to PATH, which is replaced in one step and only by a whole file.
-Nothing is submitted if PATH cannot be written. The path is the only output on stdout; how it goes is told on stderr.
+Nothing is submitted if PATH cannot be written. The path is the only output on stdout; progress goes to stderr.
 
-Of the seconds of --timeout the service is given nine tenths; a service that keeps to them ends the job itself, with
-TIMEOUT. When all of the time is up the job is left as it is, and the `gofer attach` line that brings its file later is
-printed. Ctrl-C cancels the job instead; a second Ctrl-C ends at once.
+The service gets nine tenths of the --timeout; a service that keeps to that ends the job itself, with TIMEOUT. When all
+of the time is up the job is left as it is, and the `gofer attach` line that brings its file later is printed. Ctrl-C
+cancels the job instead; a second Ctrl-C ends at once.
 
 \b
 Examples:
