@@ -2,7 +2,6 @@
 
 import base64
 import io
-import itertools
 import random
 import tempfile
 import threading
@@ -23,22 +22,20 @@ PAPER = b"%PDF-1.7 " + random.Random(1).randbytes(20_000)
 ONCE = Retry(wait_fixed(0), stop_after_attempt(1))
 WRONG = f"sha-256=:{base64.b64encode(bytes(32)).decode()}:"
 WHOLE = http(200, PAPER)
-FAULTS = itertools.cycle(
-    [
-        [RESET],
-        [],
-        [b"garbage\r\n\r\n"],
-        [WHOLE[:40]],
-        [http(503)],
-        [http(200, "<html>")],
-        [WHOLE[:10_000]],
-        [WHOLE[:10_000], 0.001, RESET],
-        [http(200, PAPER, repr_digest=WRONG)],
-        [http(200, PAPER, content_encoding="gzip")],
-        [http(302, location="/again")],
-        [http(404)],
-    ]
-)
+FAULTS = [
+    [RESET],
+    [],
+    [b"garbage\r\n\r\n"],
+    [WHOLE[:40]],
+    [http(503)],
+    [http(200, "<html>", content_type="application/pdf")],
+    [WHOLE[:10_000]],
+    [WHOLE[:10_000], 0.001, RESET],
+    [http(200, PAPER, repr_digest=WRONG)],
+    [http(200, PAPER, content_encoding="gzip")],
+    [http(302, location="/again")],
+    [http(404)],
+]
 VERBS = 5
 
 
@@ -74,7 +71,8 @@ def unsound(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     (tmp_path / "out").mkdir()
-    with raw_server(lambda call: next(FAULTS)) as server:
+    drawn = random.Random(1)
+    with raw_server(lambda call: drawn.choice(FAULTS)) as server:
         yield server.url
 
 

@@ -51,6 +51,10 @@ def test_no_secret_comes_out(driver, tmp_path, caplog):
     said, events = [], []
     phase = {"file": lambda elsewhere: [http(302, location=f"{elsewhere}/blob?signature={SIGNATURE}")]}
 
+    def seen(request):
+        said.append(repr(request))
+        return request
+
     def script(call):
         if call.method == "POST":
             return [doc("pending")]
@@ -65,7 +69,7 @@ def test_no_secret_comes_out(driver, tmp_path, caplog):
     with raw_server(blob) as elsewhere, raw_server(script) as server:
         inner = driver.http_client(cookies={"c": SECRETS[2]}, auth=("me", SECRETS[3]))
         options = {"headers": {"x-key": SECRETS[1]}, "progress": events.append, "retry": QUICK, "patience": QUICK}
-        client = driver.client(server.url, http_client=inner, hold=0, **options)
+        client = driver.client(server.url, http_client=inner, auth=seen, hold=0, **options)
         signed = driver.client(server.url, auth=SECRETS[0], hold=0, **options)
         for number, one in enumerate((client, signed)):
             job = one.retrieve(DOI)
