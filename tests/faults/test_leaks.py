@@ -97,8 +97,8 @@ def test_blocking_errands_leave_nothing(unsound, tmp_path):
             except gofer.GoferError:
                 failed += 1
             del call, args
+        wait_until(lambda: back_to(before))
     assert failed == FIRST + ERRANDS
-    wait_until(lambda: back_to(before))
     check_files(tmp_path)
 
 
@@ -118,9 +118,9 @@ def test_awaited_errands_leave_nothing(backend, unsound, tmp_path):
                 except gofer.GoferError:
                     failed += 1
                 del call, args
+            await anyio.to_thread.run_sync(wait_until, lambda: back_to(before))
+            assert len(anyio.get_running_tasks()) <= tasks
         assert failed == FIRST + ERRANDS
-        await anyio.to_thread.run_sync(wait_until, lambda: back_to(before))
-        assert len(anyio.get_running_tasks()) <= tasks
 
     anyio.run(main, backend=backend)
     check_files(tmp_path)
