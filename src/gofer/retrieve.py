@@ -122,7 +122,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             timeout_seconds: seconds the service may spend on the job, 120 by default.
 
         Raises:
-            UsageError: the DOI is none, or another argument is wrong; nothing was sent.
+            UsageError: the DOI is not one, or another argument is wrong; nothing was sent.
             SubmitUncertain, Unreachable, ServiceError, BadReply: see `gofer.errors`.
         """
         return self.submit(RetrieveRequest(doi, title, authors, timeout_seconds))

@@ -24,7 +24,7 @@ from gofer.core.policies import Retry, wait_retry_after
 from gofer_service import running
 from support import fault_proxy as spoil
 from support.faces import FAMILIES, MODES, Face, face
-from support.fault_proxy import FaultProxy, Order, certificates, fault_proxy
+from support.fault_proxy import TRUSTING, FaultProxy, Order, fault_proxy
 from support.raw_server import http
 
 DOI = "10.5555/large"
@@ -103,7 +103,7 @@ def stands(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[tuple[str
 
 def client_of(made: Face, url: str, **options: Any) -> Any:
     """Make a client that trusts the proxy: over httpx by a transport, over httpx2 by a borrowed client."""
-    trusting = {"verify": certificates()[2]}
+    trusting = {"verify": TRUSTING}
     if made.family is FAMILIES["httpx2"]:
         options["http_client"] = made.http_client(**trusting)
     else:

@@ -21,11 +21,16 @@ from gofer.transports.adrive import adrive
 from gofer.transports.drive import drive
 from gofer.transports.parts import Parts
 from simulation.errand import errand
-from simulation.plan import plan_of
+from simulation.plan import FILE, Break, Fault, Plan, plan_of
 from simulation.wire import AwaitedWire, Left, Wire
 from simulation.world import End, Faulty, Memory, MemoryDisk, play
 
-SEEDS = range(300)
+PLANS = [
+    *(plan_of(seed) for seed in range(150)),
+    *(Plan(story=(), file=(Fault("cut", at=3000), fault)) for fault in FILE),
+    *(Plan(story=(), file=(fault,), timeout=15.0, verb="handle") for fault in FILE),
+    *(Plan(end="never", timeout=15.0, breaks=(Break("leave", at, heard),)) for at in range(9) for heard in (0, 1)),
+]
 
 
 class StillLoop(asyncio.SelectorEventLoop):
@@ -158,20 +163,20 @@ def on_the_wire(plan, target):
 def test_a_real_driver_gives_the_pure_worlds_commands(driver, tmp_path):
     """One plan, one list of commands, one ending at one virtual time, whoever performs it."""
     target = tmp_path / "papers" / "paper.pdf"
-    for seed in SEEDS:
-        plan, expected = on_the_wire(alike(plan_of(seed)), target)
-        assert steps(plan, target, DRIVERS[driver]) == expected, f"seed {seed}"
+    for drawn in PLANS:
+        plan, expected = on_the_wire(alike(drawn), target)
+        assert steps(plan, target, DRIVERS[driver]) == expected, plan
 
 
 def test_part_files_on_disk_are_to_the_core_what_those_in_memory_are(tmp_path):
     """Errands that are killed and go on from what lies there take the same way on a real disk."""
     target = tmp_path / "papers" / "paper.pdf"
-    for seed in SEEDS:
-        memory, plan = Memory(), plan_of(seed)
+    for plan in PLANS:
+        memory = Memory()
         if plan.before is not None:
             memory.files[target] = plan.before
 
         def in_memory(call, wire, memory=memory):
             return play(call, wire, Faulty(MemoryDisk(memory), wire))
 
-        assert steps(plan, target, pure) == steps(plan, target, in_memory, memory.read), f"seed {seed}"
+        assert steps(plan, target, pure) == steps(plan, target, in_memory, memory.read), plan

@@ -7,7 +7,6 @@ What no fault is meant for passes. With a certificate, the proxy ends TLS; the s
 from __future__ import annotations
 
 import contextlib
-import functools
 import gzip
 import socket
 import ssl
@@ -31,8 +30,7 @@ CUT_HEAD, CUT_BODY = 20, 15_000
 _SETTLE = 0.03  # seconds in which the other side reads what was sent before a reset, which discards the rest
 
 
-@functools.cache
-def certificates() -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]:
+def _certificates() -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]:
     """The contexts of a proxy that is trusted, of one that is not, and of a client that trusts the first."""
     authority = trustme.CA()
     trusted, untrusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -41,6 +39,9 @@ def certificates() -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]:
     client = ssl.create_default_context()
     authority.configure_trust(client)
     return trusted, untrusted, client
+
+
+TRUSTED, UNTRUSTED, TRUSTING = _certificates()
 
 
 @define
@@ -54,7 +55,7 @@ class Passage:
     def receive(self) -> None:
         """Read the request."""
         if self.proxy.tls:
-            self.caller = certificates()[0].wrap_socket(self.caller, server_side=True)
+            self.caller = TRUSTED.wrap_socket(self.caller, server_side=True)
         self.call = read_call(self.caller)
 
     def forward(self) -> tuple[bytes, bytes]:
@@ -320,7 +321,7 @@ def packs(passage: Passage) -> None:
 
 def shows_another_certificate(passage: Passage) -> None:
     """Begin TLS with a certificate of an authority that nobody trusts."""
-    passage.caller = certificates()[1].wrap_socket(passage.caller, server_side=True)
+    passage.caller = UNTRUSTED.wrap_socket(passage.caller, server_side=True)
 
 
 def speaks_no_tls(passage: Passage) -> None:

@@ -89,7 +89,7 @@ class Rules:
         json_cap: for a reply that is read into memory.
         file_cap: for a file.
         redirects: how many in a row are followed.
-        on_abandon: what becomes of the job when the caller leaves; None: one-shot errands cancel, handles leave.
+        on_abandon: what becomes of the job when the caller leaves; None: `run` cancels, the verbs of a handle leave it.
             "cancel-if-interrupted" cancels on Ctrl-C and cancellation and leaves at a deadline.
         verify: "require" refuses a file that could not be checked at all.
     """
