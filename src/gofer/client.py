@@ -120,7 +120,8 @@ class Client(Generic[In, Out]):
             hold: seconds the service may hold a request, at most; 0 asks it not to.
             stall: seconds a download may pause.
             on_abandon: what becomes of the job on a deadline, Ctrl-C or cancellation: "cancel", "leave", or
-                "cancel-if-interrupted" (a deadline leaves it); by default `run` cancels and the verbs of a handle leave it.
+                "cancel-if-interrupted" (a deadline leaves it). By default `run` cancels it, and the verbs of a
+                handle leave it.
             verify: "require" refuses a file that nothing was named to check it by.
             max_file_bytes: a larger file is refused.
             progress: True for a line on a terminal's stderr, or a function that takes events. Someone who watches
