@@ -252,3 +252,25 @@ def test_a_caller_who_leaves_before_anything_was_submitted_sends_nothing_more():
     with pytest.raises(Abandoned):
         world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip, leave_at=2)
     assert len(world.requests) == 1
+
+
+def test_who_leaves_while_a_lost_job_is_submitted_again_leaves_no_job_behind():
+    """The farewell cancels the job that the new submission made, not the lost one."""
+    service = Service(states=("searching",))
+
+    def forgetful(request, world):
+        if "/jobs/j1" in request.url:
+            service.jobs = {"lost": "j1"}
+            return reply(404)
+        return service(request, world)
+
+    world = run(forgetful, timeout=20, on_abandon="leave")
+    second = [n for n, command in enumerate(world.commands) if is_post(command)][1]
+    service.jobs = {}
+    assert isinstance(run(forgetful, leave_at=second).error, Abandoned)
+    assert service.cancelled == ["j2"]
+
+
+def is_post(command):
+    """Tell whether a command is a submission."""
+    return isinstance(command, Send) and command.request.method == "POST"

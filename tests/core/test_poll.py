@@ -157,6 +157,22 @@ def test_the_last_look_of_a_budget_keeps_its_distance_too(timeout):
     assert starts[1] - starts[0] >= 0.25
 
 
+def test_a_look_after_a_blip_keeps_its_distance_from_that_blips_last_try():
+    """What counts is when the last request was sent, not when the first of several tries was."""
+    starts = []
+
+    def service(request, world):
+        starts.append(world.mono)
+        if len(starts) == 2:
+            return reply(404)
+        return reply(200, doc("searching" if len(starts) < 6 else "completed"), preference_applied="wait=20")
+
+    world = World(service)
+    trip = trip_to(world)
+    world.play(errands.wait(trip), trip)
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
+
+
 def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():
     """Failures in a row end the wait in the end, and the error can go on later."""
     world = World(lambda request, world: AnswerLost("cut"))

@@ -15,7 +15,7 @@ from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, refuse
 from gofer.core.policies import OnAbandon
 from gofer.core.run import Flow
 from gofer.core.submit import replays_keys, submit
-from gofer.core.table import Move
+from gofer.core.table import Move, Stage
 from gofer.core.trip import Trip
 from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
 from gofer.events import CancelSent, Submitted
@@ -183,7 +183,7 @@ def _farewell(trip: AnyTrip) -> Flow[None]:
     """Cancel the job nobody will come for; a submission still unanswered is first found again by its key."""
     trip.deadline = trip.now.mono + FAREWELL
     try:
-        if trip.known.ref is None:
+        if trip.known.ref is None or trip.stage is Stage.SUBMITTING:  # a job that replaces a lost one
             if trip.submission is None or not trip.at_risk or not (yield from replays_keys(trip)):
                 return
             reply = accept(trip, (yield from follow(trip, trip.submission, FAREWELL)))

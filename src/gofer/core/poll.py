@@ -55,7 +55,7 @@ def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
     etag = None if snapshot is None else snapshot.etag
     tries, absence = Tries(trip, policy), Absence(trip)
     while True:
-        started = trip.now.mono
+        trip.looked = trip.now.mono
         request = trip.contract.poll(trip.service.base, ref, hold=hold, etag=etag)
         try:
             reply = yield from follow(trip, request, hold + ANSWER_MARGIN if hold else trip.rules.timeout)
@@ -72,7 +72,7 @@ def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
                 raise
             if hold:
                 trip.hold, hold = trip.hold // 2, 0
-            yield from tries.rest(error, at_least=CLOSEST - (trip.now.mono - started))
+            yield from tries.rest(error, at_least=CLOSEST - (trip.now.mono - trip.looked))
         else:
             break
     before = trip.known.status
@@ -87,7 +87,7 @@ def await_end(trip: AnyTrip) -> Flow[None]:
     """Look until the job has ended, well or not."""
     began, rounds = trip.now.mono, 0
     while not trip.known.status.done:
-        started, before, fresh = trip.now.mono, trip.known.status, trip.known.snapshot is None
+        before, fresh = trip.known.status, trip.known.snapshot is None
         # A job nobody has seen yet is shown at once; held would be the second look, which knows what is news.
         hold = 0 if fresh else int(min(trip.hold, max(0.0, trip.left - trip.reserve)))
         reply = yield from look(trip, trip.rules.patience, hold=hold)
@@ -103,7 +103,7 @@ def await_end(trip: AnyTrip) -> Flow[None]:
                 pause = 0.0  # a service that tags its documents may well hold the next request
             pause = max(pause, min(retry_after(reply, trip.now.wall) or 0.0, RETRY_AFTER_CAP))
         if trip.known.status == before:
-            pause = max(pause, CLOSEST - (trip.now.mono - started))
+            pause = max(pause, CLOSEST - (trip.now.mono - trip.looked))
         yield from verbs.sleep(trip, _with_last_look(trip, pause))
 
 

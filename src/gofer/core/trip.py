@@ -105,6 +105,7 @@ class Trip(Generic[In, Out]):
         self.stage = Stage.NEW
         self.attempts = 0
         self.hold = service.rules.hold  # becomes shorter where held requests fail
+        self.looked = -math.inf  # when the last look at the job began
         self.key: str | None = None
         self.submission: Request | None = None
         self.at_risk = False  # whether the submission may have reached the service

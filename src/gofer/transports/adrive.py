@@ -155,7 +155,8 @@ class _Hands:
         written.set()
 
         async def write(blocks: list[bytes], done: anyio.Event) -> None:
-            size = await run_sync(writer.write, blocks)
+            with anyio.CancelScope(shield=True):  # what was handed over is written, or the part would have a hole
+                size = await run_sync(writer.write, blocks)
             progress.at(self.io.now().mono, size)
             done.set()
 
