@@ -156,8 +156,7 @@ class _Hands:
 
         async def write(blocks: list[bytes], done: anyio.Event) -> None:
             with anyio.CancelScope(shield=True):  # what was handed over is written, or the part would have a hole
-                size = await run_sync(writer.write, blocks)
-            progress.at(self.io.now().mono, size)
+                progress.at(self.io.now().mono, await run_sync(writer.write, blocks))
             done.set()
 
         try:
