@@ -207,6 +207,15 @@ def test_a_whole_part_with_wrong_bytes_starts_over():
     assert world.files[TARGET] == PAPER
 
 
+def test_a_part_of_something_else_starts_over():
+    """A sign-in page that broke off is no reason to refuse the file, even where a service goes on with anything."""
+    page = b"<!doctype html><html>Please sign in"
+    rest = reply(206, PAPER[len(page) :], content_range=f"bytes {len(page)}-{len(PAPER) - 1}/{len(PAPER)}")
+    service = Files(PAPER, rest, status=completed(file_format="pdf"))
+    _, world = download(service, parts={TARGET: (page, Mark(SOURCE, '"page"'))})
+    assert world.files[TARGET] == PAPER
+
+
 def test_a_part_that_is_longer_than_the_file_starts_over():
     """416 with another size throws the part away."""
     _, world = download(Files(), parts=part(PAPER + b"more"))

@@ -77,7 +77,7 @@ def _in_time(call: Call, end: End) -> None:
 
 def _no_hammering(sent: list[Sent]) -> None:
     """Looks keep their distance unless the last one brought something new, and nothing is asked without end."""
-    looks = [one for one in sent if one.route == "look" and "?" not in one.request.url]
+    looks = [one for one in sent if one.route == "look"]
     if any(one.status == 303 for one in sent):
         looks = []  # the first of them fetch the answer to the submission
     word, seen = None, False
@@ -85,7 +85,7 @@ def _no_hammering(sent: list[Sent]) -> None:
         new = first.word is not None and (first.word != word or not seen)
         word, seen = (first.word, True) if first.word is not None else (word, seen)
         redirected = first.status in REDIRECTS
-        same = second.request.url == first.request.url
+        same = second.request.url.partition("?")[0] == first.request.url.partition("?")[0]
         if second.at - first.at < CLOSEST - SLACK and same and not new and not redirected:
             raise Violation(f"looks {second.at - first.at:.3f} s apart, the first brought {first.status}")
     for early, late in zip(sent, sent[PER_MINUTE:], strict=False):
@@ -102,13 +102,13 @@ def _no_oversleeping(end: End) -> None:
 
 def _gives_up(sent: list[Sent]) -> None:
     """Redirects are followed five times in a row, a submission is tried four times, and once more in the farewell."""
-    for route, rows in itertools.groupby(sent, key=lambda one: one.route):
-        for redirected, row in itertools.groupby(rows, key=lambda one: one.status in REDIRECTS):
-            count = len(list(row))
-            if redirected and count > 6:
-                raise Violation(f"{count} redirects in a row were followed")
-            if not redirected and route == "post" and count > 5:
-                raise Violation(f"{count} submissions in a row")
+    hops = max((one.hops for one in sent), default=0)
+    if hops > 5:
+        raise Violation(f"{hops} redirects in a row were followed")
+    for route, row in itertools.groupby(sent, key=lambda one: one.route):
+        tries = sum(one.hops == 0 for one in row)
+        if route == "post" and tries > 5:
+            raise Violation(f"{tries} submissions in a row")
 
 
 def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> None:

@@ -45,6 +45,7 @@ class Sent:
     call: int
     route: str
     request: Request
+    hops: int = 0
     status: int = 0
     word: str | None = None
 
@@ -165,7 +166,8 @@ class Wire:
         if leaving is not None and not leaving.heard:
             raise Left
         route = _route(request)
-        sent = Sent(self.mono, self.model.call, route, request)
+        followed = self._onward is not None and request.url.endswith(self._onward[1])
+        sent = Sent(self.mono, self.model.call, route, request, self.sent[-1].hops + 1 if followed else 0)
         self.sent.append(sent)
         self._inspect(request, timeout)
         faults = self._faults[route]

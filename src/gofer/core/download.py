@@ -25,7 +25,7 @@ from gofer.models import Fetched, State, Verified
 from gofer.wire import Head, Request
 
 WORTH_AGAIN = frozenset({"digest", "size", "range"})
-"""Reasons of `WrongFile` that a second transfer, from the first byte, may cure."""
+"""Reasons of `WrongFile` that a second transfer, from the first byte, may cure; where a part was gone on with, any."""
 
 
 def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
@@ -52,7 +52,7 @@ def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
             yield from tries.rest(error)
         except WrongFile as error:
             yield from verbs.discard(target)
-            if cured or error.reason not in WORTH_AGAIN:
+            if cured or (part is None and error.reason not in WORTH_AGAIN):
                 raise
             cured, reached = True, 0
         else:
