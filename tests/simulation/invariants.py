@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from gofer.core.commands import Open, Send, Sleep
 from gofer.core.errands import FAREWELL
-from gofer.core.judging import REDIRECTS
 from gofer.core.table import Stage
 from gofer.errors import (
     Abandoned,
@@ -80,14 +79,16 @@ def _no_hammering(sent: list[Sent]) -> None:
     looks = [one for one in sent if one.route == "look"]
     if any(one.status == 303 for one in sent):
         looks = []  # the first of them fetch the answer to the submission
-    word, seen = None, False
-    for first, second in itertools.pairwise(looks):
-        new = first.word is not None and (first.word != word or not seen)
-        word, seen = (first.word, True) if first.word is not None else (word, seen)
-        redirected = first.status in REDIRECTS
-        same = second.request.url.partition("?")[0] == first.request.url.partition("?")[0]
-        if second.at - first.at < CLOSEST - SLACK and same and not new and not redirected:
-            raise Violation(f"looks {second.at - first.at:.3f} s apart, the first brought {first.status}")
+    last: Sent | None = None
+    word, new = None, False
+    for one in looks:
+        if one.hops == 0:
+            near = last is not None and one.at - last.at < CLOSEST - SLACK and one.request.url == last.request.url
+            if near and not new:
+                raise Violation(f"looks less than {CLOSEST} s apart, and nothing was new")
+            last, new = one, False
+        if one.word is not None:
+            word, new = one.word, one.word != word
     for early, late in zip(sent, sent[PER_MINUTE:], strict=False):
         if late.at - early.at < 60:
             raise Violation(f"{PER_MINUTE} requests in {late.at - early.at:.1f} s")
