@@ -167,7 +167,8 @@ class Wire:
             raise Left
         route = _route(request)
         followed = self._onward is not None and request.url.endswith(self._onward[1])
-        sent = Sent(self.mono, self.model.call, route, request, self.sent[-1].hops + 1 if followed else 0)
+        hops = self.sent[-1].hops + 1 if followed and self.sent[-1].status != 303 else 0  # 303 is an answer of its kind
+        sent = Sent(self.mono, self.model.call, route, request, hops)
         self.sent.append(sent)
         self._inspect(request, timeout)
         faults = self._faults[route]
