@@ -12,6 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from contract_server import contract_server
 from replay.test_replay import CONVERSATIONS
@@ -23,7 +24,9 @@ def record(name: str) -> subprocess.CompletedProcess[str]:
     """Hold one conversation with a server of its own and keep it."""
     node = f"{HERE / 'replay' / 'test_replay.py'}::test_blocking[{name}]"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--record-mode=rewrite", node]
-    with contract_server(**CONVERSATIONS[name].server) as url:
+    # A base of its own: pytest tidies the common one, and two at once get in each other's way.
+    with contract_server(**CONVERSATIONS[name].server) as url, TemporaryDirectory() as base:
+        command.append(f"--basetemp={base}/pytest")
         environment = {**os.environ, "CONTRACT_URL": url}
         return subprocess.run(command, env=environment, cwd=HERE.parent, capture_output=True, text=True, check=False)
 
