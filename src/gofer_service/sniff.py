@@ -15,9 +15,6 @@ from pypdf.errors import DependencyError
 
 from gofer_service.reading import opened
 
-FORMATS: Final = frozenset({"pdf", "epub", "xml", "html"})
-"""The kinds of file a job can end with."""
-
 _CHALLENGE: Final = (b"just a moment", b"captcha", b"cf-challenge", b"are you a robot", b"verify you are human")
 _LOGIN: Final = (b"sign in", b"log in", b"login", b"purchase", b"institutional access", b'type="password"')
 _MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
