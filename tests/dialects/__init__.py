@@ -1,0 +1,1 @@
+"""Other people's job APIs, spoken through declarations and tried against servers that nobody here wrote."""

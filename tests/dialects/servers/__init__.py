@@ -1,0 +1,1 @@
+"""How to install and start the servers that the dialects are tried against."""
