@@ -1,8 +1,6 @@
 """The third leg: the right whole file, or nothing."""
 
-import base64
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -23,65 +21,10 @@ from gofer.errors import (
     WrongFile,
 )
 from gofer.models import Verified
-from support.world import BASE, World, reply
+from support.files import OTHER, PAPER, SOURCE, Files, completed, cut_after
+from support.world import World, reply
 
 TARGET = Path("/papers/paper.pdf")
-PAPER = b"%PDF-1.7 " + bytes(range(256)) * 8
-OTHER = b"%PDF-1.7 " + bytes(range(255, -1, -1)) * 8
-SOURCE = hashlib.sha256(f"{BASE}/jobs/j1/file".encode()).hexdigest()
-
-
-def digest(data):
-    """A Repr-Digest field."""
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
-
-
-def completed(**more):
-    """A job document of a completed job."""
-    return reply(200, json.dumps({"job_id": "j1", "status": "completed", **more}))
-
-
-class Files:
-    """A service that has the job done and its file at hand, with ranges; `faults` come first, one a request."""
-
-    def __init__(self, data=PAPER, *faults, named=None, status=None, headers=None):
-        self.data, self.faults, self.named = data, list(faults), named
-        self.status = status or completed()
-        self.headers = {"etag": f'"{hashlib.md5(data).hexdigest()}"', "accept-ranges": "bytes"} | (headers or {})
-
-    def __call__(self, request, world):
-        """Answer a look or a fetch."""
-        if not request.url.endswith("/file"):
-            return self.status
-        if self.faults:
-            fault = self.faults.pop(0)
-            return fault(request, world) if callable(fault) else fault
-        return self.file(request)
-
-    def file(self, request):
-        """The file, or the part of it that was asked for."""
-        headers = dict(self.headers)
-        if self.named is not None:
-            headers["repr-digest"] = digest(self.named)
-        asked = request.headers.get("range")
-        if asked is None or request.headers.get("if-range") != headers.get("etag"):
-            return reply(200, self.data, **headers, content_length=str(len(self.data)))
-        start = int(asked.removeprefix("bytes=").removesuffix("-"))
-        if start >= len(self.data):
-            return reply(416, b"", **headers, content_range=f"bytes */{len(self.data)}")
-        span = f"bytes {start}-{len(self.data) - 1}/{len(self.data)}"
-        return reply(206, self.data[start:], **headers, content_range=span)
-
-
-def cut_after(service, kept):
-    """A fault: the file breaks off after so many bytes."""
-
-    def fault(request, world):
-        world.cut = AnswerLost("cut")
-        whole = service().file(request)
-        return reply(whole.status, whole.body[:kept], **dict(whole.headers.items()))
-
-    return fault
 
 
 def download(service, *, flow=errands.download, parts=None, timeout=None, **rules):
@@ -335,37 +278,6 @@ def test_the_budget_bounds_the_transfer():
         world.play(errands.download(trip, TARGET), trip)
     assert caught.value.leg == "download"
     assert len(world.parts[TARGET][0]) == 100
-
-
-def read(service, cap=10_000, **rules):
-    """Play a read into memory."""
-    world = World(service)
-    trip = Trip(world.service(**rules), Known(Ref("j1"), vouched=True))
-    return world.play(errands.read(trip, cap), trip)
-
-
-def test_a_file_can_be_read_into_memory():
-    """Bytes, verified like a file on disk."""
-    assert read(Files(PAPER, AnswerLost("cut"), named=PAPER)) == PAPER
-
-
-@pytest.mark.parametrize("service", [Files(), Files(PAPER, reply(200, PAPER))], ids=["named", "not named"])
-def test_reading_more_than_the_cap_is_refused(service):
-    """Whether the size is named or not."""
-    with pytest.raises(WrongFile, match=r"bytes|big"):
-        read(service, 100)
-
-
-def test_reading_a_file_with_a_wrong_digest_is_refused():
-    """Bytes in memory are checked too."""
-    with pytest.raises(WrongFile):
-        read(Files(named=OTHER))
-
-
-def test_a_body_in_memory_is_counted():
-    """One that ended before its length is fetched again, even when the library reports no cut."""
-    short = reply(200, PAPER[:500], content_length=str(len(PAPER)))
-    assert read(Files(PAPER, short)) == PAPER
 
 
 @pytest.mark.parametrize("head", [{"location": "ftp://elsewhere/"}, {}], ids=["not http", "nowhere"])

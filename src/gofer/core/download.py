@@ -67,27 +67,24 @@ def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
     """Bring the job's file as bytes, at most `max_bytes` of them."""
     request = _request(trip)
     tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
+    cured = False
     while True:
         try:
             head = yield from follow_open(trip, request)
             if head.status != 200:
                 yield from _bear(trip, head, tries, absence)
                 continue
-            total, named = _promised(trip, head), sha256_of(head)
-            if total is not None and total > max_bytes:
-                yield from verbs.drop()
-                raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
-            body = yield from verbs.read(trip, max_bytes)
-            length = content_length(head)
-            if length is not None and len(body) != length:
-                raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
+            body = yield from _read(trip, head, max_bytes)
         except TransportError as error:
             yield from tries.rest(error)
-            continue
-        stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
-        _ = _verify(trip, head, stored, length, named)
-        trip.move(Move.STORED)
-        return body
+        except WrongFile as error:
+            if cured or error.reason not in WORTH_AGAIN:
+                raise
+            cured = True
+        else:
+            trip.move(Move.STORED)
+            return body
+        trip.move(Move.RESUME)
 
 
 def _request(trip: AnyTrip) -> Request:
@@ -122,11 +119,7 @@ def _bring(
     trip: AnyTrip, target: Path, source: str, head: Head, part: Part | None
 ) -> Flow[tuple[Stored, int | None, bytes | None]]:
     """Bring the opened body to disk; return it with the size and the digest that were named for the whole."""
-    if head.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        yield from verbs.drop()
-        raise WrongFile(
-            f"The file came encoded ({head.headers['content-encoding']}) though asked plain.", reason="encoding"
-        )
+    yield from _refuse_encoded(head)
     named = sha256_of(head) or (part.mark.digest if part is not None and head.status != 200 else None)
     if head.status == 200:
         offset, total = 0, content_length(head)
@@ -148,6 +141,31 @@ def _bring(
     if total is not None and stored.size < total:
         raise AnswerLost(f"The body ended after {stored.size} of {total} bytes.")
     return stored, total, named
+
+
+def _read(trip: AnyTrip, head: Head, max_bytes: int) -> Flow[bytes]:
+    """Bring the opened body into memory and check it."""
+    yield from _refuse_encoded(head)
+    total, named = _promised(trip, head), sha256_of(head)
+    if total is not None and total > max_bytes:
+        yield from verbs.drop()
+        raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
+    body = yield from verbs.read(trip, max_bytes)
+    length = content_length(head)
+    if length is not None and len(body) != length:
+        raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
+    stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
+    _ = _verify(trip, head, stored, length, named)
+    return body
+
+
+def _refuse_encoded(head: Head) -> Flow[None]:
+    """Refuse a body in an encoding that nobody asked for: it is never unpacked."""
+    if head.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        yield from verbs.drop()
+        raise WrongFile(
+            f"The file came encoded ({head.headers['content-encoding']}) though asked plain.", reason="encoding"
+        )
 
 
 def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:

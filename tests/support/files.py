@@ -1,0 +1,65 @@
+"""A service of the world without I/O that has one job done and its file at hand."""
+
+import base64
+import hashlib
+import json
+
+from gofer.errors import AnswerLost
+from support.world import BASE, reply
+
+PAPER = b"%PDF-1.7 " + bytes(range(256)) * 8
+OTHER = b"%PDF-1.7 " + bytes(range(255, -1, -1)) * 8
+SOURCE = hashlib.sha256(f"{BASE}/jobs/j1/file".encode()).hexdigest()
+
+
+def digest(data):
+    """A Repr-Digest field."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
+
+
+def completed(**more):
+    """A job document of a completed job."""
+    return reply(200, json.dumps({"job_id": "j1", "status": "completed", **more}))
+
+
+class Files:
+    """A service that has the job done and its file at hand, with ranges; `faults` come first, one a request."""
+
+    def __init__(self, data=PAPER, *faults, named=None, status=None, headers=None):
+        self.data, self.faults, self.named = data, list(faults), named
+        self.status = status or completed()
+        self.headers = {"etag": f'"{hashlib.md5(data).hexdigest()}"', "accept-ranges": "bytes"} | (headers or {})
+
+    def __call__(self, request, world):
+        """Answer a look or a fetch."""
+        if not request.url.endswith("/file"):
+            return self.status
+        if self.faults:
+            fault = self.faults.pop(0)
+            return fault(request, world) if callable(fault) else fault
+        return self.file(request)
+
+    def file(self, request):
+        """The file, or the part of it that was asked for."""
+        headers = dict(self.headers)
+        if self.named is not None:
+            headers["repr-digest"] = digest(self.named)
+        asked = request.headers.get("range")
+        if asked is None or request.headers.get("if-range") != headers.get("etag"):
+            return reply(200, self.data, **headers, content_length=str(len(self.data)))
+        start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if start >= len(self.data):
+            return reply(416, b"", **headers, content_range=f"bytes */{len(self.data)}")
+        span = f"bytes {start}-{len(self.data) - 1}/{len(self.data)}"
+        return reply(206, self.data[start:], **headers, content_range=span)
+
+
+def cut_after(service, kept):
+    """A fault: the file breaks off after so many bytes."""
+
+    def fault(request, world):
+        world.cut = AnswerLost("cut")
+        whole = service().file(request)
+        return reply(whole.status, whole.body[:kept], **dict(whole.headers.items()))
+
+    return fault
