@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from gofer.core import verbs
+from gofer.core import poll, verbs
 from gofer.core.commands import Mark, Part, Stored
 from gofer.core.exchange import AnyTrip, Tries, error_body, follow_open, refused
 from gofer.core.judging import PASSING, content_length, content_range, sha256_of, strong_etag
@@ -27,14 +27,18 @@ from gofer.wire import Head, Request
 WORTH_AGAIN = frozenset({"digest", "size", "range"})
 """Reasons of `WrongFile` that a second transfer, from the first byte, may cure; where a part was gone on with, any."""
 
+PAGES = frozenset({"text/html", "application/xhtml+xml", ""})
+"""Media types of what may be a web page, as a proxy or a sign-in sends with status 200."""
+
 
 def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
     """Bring the job's file to `target`."""
     request = _request(trip)
     source = hashlib.sha256(request.url.encode()).hexdigest()
     tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
-    reached, cured = 0, False
+    reached, cured, page = 0, False, None
     while True:
+        yield from _learn(trip, page)
         part = yield from verbs.look(target)
         if part is not None and (part.mark.source != source or part.mark.etag is None or part.size == 0):
             part = None
@@ -45,6 +49,9 @@ def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
             head = yield from follow_open(trip, _ranged(request, part))
             if head.status not in (200, 206, 416):
                 yield from _bear(trip, head, tries, absence)
+                continue
+            page = yield from _doubtful(trip, head)
+            if page is not None:
                 continue
             stored, total, named = yield from _bring(trip, target, source, head, part)
             verified = _verify(trip, head, stored, total, named)
@@ -67,12 +74,16 @@ def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
     """Bring the job's file as bytes, at most `max_bytes` of them."""
     request = _request(trip)
     tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
-    cured = False
+    cured, page = False, None
     while True:
+        yield from _learn(trip, page)
         try:
             head = yield from follow_open(trip, request)
             if head.status != 200:
                 yield from _bear(trip, head, tries, absence)
+                continue
+            page = yield from _doubtful(trip, head)
+            if page is not None:
                 continue
             body = yield from _read(trip, head, max_bytes)
         except TransportError as error:
@@ -115,11 +126,41 @@ def _bear(trip: AnyTrip, head: Head, tries: Tries, absence: Absence) -> Flow[Non
     yield from tries.rest(failure)
 
 
+def _doubtful(trip: AnyTrip, head: Head) -> Flow[Head | None]:
+    """Drop and return what may be a web page in the file's place, while nobody has seen what the job promises.
+
+    Raises:
+        WrongFile: the body is in an encoding that nobody asked for; it is never unpacked.
+    """
+    encoding = head.headers.get("content-encoding", "identity").strip()
+    encoded = encoding.lower() not in ("", "identity")
+    if not encoded and (trip.known.snapshot is not None or _kind(head) not in PAGES):
+        return None
+    yield from verbs.drop()
+    if encoded:
+        raise WrongFile(f"The file came encoded ({encoding}) though asked plain.", reason="encoding")
+    return head
+
+
+def _learn(trip: AnyTrip, page: Head | None) -> Flow[None]:
+    """Look at the job, if something doubtful came and nobody has yet: the document says what the file is to be.
+
+    Raises:
+        WrongFile: the job has no file, so what came is none.
+        GoferError: the job cannot be seen; the page is not believed then.
+    """
+    if page is None or trip.known.snapshot is not None:
+        return
+    _ = yield from poll.look(trip, trip.rules.patience)
+    if trip.known.status.state is not State.SUCCEEDED:
+        came = _kind(page) or "something of no type"
+        raise WrongFile(f"This is not the file: {came} came, and the job is {trip.known.status}.")
+
+
 def _bring(
     trip: AnyTrip, target: Path, source: str, head: Head, part: Part | None
 ) -> Flow[tuple[Stored, int | None, bytes | None]]:
     """Bring the opened body to disk; return it with the size and the digest that were named for the whole."""
-    yield from _refuse_encoded(head)
     named = sha256_of(head) or (part.mark.digest if part is not None and head.status != 200 else None)
     if head.status == 200:
         offset, total = 0, content_length(head)
@@ -145,7 +186,6 @@ def _bring(
 
 def _read(trip: AnyTrip, head: Head, max_bytes: int) -> Flow[bytes]:
     """Bring the opened body into memory and check it."""
-    yield from _refuse_encoded(head)
     total, named = _promised(trip, head), sha256_of(head)
     if total is not None and total > max_bytes:
         yield from verbs.drop()
@@ -159,15 +199,6 @@ def _read(trip: AnyTrip, head: Head, max_bytes: int) -> Flow[bytes]:
     return body
 
 
-def _refuse_encoded(head: Head) -> Flow[None]:
-    """Refuse a body in an encoding that nobody asked for: it is never unpacked."""
-    if head.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        yield from verbs.drop()
-        raise WrongFile(
-            f"The file came encoded ({head.headers['content-encoding']}) though asked plain.", reason="encoding"
-        )
-
-
 def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
     """Hold a 206 or 416 against the part: (the offset it goes on from, the whole's size), or (-1, None)."""
     span = content_range(head)
@@ -178,6 +209,11 @@ def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
     same_file = strong_etag(head) in (None, part.mark.etag)
     starts = part.size == (total if head.status == 416 else span.first)
     return (part.size, total) if starts and same_size and same_file else (-1, None)
+
+
+def _kind(head: Head) -> str:
+    """Return the media type of a reply, without parameters; empty if it names none."""
+    return head.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _promised(trip: AnyTrip, head: Head) -> int | None:
@@ -196,7 +232,7 @@ def _verify(trip: AnyTrip, head: Head, stored: Stored, total: int | None, named:
     size = None if snapshot is None else snapshot.size
     promised = trip.known.format
     if promised is None:
-        promised = head.headers.get("content-type", "").partition(";")[0].strip() or None
+        promised = _kind(head) or None
     why = trip.contract.judge(promised, stored.head)
     if why is not None:
         raise WrongFile(f"This is not the file: {why}.", reason="format")
