@@ -1,6 +1,7 @@
 """OGC API - Processes: pygeoapi, with its hello-world and the processes of pygeoapi_processes.py.
 
 Jobs are threads of the server and are kept in a TinyDB file in the folder that it is given, results in files beside it.
+Jobs must not be submitted at the same time: two requests that meet may run each other's process.
 """
 
 import hashlib

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import tinydb
 from pygeoapi.process.base import BaseProcessor, ProcessorExecuteError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -48,10 +49,14 @@ class Process(BaseProcessor):
         # only here: pygeoapi.flask_app reads this file before it has a manager
         from pygeoapi.flask_app import api_
 
+        job = tinydb.where("identifier") == self.job
+        # requests that come at the same time may get each other's processor, and with it each other's job: news for a
+        # job that another thread has ended already must not make it run again, for ever
+        unfinished = job & tinydb.where("status").one_of(["accepted", "running"])
         for step in range(steps):
             news = {"status": "running", "progress": 10 + 80 * step // steps, "message": f"step {step + 1} of {steps}"}
-            # of a job that was dismissed this changes nothing: the table has no such row any more
-            api_.manager.update_job(self.job, news)
+            with api_.manager._db() as table:
+                table.update(news, unfinished)
             time.sleep(seconds / steps)
 
 
