@@ -156,12 +156,14 @@ def head_of(response: NativeResponse, request: Request) -> Head:
 
 
 def refuse_encoded(head: Head) -> None:
-    """Raise `BadReply` for a body in an encoding that was not asked for: it is never unpacked (no bombs)."""
+    """Raise `BadReply` for a document in an encoding that was not asked for: it is never unpacked (no bombs).
+
+    A refusal says what it is by its status, so its body may be anything. The next document may come plain, as whatever
+    packed this one is not on the way of all: so it counts as none, as a web page in its place does.
+    """
     encoding = head.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise BadReply(
-            f"The service answered {head.status} encoded as {encoding}, though asked for identity.", field="$"
-        )
+    if encoding not in ("", "identity") and 200 <= head.status < 300:
+        raise BadReply(f"The service answered {head.status} encoded as {encoding}, though asked for identity.")
 
 
 def over_cap(cap: int) -> BadReply:
