@@ -29,6 +29,7 @@ class Leg(StrEnum):
     """A leg of an errand, and how the service and the caller do it."""
 
     SUBMIT = "submit"
+    RUN = "submit, held until the job has ended"
     KEYLESS = "submit, keys not replayed"
     HELD = "held poll"
     PLAIN = "poll"
@@ -57,9 +58,9 @@ class Row:
 
 
 def _row(words: str, *endings: tuple[Ending, Ending], endless: bool = False) -> Row:
-    """Write a row leg by leg, each as (once, lasting); the poll's ending is that of both polls."""
+    """Write a row leg by leg, each as (once, lasting); what is held ends as what is not."""
     submit, keyless, poll, download = endings
-    once, lasting = zip(submit, keyless, poll, poll, download, strict=True)
+    once, lasting = zip(submit, submit, keyless, poll, poll, download, strict=True)
     return Row(words, once, lasting, endless)
 
 

@@ -19,7 +19,7 @@ from tenacity.wait import wait_fixed
 
 from contract_server import content, scripted_app
 from faults.table import DONE, ROWS, Cell, Leg
-from gofer import GoferError, OutOfTime, RetrieveRequest, SubmitUncertain
+from gofer import GoferError, OutOfTime, RetrieveRequest, State, SubmitUncertain
 from gofer.core.policies import Retry, wait_retry_after
 from gofer_service import running
 from support import fault_proxy as spoil
@@ -33,8 +33,8 @@ TRIES = Retry(wait_retry_after(wait_fixed(0.05)), stop_after_attempt(4))
 DRIVERS = list(itertools.product(MODES, FAMILIES))
 SHORT = 0.8
 """Seconds one request may take, and a body may pause, where a single fault would not end."""
-BUDGET = 2.0
-"""Seconds in all where only the budget ends a lasting fault; else there are more than enough."""
+BUDGET = 2.2
+"""Seconds in all where only the budget ends a lasting fault, of which one is for holding; else there are plenty."""
 REFUSED = 0.08
 """Seconds for which a single fault refuses connections; the four tries take longer."""
 
@@ -67,6 +67,7 @@ BLIND = {"untrusted", "no tls", "closed at once"}
 NEVER_READ = BLIND | {"refused"}
 OVER_TLS = {"untrusted", "no tls", "tls garbage"}
 PASSES_BYTES = {"reset in body", "closed in body", "tls garbage"}
+SUBMITTING = {Leg.SUBMIT, Leg.RUN, Leg.KEYLESS}
 
 
 @frozen
@@ -109,12 +110,13 @@ def client_of(made: Face, url: str, **options: Any) -> Any:
     else:
         kind = made.family.HTTPTransport if made.mode == "blocking" else made.family.AsyncHTTPTransport
         options["transport"] = kind(**trusting)
-    return made.client(url, retry=TRIES, patience=TRIES, poll=wait_fixed(0.05), on_abandon="leave", **options)
+    options = {"on_abandon": "leave", **options}
+    return made.client(url, retry=TRIES, patience=TRIES, poll=wait_fixed(0.05), **options)
 
 
 def meant_for(leg: Leg) -> Any:
     """Give the test that tells a leg's requests from others."""
-    if leg in (Leg.SUBMIT, Leg.KEYLESS):
+    if leg in SUBMITTING:
         return lambda call: call.method == "POST"
     file = leg is Leg.DOWNLOAD
     return lambda call: call.path.startswith("/jobs/") and call.path.endswith("/file") is file
@@ -141,7 +143,7 @@ def errand(cell: Cell, request: RetrieveRequest, client: Any, proxy: FaultProxy,
     timeout = BUDGET if cell.ending is not DONE and issubclass(cell.ending, OutOfTime) else 20
     began = time.monotonic()
     try:
-        if cell.leg in (Leg.SUBMIT, Leg.KEYLESS):
+        if cell.leg in SUBMITTING:
             arm(proxy, cell)
             client.run(request, to=target, timeout=timeout)
         else:
@@ -160,7 +162,7 @@ def errand(cell: Cell, request: RetrieveRequest, client: Any, proxy: FaultProxy,
 
 def go_on(cell: Cell, error: GoferError, request: RetrieveRequest, client: Any, target: Path) -> bool:
     """Hold that an error says where the errand was, and end the errand well with what the error carries."""
-    submitting = cell.leg in (Leg.SUBMIT, Leg.KEYLESS)
+    submitting = cell.leg in SUBMITTING
     assert error.leg == ("submit" if submitting else "download" if cell.leg is Leg.DOWNLOAD else "poll")
     assert error.attempts > 0
     assert str(error)
@@ -171,7 +173,7 @@ def go_on(cell: Cell, error: GoferError, request: RetrieveRequest, client: Any, 
         return True
     if isinstance(error, SubmitUncertain | OutOfTime):
         assert error.key is not None
-        if cell.leg is Leg.SUBMIT:
+        if cell.leg is not Leg.KEYLESS:
             client.submit(request, key=error.key).download(target, timeout=10)
             return True
     return False
@@ -186,7 +188,7 @@ def ending(cell: Cell, stand: Stand, folder: Path) -> str:
     service = stand.base if cell.leg is Leg.KEYLESS else stand.whole
     impatient = {"timeout": SHORT, "stall": SHORT} if cell.endless and not cell.lasting else {}
     with stand.face.again() as made, fault_proxy(service, tls=cell.fault in OVER_TLS) as proxy:
-        client = client_of(made, proxy.url, hold=1 if cell.leg is Leg.HELD else 0, **impatient)
+        client = client_of(made, proxy.url, hold=1 if cell.leg in (Leg.RUN, Leg.HELD) else 0, **impatient)
         try:
             errand(cell, request, client, proxy, target)
         except GoferError as error:
@@ -201,8 +203,9 @@ def ending(cell: Cell, stand: Stand, folder: Path) -> str:
                 ranges = ["range" in call.headers for call in proxy.calls if call.path.endswith("/file")]
                 assert ranges == [False, *[True] * (2 if cell.lasting else 1)], "bytes were fetched twice"
     assert proxy.met or cell.fault == "refused", "the fault was never met"
-    held = [call for call in proxy.calls if call.method == "GET" and "wait=" in call.headers.get("prefer", "")]
-    assert bool(held) is (cell.leg is Leg.HELD) or cell.fault in NEVER_READ, "not the poll that was to be tested"
+    held = {call.method for call in proxy.calls if "wait=" in call.headers.get("prefer", "")}
+    due = {Leg.RUN: "POST", Leg.HELD: "GET"}.get(cell.leg)
+    assert (due in held if due else not held) or cell.fault in NEVER_READ, "not the exchange that was to be tested"
     assert stand.jobs(title) == 1 or not whole, "not one job"
     if whole:
         assert target.read_bytes() == PAPER, "another file"
@@ -221,7 +224,8 @@ def test_every_driver_ends_as_the_table_says(
 ) -> None:
     """One job at most, the right file or the old one, within the budget, and an error that goes on with the errand."""
     if ROWS[fault].endless and not lasting:
-        monkeypatch.setattr("gofer.core.poll.ANSWER_MARGIN", 0.5)  # what a held request gets beyond its hold: 10 s
+        for leg in ("poll", "submit"):  # what a held request gets beyond its hold: 10 s
+            monkeypatch.setattr(f"gofer.core.{leg}.ANSWER_MARGIN", 0.5)
 
     def play(leg: Leg, driver: tuple[str, str]) -> str:
         folder = tmp_path / "-".join([fault, str(lasting), leg.name, *driver])
@@ -240,3 +244,31 @@ def test_every_driver_ends_as_the_table_says(
         if what != ("DONE" if due is DONE else due.__name__):
             wrong.append(f"{leg}, {'-'.join(driver)}: {what}, where {due} was due")
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_budget_that_ends_while_the_submission_is_held_obeys_on_abandon(
+    stands: dict[tuple[str, str], Stand], tmp_path: Path
+) -> None:
+    """A one-shot verb cancels the job it never heard of, found by its key, or leaves it; the key goes on with it."""
+
+    def play(policy: str | None, driver: tuple[str, str]) -> None:
+        title = f"<{policy}-{'-'.join(driver)}>"
+        request = RetrieveRequest("10.5555/cancelme", title=title, timeout_seconds=120)
+        with stands[driver].face.again() as made, fault_proxy(stands[driver].whole) as proxy:
+            client = client_of(made, proxy.url, hold=1, on_abandon=policy)
+            proxy.order = Order(FAULTS["stall"], meant_for(Leg.RUN))
+            began = time.monotonic()
+            with pytest.raises(OutOfTime) as caught:
+                client.run(request, to=tmp_path / "paper.pdf", timeout=BUDGET)
+            assert time.monotonic() - began < BUDGET + 2
+            assert caught.value.leg == "submit"
+            assert "wait=1" in proxy.calls[0].headers["prefer"]
+            job = client.submit(request, key=caught.value.key)
+            assert (job.refresh().state is State.CANCELLED) is (policy is None)
+            job.cancel()
+        assert stands[driver].jobs(title) == 1
+
+    plays = list(itertools.product((None, "leave"), DRIVERS))
+    with ThreadPoolExecutor(len(plays)) as pool:
+        _ = list(pool.map(play, *zip(*plays, strict=True)))
+    assert list(tmp_path.iterdir()) == []
