@@ -44,8 +44,6 @@ def running(home: Path, folder: Path, basic_auth: str | None = None) -> Iterator
     logs = {name: folder / f"{name}.log" for name in ("redis", "worker", "flower")}
     env = {
         "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
-        # the worker ends without waiting for the tasks that it runs
-        "REMAP_SIGTERM": "SIGQUIT",
         "C_FORCE_ROOT": "true",
         "FLOWER_UNAUTHENTICATED_API": "" if basic_auth else "true",
     }
