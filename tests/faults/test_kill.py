@@ -2,6 +2,7 @@
 
 import random
 import textwrap
+import threading
 
 import pytest
 
@@ -90,6 +91,22 @@ def test_a_download_goes_on_after_kill_9(slow, tmp_path, mode):
     assert service.ranges == [None, f"bytes={kept}-"]
     assert service.sent[1] == len(PAPER) - kept
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
+
+
+@pytest.mark.parametrize("mode", DOWNLOADS)
+def test_what_came_before_a_silence_outlives_kill_9(slow, tmp_path, mode):
+    """The line falls silent in mid-download: before long, all that came is on disk."""
+    service, server = slow
+    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
+    service.pace, spoken = 0.0, threading.Event()
+    service.halfway = lambda: spoken.wait(10)
+    with process(DOWNLOADS[mode], server.url, ticket, target) as child:
+        wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > len(PAPER) // 2, 5)
+        kill(child)
+    spoken.set()
+    finish(DOWNLOADS[mode], server.url, ticket, target)
+    assert target.read_bytes() == PAPER
+    assert service.ranges[1] is not None
 
 
 @pytest.mark.parametrize("mode", DOWNLOADS)

@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 from gofer.core.commands import (
     Answer,
     Answered,
+    Assemble,
     Command,
     Discard,
     Done,
@@ -24,8 +25,10 @@ from gofer.core.commands import (
     Failed,
     Keep,
     Look,
+    Muster,
     Open,
     Outcome,
+    Put,
     Read,
     Send,
     Sleep,
@@ -46,7 +49,7 @@ BLOCK = 4 << 20
 """Bytes that are gathered before one hop to a worker thread writes them: a hop costs as much as 64 KiB do."""
 
 LINGER = 0.5
-"""Seconds after which fewer bytes are written too, so that little is lost to kill -9 on a slow line."""
+"""Seconds after which fewer bytes are written too, so that little is lost to kill -9 on a slow or silent line."""
 
 
 async def adrive(run: Run[T], io: AsyncIO, disk: Disk, tell: Listener) -> T:
@@ -140,6 +143,12 @@ class _Hands:
                 await run_sync(self._disk.keep, command.target)
             case Discard():
                 await run_sync(self._disk.discard, command.target)
+            case Put():
+                await run_sync(self._disk.put, command.target, command.content)
+            case Muster():
+                return await run_sync(self._disk.muster, command.folder, command.staging)
+            case Assemble():
+                await run_sync(self._disk.assemble, command.staging, command.folder)
             case Tell():
                 self._tell(command.event)
             case _:
@@ -151,6 +160,7 @@ class _Hands:
         self._holds = True
         writer = await run_sync(self._disk.writer, command)
         gathered: list[bytes] = []
+        left = math.inf if command.mark.total is None else command.mark.total - command.offset
         written = anyio.Event()
         written.set()
 
@@ -159,19 +169,35 @@ class _Hands:
                 progress.at(self.io.now().mono, await run_sync(writer.write, blocks))
             done.set()
 
+        async def hand_over() -> None:
+            nonlocal written
+            while not written.is_set():
+                await written.wait()  # one block is written while the next one comes
+            if gathered:
+                blocks, written = gathered.copy(), anyio.Event()
+                gathered.clear()
+                behind.start_soon(write, blocks, written)
+
+        async def linger() -> None:
+            while True:
+                await anyio.sleep(LINGER)
+                await hand_over()
+
         try:
             with _ungrouped(), self._in_time(command.until):
                 async with anyio.create_task_group() as behind:
-                    size, since = 0, self.io.now().mono
+                    size, lingering = 0, False
                     async for chunk in self._opened():
+                        size = len(chunk) + (size if gathered else 0)
                         gathered.append(chunk)
-                        size += len(chunk)
-                        if size >= BLOCK or self.io.now().mono - since >= LINGER:
-                            await written.wait()  # one block is written while the next one comes
-                            blocks, written = gathered.copy(), anyio.Event()
-                            gathered.clear()
-                            behind.start_soon(write, blocks, written)
-                            size, since = 0, self.io.now().mono
+                        left -= len(chunk)
+                        if size >= BLOCK:
+                            await hand_over()
+                        elif not lingering and left > 0:  # a small file is whole with its first bytes
+                            lingering = True
+                            behind.start_soon(linger)
+                    if lingering:
+                        behind.cancel_scope.cancel()
             stored = await run_sync(_finish, writer, gathered)
             progress.at(self.io.now().mono, stored.size, last=True)
             return stored
