@@ -4,11 +4,14 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from tenacity.stop import stop_after_attempt
+from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Ref
 from gofer.core import errands
 from gofer.core.commands import Mark, Open, Weigh
 from gofer.core.download import to_memory
+from gofer.core.policies import Retry
 from gofer.core.table import Move
 from gofer.core.trip import Known, Trip
 from gofer.errors import (
@@ -31,6 +34,7 @@ from support.files import OTHER, PAPER, SOURCE, Files, completed, cut_after
 from support.world import World, reply
 
 TARGET = Path("/papers/paper.pdf")
+FOUR = Retry(wait_fixed(0), stop_after_attempt(4))
 
 
 def download(service, *, flow=errands.download, parts=None, timeout=None, **rules):
@@ -232,18 +236,29 @@ def test_failures_that_never_pass_end_after_five_minutes_and_keep_the_part():
     assert error.leg == "download"
 
 
-def test_progress_between_failures_resets_the_patience():
-    """A slow line that brings a few bytes each time is never given up."""
+def slowly(files, kept):
+    """A fault: after 200 seconds the transfer breaks off with so many bytes more."""
 
-    def drip(request, world):
+    def fault(request, world):
         world.mono += 200
-        world.cut = AnswerLost("cut")
-        whole = Files().file(request)
-        return reply(whole.status, whole.body[:200], **dict(whole.headers.items()))
+        return cut_after(lambda: files, kept)(request, world)
 
-    _, world = download(Files(PAPER, *[drip] * 8))
-    assert world.files[TARGET] == PAPER
-    assert world.mono > 2000
+    return fault
+
+
+@pytest.mark.parametrize("kept", [1024, 400])
+def test_progress_between_failures_resets_the_patience(kept):
+    """A slow line that brings a few bytes each time is never given up, if they come to a kibibyte in time."""
+    book = PAPER * 8
+    _, world = download(Files(book, *[slowly(Files(book), kept)] * 12), patience=FOUR)
+    assert world.files[TARGET] == book
+
+
+def test_fewer_bytes_between_failures_are_no_progress():
+    """A line that brings hardly anything ends the download, also without a budget; the part stays."""
+    error, world = fails(Files(PAPER, *[slowly(Files(), 10)] * 50), AnswerLost)
+    assert error.leg == "download"
+    assert 0 < len(world.parts[TARGET][0]) < 100
 
 
 def test_an_untrusted_certificate_ends_the_download_at_once():

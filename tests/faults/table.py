@@ -96,7 +96,7 @@ ROWS: Mapping[str, Row] = {
     "stall": _row("no answer comes, the connection stays open", *_ENDLESS, (DONE, OutOfTime), endless=True),
     "stall in body": _row("the reply's body stops coming", *_ENDLESS, (DONE, OutOfTime), endless=True),
     "drip": _row("the reply comes a byte at a time, head first", *_ENDLESS, (DONE, OutOfTime), endless=True),
-    "drip in body": _row("its body comes a byte at a time", *_ENDLESS, (OutOfTime, OutOfTime), endless=True),
+    "drip in body": _row("its body comes a byte at a time", *_ENDLESS, (DONE, OutOfTime), endless=True),
 }
 
 

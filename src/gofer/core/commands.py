@@ -6,7 +6,7 @@ answer, or `Failed` with a gofer error, already translated. A driver performs co
     Send(request, timeout, cap)      -> Reply          one small exchange; `timeout` is total, the body is capped
     Sleep(seconds)                   -> None
     Look(target)                     -> Part | None    what a former try left beside the target
-    Open(request, timeout, stall)    -> Head           the head of a streamed reply; then exactly one of the next three
+    Open(request, timeout, ...)      -> Head           the head of a streamed reply; then exactly one of the next three
     Store(target, ...)               -> Stored         its body into the part file; bytes never pass through the core
     Read(cap, until)                 -> bytes          its body in memory
     Drop()                           -> None           its body is not wanted
@@ -66,11 +66,15 @@ class Look:
 
 @frozen
 class Open:
-    """Send a request and bring the reply's head within `timeout` seconds; its body may pause `stall` seconds."""
+    """Send a request and bring the reply's head within `timeout` seconds.
+
+    Its body may pause `stall` seconds, and fewer than `least` bytes in so many seconds are a pause too.
+    """
 
     request: Request
     timeout: float
     stall: float
+    least: int
 
 
 @frozen

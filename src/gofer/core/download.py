@@ -42,8 +42,8 @@ def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
         part = yield from verbs.look(target)
         if part is not None and (part.mark.source != source or part.mark.etag is None or part.size == 0):
             part = None
-        if part is not None and part.size > reached:
-            tries.reset()  # the last try brought bytes
+        if part is not None and part.size >= reached + trip.rules.crawl:
+            tries.reset()  # the last tries brought something
             reached = part.size
         try:
             head = yield from follow_open(trip, _ranged(request, part))

@@ -86,6 +86,7 @@ class Rules:
         hold: how long the service may hold a request; 0 asks it not to.
         timeout: for one request.
         stall: a body may pause so long.
+        crawl: fewer bytes than this are a pause too: 1 KiB a minute, where the slowest modems brought it in a second.
         json_cap: for a reply that is read into memory.
         file_cap: for a file.
         redirects: how many in a row are followed.
@@ -100,6 +101,7 @@ class Rules:
     hold: int = 20
     timeout: float = 30.0
     stall: float = 60.0
+    crawl: int = 1 << 10
     json_cap: int = 1 << 20
     file_cap: int = 1 << 40
     redirects: int = 5

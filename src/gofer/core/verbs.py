@@ -55,7 +55,8 @@ def open_body(trip: Trip[Any, Any], request: Request) -> Flow[Head]:
     """Send a request and bring the head of its reply; the body waits to be stored, read or dropped."""
     seconds = _seconds(trip, trip.rules.timeout)
     trip.attempts += 1
-    return _expect((yield Open(trip.service.dress(request), seconds, min(trip.rules.stall, trip.left))), Head)
+    stall = min(trip.rules.stall, trip.left)
+    return _expect((yield Open(trip.service.dress(request), seconds, stall, trip.rules.crawl)), Head)
 
 
 def sleep(trip: Trip[Any, Any], seconds: float) -> Flow[None]:

@@ -38,7 +38,7 @@ from gofer.core.errands import FAREWELL
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError, WrongFile
 from gofer.events import Event
-from gofer.transports.base import AsyncBody, AsyncIO, Disk, Listener, Progress, Writer
+from gofer.transports.base import AsyncBody, AsyncIO, Disk, Listener, Pace, Progress, Writer
 
 T = TypeVar("T")
 
@@ -93,6 +93,7 @@ class _Hands:
         self.io, self._disk, self._tell = io, disk, tell
         self._body: AsyncBody | None = None
         self._chunks: AsyncIterator[bytes] | None = None
+        self._pace: Pace | None = None
         self._holds = False  # a part, which is let go of in a worker thread: what is empty is removed
 
     async def aclose(self) -> None:
@@ -124,7 +125,7 @@ class _Hands:
                 return await run_sync(self._disk.look, command.target)
             case Open():
                 head, self._body = await self.io.open(command.request, timeout=command.timeout, stall=command.stall)
-                self._chunks = self._body.chunks()
+                self._chunks, self._pace = self._body.chunks(), Pace(command, self.io.now().mono)
                 return head
             case Store() | Read():
                 try:
@@ -178,7 +179,9 @@ class _Hands:
             with _ungrouped(), self._in_time(command.until):
                 async with anyio.create_task_group() as behind:
                     size, lingering = 0, False
-                    async for chunk in self._opened():
+                    chunks, pace = self._opened()
+                    async for chunk in chunks:
+                        pace.at(self.io.now().mono, len(chunk))
                         size = len(chunk) + (size if gathered else 0)
                         gathered.append(chunk)
                         left -= len(chunk)
@@ -200,15 +203,18 @@ class _Hands:
     async def _read(self, command: Read) -> bytes:
         body = bytearray()
         with self._in_time(command.until):
-            async for chunk in self._opened():
+            chunks, pace = self._opened()
+            async for chunk in chunks:
+                pace.at(self.io.now().mono, len(chunk))
                 body += chunk
                 if len(body) > command.cap:
                     raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
         return bytes(body)
 
-    def _opened(self) -> AsyncIterator[bytes]:
+    def _opened(self) -> tuple[AsyncIterator[bytes], Pace]:
         assert self._chunks is not None, "nothing is open"  # noqa: S101  (a flow out of order)
-        return self._chunks
+        assert self._pace is not None  # noqa: S101
+        return self._chunks, self._pace
 
     @contextlib.contextmanager
     def _in_time(self, until: float | None) -> Generator[None]:

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from gofer.core.commands import Now, Part, Store, Stored
+from gofer.core.commands import Now, Open, Part, Store, Stored
+from gofer.errors import AnswerLost
 from gofer.events import Downloading, Event
 from gofer.wire import Head, Reply, Request
 
@@ -141,6 +142,27 @@ class Progress:
         if (last or now - self._last >= self.EVERY) and done != self._told:
             self._last, self._told = now, done
             self._tell(Downloading(self._job_id, done, self._mark.total))
+
+
+class Pace:
+    """Notices a body that crawls: a byte now and then keeps a connection, but brings no file."""
+
+    def __init__(self, command: Open, now: float) -> None:
+        self._least, self._every = command.least, command.stall
+        self._until, self._came, self._crawls = now + command.stall, 0, False
+
+    def at(self, now: float, size: int) -> None:
+        """Note that so many bytes came; those after too few are one too many, as the last of a file are never.
+
+        Raises:
+            AnswerLost: the body crawls.
+        """
+        if self._crawls:
+            raise AnswerLost(f"The body brought fewer than {self._least} bytes in {self._every:.1f} s.")
+        self._came += size
+        if now >= self._until:
+            self._crawls = self._came < self._least
+            self._until, self._came = now + self._every, 0
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any, TypeVar, assert_never
 
@@ -32,7 +33,7 @@ from gofer.core.commands import (
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError, WrongFile
 from gofer.events import Event
-from gofer.transports.base import IO, Body, Disk, Listener, Progress
+from gofer.transports.base import IO, Body, Disk, Listener, Pace, Progress
 from gofer.transports.deadline import within
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class _Hands:
     def __init__(self, io: IO, disk: Disk, tell: Listener) -> None:
         self.io, self._disk, self._tell = io, disk, tell
         self._body: Body | None = None
+        self._pace: Pace | None = None
 
     def close(self) -> None:
         self.drop()
@@ -108,6 +110,7 @@ class _Hands:
                 return self._disk.look(command.target)
             case Open():
                 head, self._body = self.io.open(command.request, timeout=command.timeout, stall=command.stall)
+                self._pace = Pace(command, self.io.now().mono)
                 return head
             case Store() | Read():
                 try:
@@ -149,11 +152,10 @@ class _Hands:
     def _chunks(self, until: float | None) -> Iterator[bytes]:
         """Yield the opened body, but nothing after a monotonic time."""
         assert self._body is not None, "nothing is open"  # noqa: S101  (a flow out of order)
-        if until is None:
-            yield from self._body.chunks()
-            return
-        with within(until - self.io.now().mono):
+        assert self._pace is not None  # noqa: S101
+        with within(math.inf if until is None else until - self.io.now().mono):
             for chunk in self._body.chunks():
+                self._pace.at(self.io.now().mono, len(chunk))
                 yield chunk
-                if self.io.now().mono >= until:
+                if until is not None and self.io.now().mono >= until:
                     raise AnswerLost("The body did not end in time.")

@@ -1,0 +1,45 @@
+"""A body that brings a byte now and then, by the clock that the drivers hand in; on sockets, see the matrix's drip."""
+
+import pytest
+
+from gofer import AnswerLost
+from gofer.core.commands import Open
+from gofer.transports.base import Pace
+from gofer.wire import Request
+
+OPEN = Open(Request("GET", "http://service.test/file"), 30.0, 60.0, 1024)
+
+
+def played(*pieces):
+    """Let pieces come, each as (the second it comes at, its size); return how many came before one was too many."""
+    pace = Pace(OPEN, 0.0)
+    for number, (second, size) in enumerate(pieces):
+        try:
+            pace.at(second, size)
+        except AnswerLost:
+            return number
+    return len(pieces)
+
+
+@pytest.mark.parametrize("every", [0.5, 1, 10, 59], ids=str)
+def test_a_drip_ends_after_the_time_that_a_silence_may_take(every):
+    """However seldom the bytes come, fewer than 1 KiB in a minute are not waited for much longer."""
+    came = played(*[(every * number, 1) for number in range(1, 1000)])
+    assert 60 <= came * every <= 60 + 2 * every
+
+
+def test_a_slow_body_is_never_too_slow():
+    """18 bytes a second are a kibibyte a minute, in whatever pieces."""
+    assert played(*[(second, 18) for second in range(1, 1000)]) == 999
+    assert played(*[(second, 1100) for second in range(59, 10_000, 59)]) == len(range(59, 10_000, 59))
+
+
+def test_the_last_bytes_of_a_small_file_are_not_refused():
+    """Too few are noticed when more of them come; a body that has ended is whole."""
+    assert played((50, 100), (70, 100)) == 2
+    assert played((50, 100), (70, 100), (71, 100)) == 2
+
+
+def test_a_body_that_recovers_within_the_time_goes_on():
+    """A burst after a pause makes up for it."""
+    assert played((1, 1), (55, 1), (61, 4096), (62, 1), (121, 4096), (122, 1)) == 6
