@@ -9,10 +9,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from gofer.client import Client, Job
+from gofer.contracts.base import Contract, Ref, Snapshot
 from gofer.core.policies import Retry
 from gofer.errors import (
     AnswerLost,
     BadReply,
+    DeclarationError,
     Expired,
     GoferError,
     JobCancelled,
@@ -43,6 +45,7 @@ from gofer.models import (
     HealthStatus,
     JobPage,
     Outcome,
+    ResultFile,
     RetrieveRequest,
     RetrieveResult,
     State,
@@ -51,7 +54,7 @@ from gofer.models import (
 )
 from gofer.retrieve import RetrieveClient, RetrieveJob
 from gofer.version import __version__
-from gofer.wire import Request
+from gofer.wire import Head, Reply, Request
 
 if TYPE_CHECKING:
     from gofer.aclient import AsyncClient, AsyncJob
@@ -70,10 +73,13 @@ __all__ = [
     "CancelSent",
     "Changed",
     "Client",
+    "Contract",
+    "DeclarationError",
     "Downloading",
     "Event",
     "Expired",
     "GoferError",
+    "Head",
     "HealthStatus",
     "Job",
     "JobCancelled",
@@ -86,8 +92,11 @@ __all__ = [
     "OutOfTime",
     "Outcome",
     "RateLimited",
+    "Ref",
     "Rejected",
+    "Reply",
     "Request",
+    "ResultFile",
     "RetrieveClient",
     "RetrieveJob",
     "RetrieveRequest",
@@ -96,6 +105,7 @@ __all__ = [
     "Retrying",
     "Saved",
     "ServiceError",
+    "Snapshot",
     "State",
     "Status",
     "SubmitUncertain",

@@ -20,17 +20,18 @@ from anyio.to_thread import run_sync
 from tenacity.wait import wait_base
 
 from gofer.contracts.base import Contract, Ref
-from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import errands
 from gofer.core.policies import OnAbandon, Retry
+from gofer.core.results import Target
 from gofer.core.run import Flow, Run
 from gofer.core.trip import Known, Service, Trip, known_from, ticket_of
 from gofer.events import Event
-from gofer.models import Fetched, Outcome, RetrieveRequest, RetrieveResult, Status
+from gofer.models import Fetched, Outcome, ResultFile, RetrieveRequest, RetrieveResult, Status
 from gofer.setup import (
     Auth,
     Options,
     budget,
+    contract_of,
     key_of,
     listeners_of,
     one_door,
@@ -83,11 +84,26 @@ class AsyncClient(Generic[In, Out]):
         **options: Unpack[Options],
     ) -> None: ...
 
+    @overload
+    def __init__(
+        self: AsyncClient[Any, Any],
+        url: str,
+        *,
+        contract: str | Path,
+        variables: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: AwaitedClient | None = None,
+        io: AsyncIO | None = None,
+        timeout: float = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+
     def __init__(
         self,
         url: str,
         *,
-        contract: Contract[In, Out] | None = None,
+        contract: Contract[In, Out] | str | Path | None = None,
+        variables: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         http_client: AwaitedClient | None = None,
         io: AsyncIO | None = None,
@@ -110,7 +126,9 @@ class AsyncClient(Generic[In, Out]):
 
         Args:
             url: the service's address, as in "http://localhost:8000".
-            contract: how the service speaks; the retrieval contract by default.
+            contract: how the service speaks: the name of a contract that gofer brings along ("ogc-processes", …), the
+                path of a declaration, or an object of your own; the retrieval contract by default.
+            variables: values for the variables of a declaration.
             transport: an httpx transport, for a client of our own over it.
             http_client: an httpx or httpx2 client that is yours: used, never closed.
             io: a wire and a clock of your own making.
@@ -136,10 +154,9 @@ class AsyncClient(Generic[In, Out]):
             UsageError: an argument is wrong; the message says what to write instead.
         """
         one_door(transport=transport, http_client=http_client, io=io)
-        speaks: Contract[In, Out] = RetrieveContract() if contract is None else contract  # type: ignore[assignment]
         self._service = service_of(
             url,
-            speaks,
+            contract_of(contract, variables),
             auth=auth,
             headers=headers,
             timeout=timeout,
@@ -187,7 +204,7 @@ class AsyncClient(Generic[In, Out]):
 
         Args:
             request: what the contract takes.
-            to: where the file goes; None fetches no file.
+            to: where the file goes, or the folder of the files (see `Job.download`); None fetches no file.
             timeout: seconds in all, None for no deadline.
             key: the key of an uncertain submission that is to be repeated; by default a new one.
 
@@ -197,7 +214,7 @@ class AsyncClient(Generic[In, Out]):
             WrongFile, TargetError: the file is not what was promised, or cannot be written.
             SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
-        target = None if to is None else target_of(to)
+        target = None if to is None else target_of(to, folders=self._service.contract.folders)
         trip = self._trip(timeout=budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
         flow = errands.run(trip, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
@@ -281,6 +298,11 @@ class AsyncJob(Generic[Out]):
         return self.known.status
 
     @property
+    def files(self) -> tuple[ResultFile, ...]:
+        """The files of the job's result; empty before they are known, which `result()` and `download()` see to."""
+        return self.known.files
+
+    @property
     def done(self) -> bool:
         """Whether the last status seen was an end."""
         return self.known.status.done
@@ -324,17 +346,21 @@ class AsyncJob(Generic[Out]):
     async def download(self, to: str | PathLike[str], timeout: float | None = None) -> Path:
         """Wait for the job, bring its file to `to`, and return where it is.
 
-        A transfer that broke off, in this process or another, goes on where it stopped.
+        A transfer that broke off, in this process or another, goes on where it stopped. Where the contract allows for
+        several files, they go into a folder, all or none of them, with a `manifest.json` that lists them; a value that
+        the service sent in its document is written to the file as it is, or as JSON.
 
         Args:
-            to: the file to write; folders are made as needed.
+            to: the file to write; folders are made as needed. With a slash at its end, or where a folder is already,
+                a folder: it must be empty.
             timeout: seconds in all, None for no deadline.
 
         Raises:
             WrongFile, TargetError: the file is not what was promised, or cannot be written; the target is untouched.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        return (await self._fetch(target_of(to), timeout)).path
+        path, _ = await self._fetch(target_of(to, folders=self._client._service.contract.folders), timeout)  # pyright: ignore[reportPrivateUsage]
+        return path
 
     async def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:
         """Wait for the job and write its file into a binary file object, once it is whole and verified.
@@ -352,8 +378,8 @@ class AsyncJob(Generic[Out]):
         """
         folder = await run_sync(partial(TemporaryDirectory, prefix="gofer-"))
         try:
-            fetched = await self._fetch(Path(folder.name) / "file", timeout)
-            await run_sync(pour, fetched.path, file)
+            path, (fetched,) = await self._fetch(Target(Path(folder.name) / "file"), timeout)
+            await run_sync(pour, path, file)
         finally:
             with CancelScope(shield=True):
                 await run_sync(folder.cleanup)
@@ -395,7 +421,7 @@ class AsyncJob(Generic[Out]):
         trip = self._trip(timeout)
         return self._client._events(errands.wait(trip), trip)  # pyright: ignore[reportPrivateUsage]
 
-    async def _fetch(self, target: Path, timeout: float | None) -> Fetched:
+    async def _fetch(self, target: Target, timeout: float | None) -> tuple[Path, tuple[Fetched, ...]]:
         trip = self._trip(timeout)
         return await self._perform(errands.download(trip, target), trip)
 

@@ -13,7 +13,7 @@ import httpx
 
 from gofer.aclient import AsyncClient, AsyncJob
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
-from gofer.core import errands
+from gofer.core import errands, results
 from gofer.core.trip import Known
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult
@@ -163,7 +163,8 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         trip = self._trip(Known(self._contract.ref(job_id)))
-        return str((await self._perform(errands.fetch(trip, target_of(local_path)), trip)).path)
+        file = self._contract.file(self._service.base, trip.ref)
+        return str((await self._perform(results.fetch(trip, target_of(local_path).path, file), trip)).path)
 
     async def retrieve_and_download(
         self,
@@ -191,7 +192,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
             SubmitUncertain, WrongFile, TargetError, TransportError, ServiceError, BadReply, UsageError: see
                 `gofer.errors`.
         """
-        outcome = await self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path), timeout=timeout)
+        outcome = await self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path).path, timeout=timeout)
         return str(outcome.path), outcome.value
 
     async def list_jobs(

@@ -2,8 +2,10 @@
 
     GoferError
     ├── UsageError (ValueError)             the call is wrong; no request was sent
-    │   └── TicketError                     a ticket that is broken, or another service's
+    │   ├── TicketError                     a ticket that is broken, or another service's
+    │   └── DeclarationError                a contract's declaration that is wrong; names the line and the key
     ├── TargetError (OSError)               the file cannot be written where it was asked for
+    │   └── TargetIsFolder                  there is a folder
     ├── TransportError (ConnectionError)    no answer came
     │   ├── Unreachable                     the request never left: sending it again is safe
     │   │   └── UntrustedCertificate        never retried
@@ -70,8 +72,27 @@ class TicketError(UsageError):
     """A ticket that cannot be read, or that belongs to another service or contract."""
 
 
+class DeclarationError(UsageError):
+    """A contract's declaration is wrong.
+
+    Attributes:
+        source: the declaration's file, or its name.
+        line: the line in it, from 1; None where there is none to point at.
+        key: the key, as in "status.state".
+    """
+
+    def __init__(self, message: str, *, source: str = "", line: int | None = None, key: str = "") -> None:
+        place = f"{source}:{line}" if line is not None else source
+        super().__init__(": ".join(part for part in (place, key, message) if part))
+        self.source, self.line, self.key = source, line, key
+
+
 class TargetError(GoferError, OSError):
     """The file cannot be written where it was asked for; what was there before is untouched."""
+
+
+class TargetIsFolder(TargetError):
+    """The target is a folder, where a file was to be written."""
 
 
 class TransportError(GoferError, ConnectionError):

@@ -94,20 +94,47 @@ class Fetched:
 
 
 @frozen
+class ResultFile:
+    """One file of a job's result, as the service named it.
+
+    Attributes:
+        name: the service's name for it. It may be anything: gofer never uses it as a path.
+        url: where it is fetched; None where the service sent its content along.
+        size: bytes, where the service named them.
+        format: its promised format, as in "pdf" or "application/json", where the service named one.
+        content: the bytes, where the service sent them along.
+        method: how it is fetched.
+        headers: sent with that request.
+        body: sent with that request.
+    """
+
+    name: str
+    url: str | None = field(default=None, repr=False)
+    size: int | None = None
+    format: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+    method: str = field(default="GET", repr=False)
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@frozen
 class Outcome(Generic[T]):
     """What an errand brought back.
 
     Attributes:
-        value: the job's final document, read by the contract.
-        path: where the file is; None when no file was asked for.
-        verified: how the file was checked.
+        value: the job's final document, or what the contract makes of it.
+        path: where the file is, or the folder of the files; None when none was asked for.
+        verified: how the file was checked; of several, the weakest.
         job_id: the service's id of the job.
+        files: what was brought, one by one.
     """
 
     value: T
     path: Path | None
     verified: Verified
     job_id: str
+    files: tuple[Fetched, ...] = ()
 
 
 # --- the user's own contract ---

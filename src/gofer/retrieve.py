@@ -13,7 +13,7 @@ import httpx
 
 from gofer.client import Client, Job
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
-from gofer.core import errands
+from gofer.core import errands, results
 from gofer.core.trip import Known
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult
@@ -161,7 +161,8 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         trip = self._trip(Known(self._contract.ref(job_id)))
-        return str(self._perform(errands.fetch(trip, target_of(local_path)), trip).path)
+        file = self._contract.file(self._service.base, trip.ref)
+        return str(self._perform(results.fetch(trip, target_of(local_path).path, file), trip).path)
 
     def retrieve_and_download(
         self,
@@ -189,7 +190,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             SubmitUncertain, WrongFile, TargetError, TransportError, ServiceError, BadReply, UsageError: see
                 `gofer.errors`.
         """
-        outcome = self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path), timeout=timeout)
+        outcome = self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path).path, timeout=timeout)
         return str(outcome.path), outcome.value
 
     def list_jobs(self, status: str | None = None, limit: int | None = None, cursor: str | None = None) -> JobPage:

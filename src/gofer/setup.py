@@ -20,7 +20,9 @@ from tenacity.stop import stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_base, wait_fixed
 
 from gofer.contracts.base import Contract
+from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
+from gofer.core.results import Target
 from gofer.core.trip import Service
 from gofer.errors import UsageError
 from gofer.progress import ProgressLine
@@ -50,6 +52,9 @@ class Options(TypedDict, total=False):
     rng: random.Random | None
     new_key: Callable[[], str]
 
+
+RETRIEVE = RetrieveContract()
+"""The contract of a client that is given none."""
 
 HEALTH_SECONDS = 5.0
 """Seconds a health check may take, in all."""
@@ -103,6 +108,26 @@ def service_of(
     return Service(contract, base_url(url), rules, signer(auth, headers))
 
 
+def contract_of(
+    given: Contract[Any, Any] | str | Path | None, variables: Mapping[str, str] | None
+) -> Contract[Any, Any]:
+    """Return the contract that `contract=` names: one, a shipped name, a declaration's file, or the default."""
+    if isinstance(given, str | Path) and given != RETRIEVE.name:
+        from gofer.contracts.shipped import declared  # most clients have no declaration, and none should pay for it
+
+        return declared(given, variables)
+    if variables:
+        raise UsageError("variables= go with a declared contract, one that is named or read from a file.")
+    if given is None or isinstance(given, str | Path):
+        return RETRIEVE
+    if not isinstance(getattr(given, "name", None), str) or not callable(getattr(given, "reads", None)):
+        raise UsageError(
+            f"contract= is a name, as in 'ogc-processes', a Path, or an object of a class derived from "
+            f"gofer.Contract, not {given!r}."
+        )
+    return given
+
+
 def polling_every(service: Service[In, Out], seconds: float) -> Service[In, Out]:
     """Return the service with a fixed pause between looks, where it does not hold requests."""
     return evolve(service, rules=evolve(service.rules, poll=wait_fixed(positive(seconds, "poll_interval"))))
@@ -144,14 +169,16 @@ def budget(timeout: float | None) -> float | None:
     return None if timeout is None else positive(timeout, "timeout")
 
 
-def target_of(to: str | PathLike[str]) -> Path:
-    """Check a target and make it a path."""
+def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
+    """Check a target; `folders` tells whether it may be a folder."""
     text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, as in 'papers/paper.pdf'.")
-    if text.endswith(("/", os.sep)):
+    if not text.endswith(("/", os.sep)):
+        return Target(Path(text), "either" if folders else "file")
+    if not folders:
         raise UsageError(f"The target {text!r} is a folder; name the file to write, as in {text}paper.pdf.")
-    return Path(text)
+    return Target(Path(text), "folder")
 
 
 def key_of(key: str | None, new_key: Callable[[], str]) -> str:

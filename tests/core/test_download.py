@@ -8,10 +8,11 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Ref
-from gofer.core import errands
+from gofer.core import errands, results
 from gofer.core.commands import Mark, Open, Weigh
 from gofer.core.download import to_memory
 from gofer.core.policies import Retry
+from gofer.core.results import Target
 from gofer.core.table import Move
 from gofer.core.trip import Known, Trip
 from gofer.errors import (
@@ -37,7 +38,18 @@ TARGET = Path("/papers/paper.pdf")
 FOUR = Retry(wait_fixed(0), stop_after_attempt(4))
 
 
-def download(service, *, flow=errands.download, parts=None, timeout=None, **rules):
+def whole(trip, target):
+    """A download as a handle makes it, down to the one file of it."""
+    _, (fetched,) = yield from errands.download(trip, Target(target))
+    return fetched
+
+
+def bare_file(trip, target):
+    """A fetch of a job that nobody has looked at."""
+    return (yield from results.fetch(trip, target, trip.contract.file(trip.service.base, trip.ref)))
+
+
+def download(service, *, flow=whole, parts=None, timeout=None, **rules):
     """Play one download; return what was fetched and the world."""
     world = World(service)
     world.parts.update(parts or {})
@@ -49,7 +61,7 @@ def fails(service, kind, **options):
     """Play a download that must raise."""
     world = World(service)
     world.parts.update(options.pop("parts", None) or {})
-    flow = options.pop("flow", errands.download)
+    flow = options.pop("flow", whole)
     trip = Trip(world.service(**options), Known(Ref("j1"), vouched=True))
     with pytest.raises(kind) as caught:
         world.play(flow(trip, TARGET), trip)
@@ -268,7 +280,7 @@ def test_an_untrusted_certificate_ends_the_download_at_once():
 
 def test_not_ready_is_raised_where_the_job_was_not_waited_for():
     """A bare fetch of a running job says so."""
-    error, _ = fails(Files(PAPER, reply(409)), NotReady, flow=errands.fetch)
+    error, _ = fails(Files(PAPER, reply(409)), NotReady, flow=bare_file)
     assert error.status_code == 409
 
 
@@ -296,7 +308,7 @@ def test_the_budget_bounds_the_transfer():
     world = World(Files(PAPER, slow))
     trip = Trip(world.service(), Known(Ref("j1"), vouched=True), timeout=20)
     with pytest.raises(OutOfTime) as caught:
-        world.play(errands.download(trip, TARGET), trip)
+        world.play(whole(trip, TARGET), trip)
     assert caught.value.leg == "download"
     assert len(world.parts[TARGET][0]) == 100
 
@@ -315,10 +327,10 @@ UNTYPED = reply(200, PAGE.body)
 def bare(trip, target):
     """A read of a job that nobody has looked at."""
     trip.move(Move.FETCH)
-    return to_memory(trip, 10_000)
+    return to_memory(trip, 10_000, trip.contract.file(trip.service.base, trip.ref))
 
 
-def unseen(service, flow=errands.fetch):
+def unseen(service, flow=bare_file):
     """Play a bare fetch of a job that is known by its id only; return what came and what was asked."""
     world = World(service)
     trip = Trip(world.service(), Known(Ref("j1")))
@@ -334,7 +346,7 @@ def unseen(service, flow=errands.fetch):
     return came, ["file" if request.url.endswith("/file") else "look" for request in world.requests]
 
 
-@pytest.mark.parametrize("flow", [errands.fetch, bare])
+@pytest.mark.parametrize("flow", [bare_file, bare])
 @pytest.mark.parametrize("page", [PAGE, UNTYPED], ids=["html", "no type"])
 def test_a_page_in_the_place_of_a_file_nobody_promised_makes_the_core_look_at_the_job(flow, page):
     """What the job's document promises is the file, and the page is not."""
@@ -345,7 +357,7 @@ def test_a_page_in_the_place_of_a_file_nobody_promised_makes_the_core_look_at_th
     assert asked == ["file", "look", "file"]
 
 
-@pytest.mark.parametrize("flow", [errands.fetch, bare])
+@pytest.mark.parametrize("flow", [bare_file, bare])
 @pytest.mark.parametrize("promise", [{}, {"file_format": "html"}], ids=["nothing", "html"])
 def test_a_page_is_the_file_where_the_job_promises_nothing_else(flow, promise):
     """A service may well have a page for its file."""
@@ -361,7 +373,7 @@ def test_a_file_that_says_what_it_is_costs_no_look():
     assert unseen(Files(PAPER, typed)) == (PAPER, ["file"])
 
 
-@pytest.mark.parametrize("flow", [errands.fetch, bare])
+@pytest.mark.parametrize("flow", [bare_file, bare])
 @pytest.mark.parametrize(
     ("seen", "kind"),
     [

@@ -10,6 +10,7 @@ from core.test_download import Files
 from gofer.contracts.base import Ref
 from gofer.core import errands
 from gofer.core.commands import Look, Send
+from gofer.core.results import Target
 from gofer.core.trip import Known, Trip
 from gofer.errors import Abandoned, AnswerLost, JobFailed, JobLost, OutOfTime, TargetError, Unreachable
 from gofer.events import CancelSent, Saved, Submitted
@@ -68,7 +69,9 @@ def run(service, *, to=TARGET, timeout=None, leave_at=None, latency=0.0, **rules
     trip = Trip(world.service(**rules), timeout=timeout)
     world.trip = trip
     try:
-        world.outcome = world.play(errands.run(trip, PAPER, "key-1", to, hold=20), trip, leave_at=leave_at)
+        world.outcome = world.play(
+            errands.run(trip, PAPER, "key-1", None if to is None else Target(to), hold=20), trip, leave_at=leave_at
+        )
         world.error = None
     except Exception as error:
         world.outcome, world.error = None, error
@@ -112,7 +115,7 @@ def test_the_target_is_looked_at_before_a_job_is_made():
 
     refusing._answer = refuse
     with pytest.raises(TargetError):
-        refusing.play(errands.run(trip, PAPER, "key-1", TARGET, hold=0), trip)
+        refusing.play(errands.run(trip, PAPER, "key-1", Target(TARGET), hold=0), trip)
     assert refusing.requests == []
 
 

@@ -17,6 +17,7 @@ from tenacity.stop import stop_after_attempt, stop_after_delay
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import errands
 from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
+from gofer.core.results import Target
 from gofer.core.trip import Known, Service, Trip, known_from
 from gofer.errors import JobFailed
 from gofer.models import RetrieveRequest
@@ -109,8 +110,13 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
     return Tally(endings, False)
 
 
+def _download(trip: Trip[Any, Any], target: Path) -> Any:
+    _, (fetched,) = yield from errands.download(trip, Target(target))
+    return fetched
+
+
 VERBS: dict[str, Callable[[Trip[Any, Any], Path], Any]] = {
-    "download": errands.download,
+    "download": _download,
     "read": lambda trip, _: errands.read(trip, ROOM),
 }
 
@@ -118,7 +124,7 @@ VERBS: dict[str, Callable[[Trip[Any, Any], Path], Any]] = {
 def _submission(name: str, trip: Trip[Any, Any], target: Path, hold: int, again: bool) -> Any:
     if name == "start":
         return errands.start(trip, ORDER, KEY, again=again)
-    return errands.run(trip, ORDER, KEY, target if name == "run" else None, hold=hold, again=again)
+    return errands.run(trip, ORDER, KEY, Target(target) if name == "run" else None, hold=hold, again=again)
 
 
 def _possible(plan: Plan, wire: Wire) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gofer.core.commands import Open, Send, Sleep
@@ -75,8 +76,12 @@ def _in_time(call: Call, end: End) -> None:
 
 
 def _no_hammering(sent: list[Sent]) -> None:
-    """Looks keep their distance unless the last one brought something new, and nothing is asked without end."""
-    looks = [one for one in sent if one.route == "look"]
+    """Looks keep their distance unless the last one brought something new, and nothing is asked without end.
+
+    What becomes of a cancelled job may be seen at once.
+    """
+    after = {id(two) for one, two in pairwise(sent) if one.request.method == "DELETE"}
+    looks = [one for one in sent if one.route == "look" and id(one) not in after]
     if any(one.status == 303 for one in sent):
         looks = []  # the first of them fetch the answer to the submission
     last: Sent | None = None

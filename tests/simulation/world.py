@@ -14,6 +14,7 @@ from attrs import define, field
 
 from gofer.core.commands import (
     Answered,
+    Assemble,
     Command,
     Discard,
     Done,
@@ -22,8 +23,10 @@ from gofer.core.commands import (
     Keep,
     Look,
     Mark,
+    Muster,
     Open,
     Part,
+    Put,
     Read,
     Send,
     Sleep,
@@ -315,6 +318,8 @@ class _Hands:
                 self.disk.keep(target)
             case Discard(target):
                 self.disk.discard(target)
+            case Put() | Muster() | Assemble():
+                raise AssertionError("a retrieval gives one file")
             case Tell():
                 pass
         return None

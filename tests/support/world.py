@@ -13,7 +13,9 @@ from tenacity.stop import stop_after_attempt, stop_after_delay
 
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.commands import (
+    MANIFEST,
     Answered,
+    Assemble,
     Command,
     Discard,
     Done,
@@ -22,10 +24,12 @@ from gofer.core.commands import (
     Keep,
     Look,
     Mark,
+    Muster,
     Now,
     Open,
     Outcome,
     Part,
+    Put,
     Read,
     Send,
     Sleep,
@@ -37,7 +41,7 @@ from gofer.core.commands import (
 from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.run import Flow, Run
 from gofer.core.trip import Service, Trip
-from gofer.errors import GoferError, WrongFile
+from gofer.errors import GoferError, TargetError, WrongFile
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
 
@@ -152,6 +156,15 @@ class World:
                 self.files[target] = self.parts.pop(target)[0]
             case Discard(target):
                 self.parts.pop(target, None)
+            case Put(target, content):
+                self.files[target] = content
+            case Muster(folder, staging):
+                if any(folder in path.parents for path in self.files):
+                    raise TargetError(f"{folder} has something in it already.")
+                return self.files.get(staging / MANIFEST)
+            case Assemble(staging, folder):
+                for path in [path for path in self.files if staging in path.parents]:
+                    self.files[folder / path.name] = self.files.pop(path)
             case Tell(event):
                 self.events.append(event)
         return None

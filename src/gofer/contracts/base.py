@@ -3,6 +3,9 @@
 A contract turns an input into a neutral `Request` and a neutral `Reply` into a `Snapshot`. It opens nothing, waits for
 nothing and retries nothing; it raises `UsageError` for a wrong input and `BadReply` for an answer that does not follow
 the contract. No flow, driver or face knows a path or a field name of any service: those live behind this protocol.
+
+A contract of your own is a class derived from `Contract` with at least `name`, `submission`, `submitted`, `poll` and
+`polled`; everything else has a default that says "this service has no such thing".
 """
 
 from __future__ import annotations
@@ -12,11 +15,15 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from attrs import field, frozen
 
-from gofer.models import Status
-from gofer.wire import Reply, Request
+from gofer.contracts import payload
+from gofer.contracts.payload import Problem
+from gofer.models import ResultFile, Status
+from gofer.wire import Head, Reply, Request
 
 In_contra = TypeVar("In_contra", contravariant=True)
 Out = TypeVar("Out")
+
+Leg = Literal["submit", "start", "poll", "result", "cancel"]
 
 
 @frozen
@@ -34,43 +41,28 @@ class Snapshot(Generic[Out]):
     Attributes:
         ref: where the job is.
         status: the service's word and its meaning.
-        value: the whole document, read.
+        value: the whole document, read; with the results, what they come to.
         etag: the document's entity tag, for the next conditional poll (RFC 9110, section 8.8.3).
-        size: the file's size in bytes, where the service names it.
-        format: the file's promised format, as in "pdf".
+        files: the files of the result, as far as they are known.
+        idle: whether the job waits to be started by a second request.
     """
 
     ref: Ref
     status: Status
     value: Out
     etag: str | None = None
-    size: int | None = None
-    format: str | None = None
-
-
-@frozen
-class Problem:
-    """An error document, read: the service's code and words, either may be missing."""
-
-    error_code: str | None = None
-    detail: str | None = None
+    files: tuple[ResultFile, ...] = ()
+    idle: bool = False
 
 
 class Contract(Protocol[In_contra, Out]):
     """One service's API. Every method is pure; `base` is the service's address without a trailing slash."""
 
+    # --- what every contract says ---
+
     @property
     def name(self) -> str:
         """The contract's name, written into tickets; a ticket of another name is refused."""
-        ...
-
-    @property
-    def replays_keys(self) -> Literal["yes", "no", "ask"]:
-        """Whether the same idempotency key gives the same job; "ask" makes the core look at `capabilities`."""
-        ...
-
-    def ref(self, job_id: str) -> Ref:
-        """Return where the job of this id is, or raise `UsageError`."""
         ...
 
     def submission(self, base: str, order: In_contra, *, key: str, budget: float | None, hold: int) -> Request:
@@ -85,46 +77,103 @@ class Contract(Protocol[In_contra, Out]):
         """
         ...
 
-    def submitted(self, base: str, reply: Reply) -> Snapshot[Out]:
-        """Read the 2xx answer to a submission."""
+    def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[Out]:
+        """Read the answer to a submission; `request` is the submission as it was built."""
         ...
 
-    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None) -> Request:
-        """Build a status request; with `hold` > 0, one that the service may hold so many seconds."""
+    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
+        """Build a status request.
+
+        Args:
+            base: the service's address.
+            ref: the job.
+            hold: with more than 0, whole seconds that the service may hold the answer.
+            etag: the entity tag of the last document, None without one.
+            seen: the last status.
+        """
         ...
 
     def polled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out]:
-        """Read the 2xx answer to a status request."""
+        """Read the answer to a status request."""
         ...
 
-    def held(self, reply: Reply) -> bool:
-        """Tell whether this answer proves that the service holds status requests."""
-        ...
+    # --- what many services do not have ---
 
-    def result(self, base: str, ref: Ref) -> Request:
-        """Build the request for the job's file, without any range."""
-        ...
+    @property
+    def replays_keys(self) -> Literal["yes", "no", "ask"]:
+        """Whether the same idempotency key gives the same job; "ask" makes the core look at `capabilities`."""
+        return "no"
+
+    @property
+    def grace(self) -> float | None:
+        """Seconds after which a word that the contract does not know is an error; None takes it as still active."""
+        return None
+
+    @property
+    def folders(self) -> bool:
+        """Whether a result may be other than one file, so that a target may be a folder."""
+        return False
+
+    def reads(self, leg: Leg, status: int) -> bool:
+        """Tell whether a reply of this HTTP status is the contract's to read; HTTP's own meaning holds for others."""
+        return 200 <= status < 300
+
+    def dress(self, base: str, ref: Ref | None, request: Request) -> Request:
+        """Add what the service wants on every request to its own origin."""
+        return request
+
+    def ref(self, job_id: str) -> Ref:
+        """Return where the job of this id is, or raise `UsageError`."""
+        return Ref(job_id)
+
+    def start(self, base: str, ref: Ref) -> Request | None:
+        """Build the request that starts an idle job; it may be sent twice."""
+        return None
+
+    def held(self, reply: Reply, *, hold: int, took: float) -> bool:
+        """Tell whether this answer, which took so many seconds, proves that the service holds status requests."""
+        return False
+
+    def peeks(self, leg: Leg) -> bool:
+        """Tell whether the answer on this leg may be the file itself, so that its head is looked at first."""
+        return False
+
+    def is_document(self, leg: Leg, head: Head) -> bool:
+        """Tell, where the contract peeks, whether what was opened is a document to be read, and not the file."""
+        return True
+
+    def results(self, base: str, snapshot: Snapshot[Out]) -> Request | Snapshot[Out]:
+        """Return a succeeded job with its results, or the request for the document that tells them."""
+        return snapshot
+
+    def resulted(self, base: str, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
+        """Read the result document; the status is FAILED where it says that the job has failed after all."""
+        return snapshot
+
+    def packed(self, snapshot: Snapshot[Out]) -> ResultFile | None:
+        """Return the value of a result without files as a file of its own; None where there is nothing to keep."""
+        return None
 
     def judge(self, promised: str | None, head: bytes) -> str | None:
         """Look at a file's first bytes: return why they cannot be the promised format, or None."""
-        ...
+        return None
 
     def cancellation(self, base: str, ref: Ref) -> Request | None:
         """Build the request that cancels the job; None where the service has none."""
-        ...
+        return None
 
     def cancelled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out] | None:
-        """Read the 2xx answer to a cancellation; None where it shows no job."""
-        ...
+        """Read the answer to a cancellation; None where it shows no job."""
+        return None
 
-    def health(self, base: str) -> Request:
-        """Build the health request."""
-        ...
+    def health(self, base: str) -> Request | None:
+        """Build the health request, None where the service has none."""
+        return None
 
     def capabilities(self, reply: Reply) -> frozenset[str]:
         """Read the extensions a health answer names; "idempotency-key" means that keys are replayed."""
-        ...
+        return frozenset()
 
     def problem(self, reply: Reply) -> Problem:
         """Read an error answer of any shape; never raises."""
-        ...
+        return payload.problem(reply)

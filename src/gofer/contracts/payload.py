@@ -1,4 +1,4 @@
-"""From JSON bytes to models, strictly: cattrs with hooks that convert nothing silently.
+"""From JSON bytes to models, strictly: cattrs with hooks that convert nothing silently; and error documents, leniently.
 
 cattrs' defaults turn a null into "None" and "12" into 12; here a value is of its kind or the reply is bad, and the
 error names the field. Unknown fields are ignored. No contract's own knowledge enters.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import cattrs
+from attrs import frozen
 
 from gofer.errors import BadReply
 from gofer.wire import Reply
@@ -63,6 +64,42 @@ def document(reply: Reply) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise BadReply(f"The service answered with a JSON {type(value).__name__} in place of an object.", field="$")
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def as_map(value: object) -> Mapping[str, Any] | None:
+    """Return a value that is an object, as one; None for any other."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
+def as_list(value: object) -> list[Any] | None:
+    """Return a value that is a list, as one; None for any other."""
+    return value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+@frozen
+class Problem:
+    """An error document, read: the service's code and words, either may be missing."""
+
+    error_code: str | None = None
+    detail: str | None = None
+
+
+_CODES = ("error_code", "code", "status")
+_WORDS = ("detail", "error", "message", "msg", "description", "title", "error_description")
+
+
+def problem(reply: Reply) -> Problem:
+    """Read an error answer: RFC 9457 problem+json, or the usual names in any JSON object; never raises."""
+    try:
+        body = document(reply)
+    except BadReply:
+        return Problem()
+    inner = as_map(body.get("error"))
+    if inner is not None:  # {"error": {"code": …, "message": …}}, as Google and Microsoft write it
+        body = {**body, **inner, "error": None}
+    code = next((body[name] for name in _CODES if isinstance(body.get(name), str)), None)
+    words = next((body[name] for name in _WORDS if isinstance(body.get(name), str) and body[name]), None)
+    return Problem(code, words)
 
 
 def structure(value: Mapping[str, Any], model: type[T], converter: cattrs.Converter = _converter) -> T:

@@ -13,39 +13,25 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
-from gofer.contracts import doi
-from gofer.contracts.base import Problem, Ref, Snapshot
-from gofer.contracts.payload import document, structure
+from gofer.contracts import doi, formats
+from gofer.contracts.base import Contract, Ref, Snapshot
+from gofer.contracts.payload import Problem, document, structure
 from gofer.errors import BadReply, UsageError
-from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult, Status
+from gofer.models import HealthStatus, JobPage, ResultFile, RetrieveRequest, RetrieveResult, State, Status
 from gofer.wire import Reply, Request
 
 SERVICE_BUDGET = 120
 """Seconds the service gets for a job when nobody says otherwise, as in the base contract's own client."""
 
 
-def _fits(kind: str, head: bytes) -> bool:
-    """Tell whether a file of this format may begin so; an unknown format is believed."""
-    markup = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x00 \t\r\n").startswith(b"<")
-    match kind:
-        case "pdf":
-            return b"%PDF-" in head[:1024]
-        case "epub":
-            return head.startswith(b"PK\x03\x04")
-        case "xml":
-            return markup and b"<html" not in head[:2048].lower()
-        case "html":
-            return markup
-        case _:
-            return True
-
-
 @frozen
-class RetrieveContract:
+class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     """The retrieval service's API, version 1, as a `Contract[RetrieveRequest, RetrieveResult]`."""
 
-    name: str = "retrieve"
-    replays_keys: Literal["yes", "no", "ask"] = field(default="ask", kw_only=True)
+    name: str = "retrieve"  # pyright: ignore[reportIncompatibleMethodOverride]
+    replays_keys: Literal["yes", "no", "ask"] = field(  # pyright: ignore[reportIncompatibleMethodOverride]
+        default="ask", kw_only=True
+    )
 
     def ref(self, job_id: str) -> Ref:
         """Return where a job is; an empty id is a `UsageError`."""
@@ -80,11 +66,11 @@ class RetrieveContract:
             json.dumps(wanted, separators=(",", ":")).encode(),
         )
 
-    def submitted(self, base: str, reply: Reply) -> Snapshot[RetrieveResult]:
+    def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[RetrieveResult]:
         """Read `{job_id, status}` and whatever more the service sent."""
-        return _snapshot(reply, structure(document(reply), RetrieveResult))
+        return _snapshot(base, reply, structure(document(reply), RetrieveResult))
 
-    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None) -> Request:
+    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
         """Build GET /jobs/{id}."""
         headers = {"accept": "application/json"}
         if hold:
@@ -98,24 +84,20 @@ class RetrieveContract:
         result = structure(document(reply), RetrieveResult)
         if result.job_id != ref.id:
             raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="$.job_id")
-        return _snapshot(reply, result)
+        return _snapshot(base, reply, result)
 
-    def held(self, reply: Reply) -> bool:
+    def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether `Preference-Applied` names `wait` (RFC 7240, section 3)."""
         applied = reply.headers.get("preference-applied", "")
         return any(re.match(r"\s*wait\s*(=|$)", part, re.IGNORECASE) for part in re.split("[,;]", applied))
 
-    def result(self, base: str, ref: Ref) -> Request:
-        """Build GET /jobs/{id}/file."""
-        return Request("GET", f"{_job(base, ref)}/file")
+    def file(self, base: str, ref: Ref) -> ResultFile:
+        """Return the file of a job, GET /jobs/{id}/file, whatever is known of the job."""
+        return ResultFile(ref.id, f"{_job(base, ref)}/file")
 
     def judge(self, promised: str | None, head: bytes) -> str | None:
         """Hold the first bytes against the promised format; an unknown format is believed."""
-        kind = (promised or "").lower().removeprefix("application/")
-        if _fits(kind, head):
-            return None
-        seen = "an HTML page" if b"<html" in head[:2048].lower() or b"<!doctype" in head[:64].lower() else "other bytes"
-        return f"the service promised {kind}, and {seen} came"
+        return formats.unlike(promised, head)
 
     def cancellation(self, base: str, ref: Ref) -> Request | None:
         """Build DELETE /jobs/{id}."""
@@ -171,20 +153,18 @@ def _job(base: str, ref: Ref) -> str:
     return f"{base}/jobs/{quote(ref.id, safe='')}"
 
 
-def _snapshot(reply: Reply, result: RetrieveResult) -> Snapshot[RetrieveResult]:
+def _snapshot(base: str, reply: Reply, result: RetrieveResult) -> Snapshot[RetrieveResult]:
+    state = result.state
     status = Status(
         result.status,
-        result.state,
+        state,
         progress=result.progress,
         message=result.message,
         error=result.error,
         error_code=result.error_code,
     )
-    return Snapshot(
-        Ref(result.job_id),
-        status,
-        result,
-        etag=reply.headers.get("etag"),
-        size=result.file_size,
-        format=result.file_format,
-    )
+    ref = Ref(result.job_id)
+    files: tuple[ResultFile, ...] = ()
+    if state is State.SUCCEEDED:
+        files = (ResultFile(ref.id, f"{_job(base, ref)}/file", size=result.file_size, format=result.file_format),)
+    return Snapshot(ref, status, result, etag=reply.headers.get("etag"), files=files)

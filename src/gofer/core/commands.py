@@ -13,6 +13,9 @@ answer, or `Failed` with a gofer error, already translated. A driver performs co
     Weigh(target, hashed)            -> Stored         the part file as it is, for one that was whole already
     Keep(target)                     -> None           part file synced to disk and put in the target's place
     Discard(target)                  -> None           part file removed
+    Put(target, content)             -> None           a small file, whole, in one step
+    Muster(folder, staging)          -> bytes | None   whether a folder can be filled, and what a former try left
+    Assemble(staging, folder)        -> None           the staging folder put in the folder's place, in one step
     Tell(event)                      -> None           best-effort progress
 """
 
@@ -28,6 +31,10 @@ from gofer.events import Event
 from gofer.wire import Head, Reply, Request
 
 T = TypeVar("T")
+
+
+MANIFEST = "manifest.json"
+"""The file in a folder of results that lists the others."""
 
 
 @frozen
@@ -151,13 +158,37 @@ class Discard:
 
 
 @frozen
+class Put:
+    """Write these bytes to the target, synced to disk and in one step; folders are made as needed."""
+
+    target: Path
+    content: bytes = field(repr=lambda content: f"<{len(content)} bytes>")
+
+
+@frozen
+class Muster:
+    """See whether the folder is empty or absent and can be made (`TargetError`), and read the staging's manifest."""
+
+    folder: Path
+    staging: Path
+
+
+@frozen
+class Assemble:
+    """Put the staging folder in the place of the empty or absent folder."""
+
+    staging: Path
+    folder: Path
+
+
+@frozen
 class Tell:
     """Report an event to whoever listens."""
 
     event: Event
 
 
-Command = Send | Sleep | Look | Open | Store | Read | Drop | Weigh | Keep | Discard | Tell
+Command = Send | Sleep | Look | Open | Store | Read | Drop | Weigh | Keep | Discard | Put | Muster | Assemble | Tell
 
 
 # --- answers ---

@@ -14,14 +14,13 @@ from attrs import evolve
 
 from gofer.core import poll, verbs
 from gofer.core.commands import Mark, Part, Stored
-from gofer.core.exchange import AnyTrip, Tries, error_body, follow_open, refused
+from gofer.core.exchange import AnyTrip, Tries, follow_open, refused, whole
 from gofer.core.judging import PASSING, content_length, content_range, sha256_of, strong_etag
 from gofer.core.poll import Absence
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.errors import AnswerLost, NotReady, ServiceError, TransportError, WrongFile
-from gofer.events import Saved
-from gofer.models import Fetched, State, Verified
+from gofer.errors import AnswerLost, NotReady, NotSupported, ServiceError, TransportError, WrongFile
+from gofer.models import Fetched, ResultFile, State, Verified
 from gofer.wire import Head, Request
 
 WORTH_AGAIN = frozenset({"digest", "size", "range"})
@@ -31,9 +30,9 @@ PAGES = frozenset({"text/html", "application/xhtml+xml", ""})
 """Media types of what may be a web page, as a proxy or a sign-in sends with status 200."""
 
 
-def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
-    """Bring the job's file to `target`."""
-    request = _request(trip)
+def to_file(trip: AnyTrip, target: Path, file: ResultFile) -> Flow[Fetched]:
+    """Bring a file of the job to `target`."""
+    request = _request(file)
     source = hashlib.sha256(request.url.encode()).hexdigest()
     tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
     reached, cured, page = 0, False, None
@@ -48,13 +47,13 @@ def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
         try:
             head = yield from follow_open(trip, _ranged(request, part))
             if head.status not in (200, 206, 416):
-                yield from _bear(trip, head, tries, absence)
+                yield from bear(trip, head, tries, absence)
                 continue
             page = yield from _doubtful(trip, head)
             if page is not None:
                 continue
             stored, total, named = yield from _bring(trip, target, source, head, part)
-            verified = _verify(trip, head, stored, total, named)
+            verified = _verify(trip, file, head, stored, total, named)
         except TransportError as error:
             yield from tries.rest(error)
         except WrongFile as error:
@@ -64,15 +63,13 @@ def to_file(trip: AnyTrip, target: Path) -> Flow[Fetched]:
             cured, reached = True, 0
         else:
             yield from verbs.keep(target)
-            trip.move(Move.STORED)
-            yield from verbs.tell(trip, Saved(trip.job_id, target, stored.size, verified, trip.known.format))
             return Fetched(target, stored.size, verified)
         trip.move(Move.RESUME)
 
 
-def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
-    """Bring the job's file as bytes, at most `max_bytes` of them."""
-    request = _request(trip)
+def to_memory(trip: AnyTrip, max_bytes: int, file: ResultFile) -> Flow[bytes]:
+    """Bring a file of the job as bytes, at most `max_bytes` of them."""
+    request = _request(file)
     tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
     cured, page = False, None
     while True:
@@ -80,12 +77,12 @@ def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
         try:
             head = yield from follow_open(trip, request)
             if head.status != 200:
-                yield from _bear(trip, head, tries, absence)
+                yield from bear(trip, head, tries, absence)
                 continue
             page = yield from _doubtful(trip, head)
             if page is not None:
                 continue
-            body = yield from _read(trip, head, max_bytes)
+            body = yield from _read(trip, file, head, max_bytes)
         except TransportError as error:
             yield from tries.rest(error)
         except WrongFile as error:
@@ -93,14 +90,21 @@ def to_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
                 raise
             cured = True
         else:
-            trip.move(Move.STORED)
             return body
         trip.move(Move.RESUME)
 
 
-def _request(trip: AnyTrip) -> Request:
-    request = trip.contract.result(trip.service.base, trip.ref)
-    return request.with_headers({"accept-encoding": "identity", "want-repr-digest": "sha-256=10"})
+def _request(file: ResultFile) -> Request:
+    if file.url is None or not file.url.startswith(("http://", "https://")):
+        scheme = (file.url or "nothing").partition(":")[0]
+        raise NotSupported(f"The file {file.name!r} is not to be had over HTTP: the service points to {scheme}:.")
+    asked = {"accept-encoding": "identity", "want-repr-digest": "sha-256=10"}
+    return Request(file.method, file.url, file.headers, file.body).with_headers(asked)
+
+
+def _promise(trip: AnyTrip, file: ResultFile) -> ResultFile:
+    """Return what the job's document, if it was looked at meanwhile, promises of the file."""
+    return next((known for known in trip.known.files if known.url == file.url), file)
 
 
 def _ranged(request: Request, part: Part | None) -> Request:
@@ -110,9 +114,9 @@ def _ranged(request: Request, part: Part | None) -> Request:
     return request.with_headers({"range": f"bytes={part.size}-", "if-range": part.mark.etag})
 
 
-def _bear(trip: AnyTrip, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
+def bear(trip: AnyTrip, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
     """Rest after a refusal that may pass, or raise it."""
-    reply = yield from error_body(trip, head)
+    reply = yield from whole(trip, head)
     if reply.status == 404 and trip.known.vouched:
         yield from absence.rest(refused(trip, reply))
         return
@@ -184,18 +188,18 @@ def _bring(
     return stored, total, named
 
 
-def _read(trip: AnyTrip, head: Head, max_bytes: int) -> Flow[bytes]:
+def _read(trip: AnyTrip, file: ResultFile, head: Head, max_bytes: int) -> Flow[bytes]:
     """Bring the opened body into memory and check it."""
-    total, named = _promised(trip, head), sha256_of(head)
+    length, named = content_length(head), sha256_of(head)
+    total = length if length is not None else _promise(trip, file).size
     if total is not None and total > max_bytes:
         yield from verbs.drop()
         raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
     body = yield from verbs.read(trip, max_bytes)
-    length = content_length(head)
     if length is not None and len(body) != length:
         raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
     stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
-    _ = _verify(trip, head, stored, length, named)
+    _ = _verify(trip, file, head, stored, length, named)
     return body
 
 
@@ -216,23 +220,16 @@ def _kind(head: Head) -> str:
     return head.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _promised(trip: AnyTrip, head: Head) -> int | None:
-    length = content_length(head)
-    snapshot = trip.known.snapshot
-    return length if length is not None or snapshot is None else snapshot.size
-
-
-def _verify(trip: AnyTrip, head: Head, stored: Stored, total: int | None, named: bytes | None) -> Verified:
+def _verify(
+    trip: AnyTrip, file: ResultFile, head: Head, stored: Stored, total: int | None, named: bytes | None
+) -> Verified:
     """Check the whole file by the strongest means there is.
 
     Raises:
         WrongFile: it is not what was promised, or nothing was and `verify="require"`.
     """
-    snapshot = trip.known.snapshot
-    size = None if snapshot is None else snapshot.size
-    promised = trip.known.format
-    if promised is None:
-        promised = _kind(head) or None
+    promise = _promise(trip, file)
+    size, promised = promise.size, promise.format or _kind(head) or None
     why = trip.contract.judge(promised, stored.head)
     if why is not None:
         raise WrongFile(f"This is not the file: {why}.", reason="format")

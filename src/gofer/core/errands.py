@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gofer.core import poll, verbs
-from gofer.core.download import to_file, to_memory
 from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, refused
 from gofer.core.policies import OnAbandon
+from gofer.core.results import Target, bring, in_memory, learn, survey, weakest
 from gofer.core.run import Flow
 from gofer.core.submit import replays_keys, submit
 from gofer.core.table import Move, Stage
@@ -33,15 +33,17 @@ _log = logging.getLogger("gofer")
 
 
 def run(
-    trip: Trip[In, Out], order: In, key: str, target: Path | None, *, hold: int, again: bool = False
+    trip: Trip[In, Out], order: In, key: str, target: Target | None, *, hold: int, again: bool = False
 ) -> Flow[Outcome[Out]]:
     """Submit, wait, download: the whole errand in one."""
     return _accompanied(trip, _whole(trip, order, key, target, hold, again), "cancel")
 
 
-def _whole(trip: Trip[In, Out], order: In, key: str, target: Path | None, hold: int, again: bool) -> Flow[Outcome[Out]]:
+def _whole(
+    trip: Trip[In, Out], order: In, key: str, target: Target | None, hold: int, again: bool
+) -> Flow[Outcome[Out]]:
     if target is not None:
-        _ = yield from verbs.look(target)  # an unwritable target is found out before a job is made
+        target = yield from survey(target)  # an unwritable one is found out before a job is made
     yield from submit(trip, order, key, hold=hold, again=again)
     try:
         yield from poll.await_end(trip)
@@ -49,13 +51,13 @@ def _whole(trip: Trip[In, Out], order: In, key: str, target: Path | None, hold: 
         yield from _submit_again(trip, order, key, lost)
         yield from poll.await_end(trip)
     poll.settle(trip)
+    yield from learn(trip)
     value = _value(trip)
     if target is None:
         trip.move(Move.FINISH)
         return Outcome(value, None, Verified.NONE, trip.ref.id)
-    trip.move(Move.FETCH)
-    fetched = yield from to_file(trip, target)
-    return Outcome(value, fetched.path, fetched.verified, trip.ref.id)
+    path, fetched = yield from bring(trip, target)
+    return Outcome(value, path, weakest(fetched), trip.ref.id, fetched)
 
 
 def _submit_again(trip: Trip[In, Out], order: In, key: str, error: JobLost) -> Flow[None]:
@@ -71,6 +73,7 @@ def _submit_again(trip: Trip[In, Out], order: In, key: str, error: JobLost) -> F
 def start(trip: Trip[In, Out], order: In, key: str, *, again: bool = False) -> Flow[Status]:
     """Submit only; `again` says that the key has been sent before."""
     yield from submit(trip, order, key, again=again)
+    yield from poll.set_off(trip)
     return trip.known.status
 
 
@@ -100,19 +103,19 @@ def result(trip: Trip[In, Out]) -> Flow[Out]:
 def _result(trip: Trip[In, Out]) -> Flow[Out]:
     _ = yield from _wait(trip)
     poll.settle(trip)
+    yield from learn(trip)
     return _value(trip)
 
 
-def download(trip: Trip[In, Out], target: Path) -> Flow[Fetched]:
-    """Wait for the job and bring its file."""
+def download(trip: Trip[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+    """Wait for the job and bring its file or files; return where they are."""
     return _accompanied(trip, _download(trip, target), "leave")
 
 
-def _download(trip: Trip[In, Out], target: Path) -> Flow[Fetched]:
-    _ = yield from verbs.look(target)
+def _download(trip: Trip[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+    target = yield from survey(target)
     _ = yield from _result(trip)
-    trip.move(Move.FETCH)
-    return (yield from to_file(trip, target))
+    return (yield from bring(trip, target))
 
 
 def read(trip: Trip[In, Out], max_bytes: int) -> Flow[bytes]:
@@ -122,14 +125,7 @@ def read(trip: Trip[In, Out], max_bytes: int) -> Flow[bytes]:
 
 def _read(trip: Trip[In, Out], max_bytes: int) -> Flow[bytes]:
     _ = yield from _result(trip)
-    trip.move(Move.FETCH)
-    return (yield from to_memory(trip, max_bytes))
-
-
-def fetch(trip: Trip[In, Out], target: Path) -> Flow[Fetched]:
-    """Bring the file of a job that has ended, without looking at the job first."""
-    trip.move(Move.FETCH)
-    return (yield from to_file(trip, target))
+    return (yield from in_memory(trip, max_bytes))
 
 
 def cancel(trip: Trip[In, Out]) -> Flow[bool]:
@@ -186,8 +182,8 @@ def _farewell(trip: AnyTrip) -> Flow[None]:
         if trip.known.ref is None or trip.stage is Stage.SUBMITTING:  # a job that replaces a lost one
             if trip.submission is None or not trip.at_risk or not (yield from replays_keys(trip)):
                 return
-            reply = accept(trip, (yield from follow(trip, trip.submission, FAREWELL)))
-            _ = trip.saw(trip.contract.submitted(trip.service.base, reply))
+            reply = accept(trip, (yield from follow(trip, trip.submission, FAREWELL, "submit")), "submit")
+            _ = trip.saw(trip.contract.submitted(trip.service.base, trip.submission, reply))
             yield from verbs.tell(trip, Submitted(trip.ref.id, trip.known.status, trip.ticket))
         if not trip.known.status.done:
             confirmed = yield from poll.cancel(trip)

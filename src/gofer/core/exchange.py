@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gofer.contracts.base import Leg
 from gofer.core import verbs
 from gofer.core.judging import PASSING, REDIRECTS, redirected, refusal
 from gofer.core.policies import Retry, pause_after
@@ -65,22 +66,22 @@ def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def follow(trip: AnyTrip, request: Request, timeout: float) -> Flow[Reply]:
-    """Exchange a request, following redirects."""
+def follow(trip: AnyTrip, request: Request, timeout: float, leg: Leg | None = None) -> Flow[Reply]:
+    """Exchange a request, following redirects, but for those that the contract reads on this leg."""
     for _ in range(trip.rules.redirects + 1):
         reply = yield from verbs.send(trip, request, timeout)
-        onward = redirected(request, reply)
+        onward = None if leg is not None and trip.contract.reads(leg, reply.status) else redirected(request, reply)
         if onward is None:
             return reply
         request = onward
     raise too_many(trip)
 
 
-def follow_open(trip: AnyTrip, request: Request) -> Flow[Head]:
-    """Open a body, following redirects."""
+def follow_open(trip: AnyTrip, request: Request, leg: Leg | None = None, timeout: float | None = None) -> Flow[Head]:
+    """Open a body, following redirects, but for those that the contract reads on this leg."""
     for _ in range(trip.rules.redirects + 1):
-        head = yield from verbs.open_body(trip, request)
-        if head.status not in REDIRECTS:
+        head = yield from verbs.open_body(trip, request, timeout)
+        if head.status not in REDIRECTS or (leg is not None and trip.contract.reads(leg, head.status)):
             return head
         yield from verbs.drop()
         onward = redirected(request, head)
@@ -88,6 +89,15 @@ def follow_open(trip: AnyTrip, request: Request) -> Flow[Head]:
             raise refused(trip, Reply(head.url, head.status, head.headers))
         request = onward
     raise too_many(trip)
+
+
+def peek(trip: AnyTrip, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
+    """Exchange a request whose answer may be the file itself; the body of such a one is left alone."""
+    head = yield from follow_open(trip, request, leg, timeout)
+    if trip.contract.reads(leg, head.status) and not trip.contract.is_document(leg, head):
+        yield from verbs.drop()
+        return Reply(head.url, head.status, head.headers)
+    return (yield from whole(trip, head))
 
 
 def too_many(trip: AnyTrip) -> ServiceError:
@@ -106,15 +116,17 @@ def passes(error: GoferError) -> bool:
             return isinstance(error, TransportError)
 
 
-def exchange(trip: AnyTrip, request: Request, tries: Tries, timeout: float | None = None) -> Flow[Reply]:
+def exchange(
+    trip: AnyTrip, request: Request, tries: Tries, timeout: float | None = None, leg: Leg | None = None
+) -> Flow[Reply]:
     """Exchange a request that is safe to repeat until an answer comes that is no passing refusal."""
     while True:
         try:
-            reply = yield from follow(trip, request, trip.rules.timeout if timeout is None else timeout)
+            reply = yield from follow(trip, request, trip.rules.timeout if timeout is None else timeout, leg)
         except TransportError as error:
             failure: GoferError = error
         else:
-            if reply.status not in PASSING:
+            if reply.status not in PASSING or (leg is not None and trip.contract.reads(leg, reply.status)):
                 tries.reset()
                 return reply
             failure = refused(trip, reply)
@@ -126,14 +138,14 @@ def refused(trip: AnyTrip, reply: Reply, kind: type[ServiceError] | None = None)
     return refusal(reply, trip.contract.problem(reply), trip.now.wall, kind)
 
 
-def accept(trip: AnyTrip, reply: Reply) -> Reply:
-    """Return a 2xx reply, or raise the refusal that any other is."""
-    if 200 <= reply.status < 300:
+def accept(trip: AnyTrip, reply: Reply, leg: Leg | None = None) -> Reply:
+    """Return a reply that the contract reads on this leg (off the legs: a 2xx one); any other is raised."""
+    if 200 <= reply.status < 300 if leg is None else trip.contract.reads(leg, reply.status):
         return reply
     raise refused(trip, reply)
 
 
-def error_body(trip: AnyTrip, head: Head) -> Flow[Reply]:
-    """Read the body of an opened error reply, so that it can be judged."""
-    body = yield from verbs.read(trip, trip.rules.json_cap)
+def whole(trip: AnyTrip, head: Head, cap: int | None = None) -> Flow[Reply]:
+    """Read the body of an opened document, at most `cap` bytes, so that it can be judged."""
+    body = yield from verbs.read(trip, trip.rules.json_cap if cap is None else cap)
     return Reply(head.url, head.status, head.headers, body)

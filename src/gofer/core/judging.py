@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from attrs import evolve, frozen
 
-from gofer.contracts.base import Problem
+from gofer.contracts.payload import Problem
 from gofer.errors import (
     Expired,
     NotFound,

@@ -88,6 +88,7 @@ class Rules:
         stall: a body may pause so long.
         crawl: fewer bytes than this are a pause too: 1 KiB a minute, where the slowest modems brought it in a second.
         json_cap: for a reply that is read into memory.
+        result_cap: for a result document, which may hold the result itself.
         file_cap: for a file.
         redirects: how many in a row are followed.
         on_abandon: what becomes of the job when the caller leaves; None: `run` cancels, the verbs of a handle leave it.
@@ -103,6 +104,7 @@ class Rules:
     stall: float = 60.0
     crawl: int = 1 << 10
     json_cap: int = 1 << 20
+    result_cap: int = 64 << 20
     file_cap: int = 1 << 40
     redirects: int = 5
     on_abandon: OnAbandon | None = None

@@ -6,9 +6,12 @@ schedule decides the pause. A failed look never loses the job.
 
 from __future__ import annotations
 
+from typing import Any
+
+from gofer.contracts.base import Snapshot
 from gofer.core import verbs
-from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, passes, refused
-from gofer.core.judging import PASSING, retry_after
+from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, passes, peek, refused
+from gofer.core.judging import retry_after
 from gofer.core.policies import Retry, pause_between
 from gofer.core.run import Flow
 from gofer.core.submit import ANSWER_MARGIN
@@ -56,17 +59,18 @@ def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
     tries, absence = Tries(trip, policy), Absence(trip)
     while True:
         trip.looked = trip.now.mono
-        request = trip.contract.poll(trip.service.base, ref, hold=hold, etag=etag)
+        request = trip.contract.poll(trip.service.base, ref, hold=hold, etag=etag, seen=trip.known.status)
+        exchanged = peek if trip.contract.peeks("poll") else follow
         try:
-            reply = yield from follow(trip, request, hold + ANSWER_MARGIN if hold else trip.rules.timeout)
-            if reply.status == 304 and snapshot is not None:
-                return reply
-            if reply.status == 404 and trip.known.vouched:
-                yield from absence.rest(refused(trip, reply))
-                continue
-            if reply.status in PASSING:
+            reply = yield from exchanged(trip, request, hold + ANSWER_MARGIN if hold else trip.rules.timeout, "poll")
+            if not trip.contract.reads("poll", reply.status):
+                if reply.status == 304 and snapshot is not None:
+                    return reply
+                if reply.status == 404 and trip.known.vouched:
+                    yield from absence.rest(refused(trip, reply))
+                    continue
                 raise refused(trip, reply)
-            seen = trip.contract.polled(trip.service.base, ref, accept(trip, reply))
+            seen = trip.contract.polled(trip.service.base, ref, reply)
         except (TransportError, ServiceError, BadReply) as error:
             if not passes(error):
                 raise
@@ -83,10 +87,33 @@ def look(trip: AnyTrip, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
     return reply
 
 
+def set_off(trip: AnyTrip) -> Flow[None]:
+    """Start a job that waits for a second request to start it; one that was started already is left as it is."""
+    snapshot = trip.known.snapshot
+    if snapshot is None or not snapshot.idle or trip.started:
+        return
+    request = trip.contract.start(trip.service.base, trip.ref)
+    if request is None:
+        return
+    reply = yield from exchange(trip, request, Tries(trip, trip.rules.patience), leg="start")
+    trip.started = True
+    if not trip.contract.reads("start", reply.status):
+        refusal = refused(trip, reply)
+        _ = yield from look(trip, trip.rules.patience)
+        if trip.known.snapshot is not None and trip.known.snapshot.idle:
+            raise refusal  # else an earlier try had started it, and its answer was lost
+
+
 def await_end(trip: AnyTrip) -> Flow[None]:
-    """Look until the job has ended, well or not."""
+    """Look until the job has ended, well or not.
+
+    Raises:
+        BadReply: the service kept to a word that the contract does not know, for longer than the contract's grace.
+    """
     began, rounds = trip.now.mono, 0
+    strange: float | None = None  # since when the service's word is none that the contract knows
     while not trip.known.status.done:
+        yield from set_off(trip)
         before, fresh = trip.known.status, trip.known.snapshot is None
         # A job nobody has seen yet is shown at once; held would be the second look, which knows what is news.
         hold = 0 if fresh else int(min(trip.hold, max(0.0, trip.left - trip.reserve)))
@@ -95,7 +122,8 @@ def await_end(trip: AnyTrip) -> Flow[None]:
         if trip.known.status.done:
             break
         trip.move(Move.ACTIVE)
-        if hold and trip.contract.held(reply):
+        strange = _strange(trip, strange)
+        if hold and trip.contract.held(reply, hold=hold, took=trip.now.mono - trip.looked):
             pause = 0.0
         else:
             pause = pause_between(trip.rules.poll, attempt=rounds, began=began, now=trip.now.mono)
@@ -113,15 +141,28 @@ def _with_last_look(trip: AnyTrip, pause: float) -> float:
     return edge if pause > edge > CLOSEST else max(pause, 0.0)
 
 
+def _strange(trip: AnyTrip, since: float | None) -> float | None:
+    """Return since when the job's word is unknown; raise `BadReply` when that is longer than the grace."""
+    status, grace = trip.known.status, trip.contract.grace
+    if status.state is not State.UNKNOWN or grace is None:
+        return None
+    if since is not None and trip.now.mono - since >= grace:
+        raise BadReply(
+            f"The service has called the job {str(status)!r} for {trip.now.mono - since:.0f} s: the contract knows no "
+            "such word.",
+            field="state",
+        )
+    return trip.looked if since is None else since
+
+
 def settle(trip: AnyTrip) -> None:
-    """Move on by how the job ended.
+    """Return if the job has succeeded.
 
     Raises:
         JobFailed, JobCancelled: it ended without a result.
     """
     status, ended = trip.known.status, trip.known.snapshot
     if status.state is State.SUCCEEDED:
-        trip.move(Move.SUCCEEDED)
         return
     kind = JobCancelled if status.state is State.CANCELLED else JobFailed
     code = f" with {status.error_code}" if status.error_code else ""
@@ -138,14 +179,29 @@ def cancel(trip: AnyTrip) -> Flow[bool]:
     """Ask the service to cancel the job; return whether it did or the job had ended.
 
     A service that has no cancellation (404, 405, 501, or none in its contract) leaves the job as it is: False.
+    Where its answer shows no job, the job is looked at once, so that the status is not what was hoped for but what is.
     """
     request = trip.contract.cancellation(trip.service.base, trip.ref)
     if request is None:
         return False
-    reply = yield from exchange(trip, request, Tries(trip, trip.rules.retry))
+    reply = yield from exchange(trip, request, Tries(trip, trip.rules.retry), leg="cancel")
     if reply.status in (404, 405, 501):
         return False
-    snapshot = trip.contract.cancelled(trip.service.base, trip.ref, accept(trip, reply))
+    snapshot = trip.contract.cancelled(trip.service.base, trip.ref, accept(trip, reply, "cancel"))
+    if snapshot is None:
+        try:
+            snapshot = yield from _glimpse(trip)
+        except (TransportError, ServiceError, BadReply):
+            return True  # it took the request, and that is all that is known
     if snapshot is not None:
         _ = trip.saw(snapshot)
     return True
+
+
+def _glimpse(trip: AnyTrip) -> Flow[Snapshot[Any] | None]:
+    """Look at the job once, without another try; None where there is nothing to be seen (any more)."""
+    contract, base, ref = trip.contract, trip.service.base, trip.ref
+    request = contract.poll(base, ref, hold=0, etag=None, seen=trip.known.status)
+    exchanged = peek if contract.peeks("poll") else follow
+    reply = yield from exchanged(trip, request, trip.rules.timeout, "poll")
+    return contract.polled(base, ref, reply) if contract.reads("poll", reply.status) else None

@@ -54,8 +54,8 @@ def _deliver(trip: Trip[In, Out], request: Request, unheld: Request, hold: int, 
     while True:
         trip.at_risk, before = True, trip.at_risk or again
         try:
-            reply = accept(trip, (yield from _hand_in(trip, request, timeout)))
-            return trip.contract.submitted(trip.service.base, reply)
+            reply = accept(trip, (yield from _hand_in(trip, request, timeout)), "submit")
+            return trip.contract.submitted(trip.service.base, request, reply)
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
         if isinstance(failure, Unreachable):
@@ -95,7 +95,7 @@ def _hand_in(trip: Trip[In, Out], request: Request, timeout: float) -> Flow[Repl
     """
     for _ in range(trip.rules.redirects + 1):
         reply = yield from verbs.send(trip, request, timeout)
-        onward = redirected(request, reply)
+        onward = None if trip.contract.reads("submit", reply.status) else redirected(request, reply)
         if onward is None:
             return reply
         if onward.method != request.method:
@@ -130,6 +130,8 @@ def replays_keys(trip: Trip[In, Out]) -> Flow[bool]:
         return answer == "yes"
     try:
         request = trip.contract.health(trip.service.base)
+        if request is None:
+            return False
         reply = yield from exchange(trip, request, Tries(trip, trip.rules.retry), timeout=5.0)
         return "idempotency-key" in trip.contract.capabilities(reply)
     except (TransportError, ServiceError, BadReply):

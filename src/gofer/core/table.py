@@ -72,7 +72,7 @@ class Move(StrEnum):
     LEFT = "left"
 
 
-_ANY_LEG = (Stage.SUBMITTING, Stage.POLLING, Stage.DOWNLOADING)
+_ANY_LEG = (Stage.SUBMITTING, Stage.POLLING, Stage.READY, Stage.DOWNLOADING)
 _WAYS_OUT = {
     Move.REFUSED: Stage.REFUSED,
     Move.SILENT: Stage.UNREACHED,
@@ -95,6 +95,9 @@ TABLE: Mapping[tuple[Stage, Move], Stage] = MappingProxyType(
         (Stage.POLLING, Move.GONE): Stage.LOST,
         (Stage.POLLING, Move.SUBMIT): Stage.SUBMITTING,
         (Stage.READY, Move.FINISH): Stage.DONE,
+        (Stage.READY, Move.FAILED): Stage.FAILED,
+        (Stage.READY, Move.GONE): Stage.LOST,
+        (Stage.READY, Move.MISFETCHED): Stage.MISFETCHED,
         (Stage.READY, Move.FETCH): Stage.DOWNLOADING,
         (Stage.DOWNLOADING, Move.RESUME): Stage.DOWNLOADING,
         (Stage.DOWNLOADING, Move.STORED): Stage.DONE,

@@ -17,7 +17,7 @@ from gofer.core.commands import Now
 from gofer.core.policies import Rules
 from gofer.core.table import ENDINGS, LEGS, TABLE, Move, Stage
 from gofer.errors import GoferError, OutOfTime, TicketError, WaitTimeout
-from gofer.models import State, Status
+from gofer.models import ResultFile, State, Status
 from gofer.ticket import Ticket
 from gofer.wire import Request, origin
 
@@ -50,11 +50,11 @@ class Service(Generic[In, Out]):
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "origin", origin(self.base))
 
-    def dress(self, request: Request) -> Request:
+    def dress(self, request: Request, ref: Ref | None) -> Request:
         """Sign a request to the service's own origin; mark any other as bare, so that no adapter adds to it."""
         # What begins with the base is at home; only other URLs are worth taking apart.
         if request.url.startswith(f"{self.base}/") or origin(request.url) == self.origin:
-            return self.sign(request)
+            return self.sign(self.contract.dress(self.base, ref, request))
         return evolve(request, bare=True)
 
 
@@ -67,17 +67,19 @@ class Known(Generic[Out]):
         snapshot: the last one seen.
         submitted: wall time of the submission, if it was seen.
         vouched: whether the service is known to have accepted this job, so that a 404 is a blip at first.
+        told: whether the snapshot has the results, so that nothing more need be asked.
     """
 
     ref: Ref | None = None
     snapshot: Snapshot[Out] | None = None
     submitted: float | None = None
     vouched: bool = False
+    told: bool = False
 
     @property
-    def format(self) -> str | None:
-        """The file's promised format, where the service has named it."""
-        return None if self.snapshot is None else self.snapshot.format
+    def files(self) -> tuple[ResultFile, ...]:
+        """The files of the result, as far as they are known."""
+        return () if self.snapshot is None else self.snapshot.files
 
     @property
     def status(self) -> Status:
@@ -108,6 +110,7 @@ class Trip(Generic[In, Out]):
         self.looked = -math.inf  # when the last look at the job began
         self.key: str | None = None
         self.submission: Request | None = None
+        self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service
         self.spent: dict[str, float] = {}
         self.now = Now(math.nan, math.nan)

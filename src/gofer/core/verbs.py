@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gofer.core.commands import (
+    Assemble,
     Discard,
     Drop,
     Keep,
     Look,
     Mark,
+    Muster,
     Open,
     Part,
+    Put,
     Read,
     Send,
     Sleep,
@@ -48,15 +51,15 @@ def send(trip: Trip[Any, Any], request: Request, timeout: float) -> Flow[Reply]:
     """Exchange one small request and reply."""
     seconds = _seconds(trip, timeout)
     trip.attempts += 1
-    return _expect((yield Send(trip.service.dress(request), seconds, trip.rules.json_cap)), Reply)
+    return _expect((yield Send(trip.service.dress(request, trip.known.ref), seconds, trip.rules.json_cap)), Reply)
 
 
-def open_body(trip: Trip[Any, Any], request: Request) -> Flow[Head]:
+def open_body(trip: Trip[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
     """Send a request and bring the head of its reply; the body waits to be stored, read or dropped."""
-    seconds = _seconds(trip, trip.rules.timeout)
+    seconds = _seconds(trip, trip.rules.timeout if timeout is None else timeout)
     trip.attempts += 1
     stall = min(trip.rules.stall, trip.left)
-    return _expect((yield Open(trip.service.dress(request), seconds, stall, trip.rules.crawl)), Head)
+    return _expect((yield Open(trip.service.dress(request, trip.known.ref), seconds, stall, trip.rules.crawl)), Head)
 
 
 def sleep(trip: Trip[Any, Any], seconds: float) -> Flow[None]:
@@ -91,6 +94,22 @@ def drop() -> Flow[None]:
 def weigh(target: Path, *, hashed: bool) -> Flow[Stored]:
     """Measure the part that is whole already."""
     return _expect((yield Weigh(target, hashed)), Stored)
+
+
+def put(target: Path, content: bytes) -> Flow[None]:
+    """Write a small file in one step."""
+    yield Put(target, content)
+
+
+def muster(folder: Path, staging: Path) -> Flow[bytes | None]:
+    """See whether a folder can be filled; return the manifest that a former try left in its staging folder."""
+    answer = yield Muster(folder, staging)
+    return None if answer is None else _expect(answer, bytes)
+
+
+def assemble(staging: Path, folder: Path) -> Flow[None]:
+    """Put a staging folder in the folder's place."""
+    yield Assemble(staging, folder)
 
 
 def keep(target: Path) -> Flow[None]:

@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 from gofer.core.commands import (
     Answer,
     Answered,
+    Assemble,
     Command,
     Discard,
     Done,
@@ -24,8 +25,10 @@ from gofer.core.commands import (
     Failed,
     Keep,
     Look,
+    Muster,
     Open,
     Outcome,
+    Put,
     Read,
     Send,
     Sleep,
@@ -141,6 +144,12 @@ class _Hands:
                 await run_sync(self._disk.keep, command.target)
             case Discard():
                 await run_sync(self._disk.discard, command.target)
+            case Put():
+                await run_sync(self._disk.put, command.target, command.content)
+            case Muster():
+                return await run_sync(self._disk.muster, command.folder, command.staging)
+            case Assemble():
+                await run_sync(self._disk.assemble, command.staging, command.folder)
             case Tell():
                 self._tell(command.event)
             case _:

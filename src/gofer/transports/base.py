@@ -122,6 +122,18 @@ class Disk(Protocol):
         """Carry out `Discard`."""
         ...
 
+    def put(self, target: Path, content: bytes) -> None:
+        """Carry out `Put`."""
+        ...
+
+    def muster(self, folder: Path, staging: Path) -> bytes | None:
+        """Carry out `Muster`."""
+        ...
+
+    def assemble(self, staging: Path, folder: Path) -> None:
+        """Carry out `Assemble`."""
+        ...
+
     def close(self) -> None:
         """Let go of what is open; the part stays."""
         ...

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, assert_never
 from gofer.core.commands import (
     Answer,
     Answered,
+    Assemble,
     Command,
     Discard,
     Done,
@@ -20,8 +21,10 @@ from gofer.core.commands import (
     Failed,
     Keep,
     Look,
+    Muster,
     Open,
     Outcome,
+    Put,
     Read,
     Send,
     Sleep,
@@ -125,6 +128,12 @@ class _Hands:
                 self._disk.keep(command.target)
             case Discard():
                 self._disk.discard(command.target)
+            case Put():
+                self._disk.put(command.target, command.content)
+            case Muster():
+                return self._disk.muster(command.folder, command.staging)
+            case Assemble():
+                self._disk.assemble(command.staging, command.folder)
             case Tell():
                 self._tell(command.event)
             case _:

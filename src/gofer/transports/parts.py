@@ -18,8 +18,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gofer.core.commands import Mark, Part, Store, Stored
-from gofer.errors import TargetError, WrongFile
+from gofer.core.commands import MANIFEST, Mark, Part, Store, Stored
+from gofer.errors import TargetError, TargetIsFolder, WrongFile
 
 try:
     import fcntl
@@ -134,14 +134,8 @@ class Parts:
         """
         with _writing(target):
             if target.is_dir():
-                raise TargetError(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
-            folder = target.parent
-            if not folder.is_dir():
-                folder = next(place for place in target.absolute().parents if place.exists())
-            if not folder.is_dir():
-                raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
+                raise TargetIsFolder(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
+            _makeable(target)
             part = part_of(target)
             if not part.exists():
                 return None
@@ -192,6 +186,39 @@ class Parts:
             part_of(target).unlink(missing_ok=True)
         self._release()
 
+    def put(self, target: Path, content: bytes) -> None:
+        """Write a small file by way of its part file."""
+        file = self._hold(target)
+        with _writing(target):
+            _ = file.truncate(0)
+            _ = file.seek(0)
+            _ = file.write(content)
+            mark_of(target).write_bytes(b"")
+        self.keep(target)
+
+    def muster(self, folder: Path, staging: Path) -> bytes | None:
+        """Return the manifest in the staging folder, None without one.
+
+        Raises:
+            TargetError: the folder is a file or has something in it, or nothing can be made where it should go.
+        """
+        with _writing(folder):
+            if folder.exists() and not folder.is_dir():
+                raise TargetError(f"{folder} is a file; name a folder for the files of this job.")
+            if folder.is_dir() and next(folder.iterdir(), None) is not None:
+                raise TargetError(f"{folder} has something in it already; name an empty folder, or one to be made.")
+            _makeable(folder)
+            manifest = staging / MANIFEST
+            return manifest.read_bytes() if manifest.exists() else None
+
+    def assemble(self, staging: Path, folder: Path) -> None:
+        """Put the staging folder in the place of the folder in one step."""
+        with _writing(folder):
+            if os.name != "posix" and folder.is_dir():
+                folder.rmdir()  # other systems do not rename over a folder
+            staging.replace(folder)
+            _sync_folder(folder.parent)
+
     def close(self) -> None:
         """Let go of the part, which stays for the next errand if there is anything in it."""
         file, target = self._file, self._target
@@ -224,6 +251,17 @@ class Parts:
         file, self._file, self._target = self._file, None, None
         if file is not None:
             file.close()
+
+
+def _makeable(target: Path) -> None:
+    """Raise `TargetError` unless something can be made at this place."""
+    folder = target.parent
+    if not folder.is_dir():
+        folder = next(place for place in target.absolute().parents if place.exists())
+    if not folder.is_dir():
+        raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
 
 
 def pour(source: Path, file: BinaryIO) -> None:

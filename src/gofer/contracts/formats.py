@@ -1,0 +1,36 @@
+"""What a file's first bytes tell about its format. A short list: what is not on it is believed."""
+
+from __future__ import annotations
+
+
+def unlike(promised: str | None, head: bytes) -> str | None:
+    """Hold a file's first bytes against its promised format ("pdf", "application/pdf"): why they differ, or None."""
+    kind = (promised or "").lower().partition(";")[0].strip().removeprefix("application/")
+    if _fits(kind, head):
+        return None
+    seen = "an HTML page" if is_page(head) else "other bytes"
+    return f"the service promised {kind}, and {seen} came"
+
+
+def is_page(head: bytes) -> bool:
+    """Tell whether these are the first bytes of an HTML page."""
+    return b"<html" in head[:2048].lower() or b"<!doctype html" in head[:64].lower()
+
+
+def _fits(kind: str, head: bytes) -> bool:
+    """Tell whether a file of this format may begin so; an unknown format is believed."""
+    markup = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x00 \t\r\n").startswith(b"<")
+    match kind:
+        case "pdf":
+            return b"%PDF-" in head[:1024]
+        case "epub" | "epub+zip" | "zip":
+            return head.startswith(b"PK")
+        case "xml":
+            return markup and b"<html" not in head[:2048].lower()
+        case "html":
+            return markup
+        case "json" | "geo+json" | "netcdf" | "x-netcdf" | "x-hdf5" | "gzip" | "x-tar":
+            return not (markup and is_page(head))
+        case _:
+            image = kind.startswith(("image/", "audio/", "video/")) and kind != "image/svg+xml"
+            return not (image and markup and is_page(head))

@@ -1,0 +1,287 @@
+r"""Selectors: where in a reply a value is found. Written as text, compiled once, read many times.
+
+    /a/b/0                      a JSON Pointer (RFC 6901) into the document, be it JSON or XML (see `markup.py`)
+    /links/[rel=self]/href      the first member of a list whose `rel` is `self`
+    name:/Status                the name of the first member there: for states that are an element's name; `name:` alone
+                                is the XML root's
+    header:location             a header
+    code:                       the HTTP status code
+    text:                       the whole body
+    url:                        the address that answered, after redirects
+    sent:PUT                    the address that the request was sent to, if its method was this one
+    none:                       nothing: written last, it says that nothing need be found
+    ... ~ /jobs/([^/]+)         any of them, and then the first group of a regular expression
+
+A value that is not there is `MISSING`; only a body that is no document at all is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from attrs import frozen
+
+from gofer.contracts import markup
+from gofer.contracts.payload import as_list, as_map
+from gofer.errors import BadReply
+from gofer.wire import Reply, Request
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = _Missing()
+
+DEEPEST = 64
+"""Levels of a document that are walked in search of files."""
+
+
+class Reading:
+    """One reply being read. Its document is parsed when something first points into it."""
+
+    __slots__ = ("_parsed", "reply", "request", "root", "tree")
+
+    def __init__(self, reply: Reply, request: Request | None = None) -> None:
+        self.reply, self.request = reply, request
+        self.root, self.tree, self._parsed = "", MISSING, False
+
+    @classmethod
+    def over(cls, value: Any, url: str) -> Reading:
+        """Make a reading of a document, or a part of one, that is parsed already; it came from `url`."""
+        reading = cls(Reply(url, 200))
+        reading.tree, reading._parsed = MISSING if value is None else value, True
+        return reading
+
+    @property
+    def document(self) -> Any:
+        """The document as plain values; MISSING where the body is empty."""
+        if not self._parsed:
+            self._parsed = True
+            self._parse()
+        return self.tree
+
+    def _parse(self) -> None:
+        body = self.reply.body.lstrip()
+        try:
+            if body.startswith(b"<"):
+                self.root, self.tree = markup.parse(body)
+            elif body:
+                self.tree = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            kind = self.reply.headers.get("content-type", "no content type")
+            raise BadReply(
+                f"The service answered {self.reply.status} with {kind}, {len(body)} bytes, "
+                "in place of a JSON or XML document."
+            ) from error
+
+
+Read = Callable[[Reading], Any]
+
+
+@frozen
+class Selector:
+    """One place in a reply: as it was written, and the function that reads it."""
+
+    text: str
+    read: Read
+
+    @property
+    def in_document(self) -> bool:
+        """Whether it points into the document."""
+        return self.text.startswith(("/", "name:")) or not self.text
+
+    @classmethod
+    def parse(cls, text: str) -> Selector:
+        """Compile a selector, or raise `ValueError` that says what is wrong with it."""
+        place, tilde, pattern = text.partition(" ~ ")
+        read = _place(place.strip())
+        if tilde:
+            read = _matching(read, pattern.strip())
+        return cls(text, read)
+
+
+Places = tuple[Selector, ...]
+"""Alternatives: the first that finds something counts."""
+
+
+def first(places: Places, reading: Reading) -> Any:
+    """Return what the first selector finds that finds anything, else MISSING. A null is nothing."""
+    for place in places:
+        value = place.read(reading)
+        if value is not MISSING and value is not None:
+            return value
+    return MISSING
+
+
+def text_of(value: Any) -> str | None:
+    """Return a value as text: words, numbers, true and false; None for what is none of these."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    inner = as_map(value)
+    return None if inner is None else text_of(inner.get("#text"))
+
+
+def first_text(places: Places, reading: Reading) -> str | None:
+    """Return the first selector's find as text, None where there is none."""
+    return text_of(first(places, reading)) if places else None
+
+
+def _place(text: str) -> Read:
+    kind, colon, rest = text.partition(":")
+    if not text or text.startswith("/"):
+        follow = pointer(text)
+        return lambda reading: follow(reading.document)
+    if not colon:
+        raise ValueError(
+            f"{text!r} is no selector: it is a /pointer, or starts with "
+            "name:, header:, code:, text:, url:, sent: or none:"
+        )
+    match kind:
+        case "name":
+            return _name(rest)
+        case "header" if rest:
+            name = rest.lower()
+            return lambda reading: reading.reply.headers.get(name, MISSING)
+        case "code" if not rest:
+            return lambda reading: reading.reply.status
+        case "text" if not rest:
+            return lambda reading: reading.reply.body.decode("utf-8", "replace").strip() or MISSING
+        case "url" if not rest:
+            return lambda reading: reading.reply.url
+        case "none" if not rest:
+            return lambda _: MISSING
+        case "sent" if rest:
+            return _sent(rest.upper())
+        case _:
+            raise ValueError(f"{text!r} is no selector")
+
+
+def _sent(method: str) -> Read:
+    def read(reading: Reading) -> Any:
+        request = reading.request
+        return request.url if request is not None and request.method == method else MISSING
+
+    return read
+
+
+def _name(text: str) -> Read:
+    follow = pointer(text)
+
+    def read(reading: Reading) -> Any:
+        document = reading.document
+        if not text and reading.root:
+            return reading.root
+        there = as_map(follow(document)) or {}
+        return next((name for name in there if not name.startswith(("@", "#"))), MISSING)
+
+    return read
+
+
+def _matching(read: Read, pattern: str) -> Read:
+    try:
+        find = re.compile(pattern).search
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+
+    def matched(reading: Reading) -> Any:
+        text = text_of(read(reading))
+        match = None if text is None else find(text)
+        if match is None:
+            return MISSING
+        return match[0] if match.re.groups == 0 else next((found for found in match.groups() if found), MISSING)
+
+    return matched
+
+
+Follow = Callable[[Any], Any]
+
+
+def pointer(text: str) -> Follow:
+    """Compile a JSON Pointer, with `[name=value]` for a member of a list, or raise `ValueError`."""
+    if text and not text.startswith("/"):
+        raise ValueError(f"{text!r} is no pointer: it must start with /")
+    steps = tuple(_step(token) for token in re.findall(r"/(\[[^\]]*\]|[^/]*)", text))
+
+    def follow(value: Any) -> Any:
+        for step in steps:
+            value = step(value)
+            if value is MISSING:
+                break
+        return value
+
+    return follow
+
+
+def _step(token: str) -> Follow:
+    chosen = re.fullmatch(r"\[([^=]+)=(.*)\]", token)
+    if chosen is not None:
+        return _member(*chosen.groups())
+    if re.search(r"~(?![01])", token):
+        raise ValueError(f"{token!r} has a ~ that is neither ~0 nor ~1")
+    name = token.replace("~1", "/").replace("~0", "~")
+    index = int(name) if re.fullmatch(r"0|[1-9][0-9]{0,8}", name) else -1
+
+    def step(value: Any) -> Any:
+        members, items = as_map(value), as_list(value)
+        if members is not None and name in members:
+            return members[name]
+        if items is not None:
+            return items[index] if 0 <= index < len(items) else MISSING
+        return value if index == 0 and value is not MISSING and value else MISSING  # in XML, a list of one is no list
+
+    return step
+
+
+def _member(name: str, wanted: str) -> Follow:
+    def step(value: Any) -> Any:
+        for one in as_list(value) or [value]:
+            if text_of((as_map(one) or {}).get(name)) == wanted:
+                return one
+        return MISSING
+
+    return step
+
+
+def found_under(value: Any, has: Callable[[Any], bool], key: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Walk a document and yield, with the name it hangs by, every topmost part of it that `has` what is sought."""
+    if depth > DEEPEST:
+        raise BadReply(f"The service's document is more than {DEEPEST} levels deep.", field="$")
+    if has(value):
+        yield key, value
+        return
+    for name, inner in (as_map(value) or {}).items():
+        yield from found_under(inner, has, name, depth + 1)
+    for inner in as_list(value) or ():
+        yield from found_under(inner, has, key, depth + 1)
+
+
+def without(url: str, names: frozenset[str]) -> str:
+    """Return a URL without these query parameters."""
+    path, mark, query = url.partition("?")
+    if not mark or not names:
+        return url
+    kept = [pair for pair in query.split("&") if pair.partition("=")[0] not in names]
+    return path + ("?" + "&".join(kept) if kept else "")
+
+
+def added(url: str, name: str, value: str) -> str:
+    """Return a URL with this query parameter, unless it has one of that name."""
+    path, mark, query = url.partition("?")
+    name = quote(name, safe="$")
+    if any(pair.partition("=")[0] == name for pair in query.split("&")):
+        return url
+    pair = f"{name}={quote(value, safe='')}"
+    return f"{path}?{query}&{pair}" if mark and query else f"{path}?{pair}"

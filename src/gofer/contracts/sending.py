@@ -1,0 +1,142 @@
+"""From a declared call to a request: addresses, bodies and their encodings. Pure; reads no reply."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+from xml.sax.saxutils import escape
+
+from gofer.contracts.declaration import Call, Json, Templates
+from gofer.contracts.payload import as_list, as_map
+from gofer.contracts.selectors import added
+from gofer.contracts.templates import Hole, Lookup, Template, filled, plain
+from gofer.errors import UsageError
+from gofer.wire import Request
+
+RESERVED = ":/?#[]@!$&'()*+,;="
+"""What `{+name}` leaves as it is (RFC 3986, section 2.2), and % with it."""
+
+
+def address(template: Template, lookup: Lookup) -> str:
+    """Fill an address: values are percent-encoded, but for {base} and for links, which are addresses themselves."""
+    return template.fill(lookup, _for_address) or ""
+
+
+def _for_address(text: str, hole: Hole) -> str:
+    if hole.name == "base" or hole.name.startswith("links."):
+        return text
+    return quote(text, safe=f"{RESERVED}%" if hole.reserved else "")
+
+
+def built(call: Call, url: str, lookup: Lookup, *, method: str, seed: str = "") -> Request:
+    """Build the request that a call declares.
+
+    Args:
+        call: the declared call.
+        url: its address, filled.
+        lookup: finds the variables.
+        method: where the call names none.
+        seed: what a multipart boundary is made of, so that every try has the same bytes.
+
+    Raises:
+        Unfilled: a variable has no value.
+        UsageError: a header's value is none.
+    """
+    for name, template in call.query.items():
+        value = template.fill(lookup)
+        url = url if value is None else added(url, name, value)
+    headers = header_values(call.headers, lookup)
+    body, kind = _body(call, lookup, seed)
+    if kind and "content-type" not in headers:
+        headers["content-type"] = kind
+    headers.setdefault("accept", "application/json, application/xml;q=0.9, */*;q=0.8")
+    verb = method if call.method is None else call.method.fill(lookup) or method
+    return Request(verb.upper(), url, headers, body)
+
+
+def header_values(headers: Templates, lookup: Lookup) -> dict[str, str]:
+    """Fill the headers that have a value; one that could break out of its line is a `UsageError`."""
+    made: dict[str, str] = {}
+    for name, template in headers.items():
+        value = template.fill(lookup)
+        if value is None:
+            continue
+        if not value.isascii() or not value.isprintable():
+            raise UsageError(f"The value for the header {name!r} has characters that no header may have.")
+        made[name.lower()] = value
+    return made
+
+
+def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
+    if call.json is not None:
+        return _json(call.json, lookup), "application/json"
+    if call.form is not None:
+        fields = {name: value for name, value in _fields(call.form, lookup).items() if value is not None}
+        pairs = [(name, plain(one)) for name, value in fields.items() for one in _repeated(value)]
+        return urlencode(pairs).encode(), "application/x-www-form-urlencoded"
+    if call.multipart is not None:
+        return _multipart(call.multipart, lookup, seed)
+    if call.text is not None:
+        text = call.text.fill(lookup, lambda value, _: escape(value, {'"': "&quot;"}) if _is_xml(call) else value)
+        return (text or "").encode(), "text/xml; charset=utf-8" if _is_xml(call) else "text/plain; charset=utf-8"
+    return b"", None
+
+
+def _json(body: Json, lookup: Lookup) -> bytes:
+    try:
+        return json.dumps(filled(body.pattern, lookup), separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"The input cannot be written as JSON: {error}.") from error
+
+
+def _is_xml(call: Call) -> bool:
+    return call.text is not None and call.text.text.lstrip().startswith("<")
+
+
+def _fields(form: Template | Templates, lookup: Lookup) -> Mapping[str, Any]:
+    if isinstance(form, Template):
+        whole = None if form.sole is None else as_map(form.sole.value(lookup))
+        if whole is None:
+            raise UsageError(f"A form is made of a map of fields, and {form.text} is none.")
+        return whole
+    return {name: filled(template, lookup) for name, template in form.items()}
+
+
+def _repeated(value: Any) -> list[Any]:
+    several = as_list(value)
+    return [value] if several is None else several
+
+
+def _multipart(fields: Templates, lookup: Lookup, seed: str) -> tuple[bytes, str]:
+    boundary = "gofer-" + hashlib.sha256(seed.encode()).hexdigest()[:32]
+    body = bytearray()
+    for name, template in fields.items():
+        hole = template.sole
+        value = filled(template, lookup)
+        if value is None:
+            continue
+        if hole is not None and hole.each:
+            files = as_map(value)
+            if files is None:
+                raise UsageError(f"{template.text} is a map of file names and contents, as in {{'a.txt': '…'}}.")
+            for filename, content in files.items():
+                body += _part(boundary, name, content, filename)
+        else:
+            body += _part(boundary, name, value, None)
+    return bytes(body) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def _part(boundary: str, name: str, content: Any, filename: str | None) -> bytes:
+    named = "" if filename is None else f'; filename="{_quoted(filename)}"'
+    kind = "Content-Type: application/octet-stream\r\n" if filename is not None else ""
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"{named}\r\n{kind}\r\n'
+    raw = bytes(content) if isinstance(content, bytes | bytearray) else plain(content).encode()
+    return head.encode() + raw + b"\r\n"
+
+
+def _quoted(text: str) -> str:
+    """Write a name as browsers do in a part's head (HTML, section 4.10.21.8)."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,54 @@
+"""The contracts that gofer brings along, found by name: one `.toml` file each, beside this one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from gofer.contracts import declaration
+from gofer.contracts.declaration import Declaration
+from gofer.contracts.declared import DeclaredContract
+from gofer.errors import UsageError
+
+_HERE = files("gofer.contracts")
+
+
+@lru_cache(1)
+def names() -> tuple[str, ...]:
+    """Return the names of the declarations that gofer brings along."""
+    return tuple(sorted(one.name.removesuffix(".toml") for one in _HERE.iterdir() if one.name.endswith(".toml")))
+
+
+@lru_cache(32)
+def shipped(name: str) -> Declaration:
+    """Return the shipped declaration of this name, or raise `UsageError` that lists what there is."""
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), 1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise UsageError(
+            f"gofer has no contract named {name!r}.{meant} It has: retrieve, {', '.join(names())}. "
+            "A declaration of your own is passed as a Path."
+        )
+    return declaration.parse((_HERE / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
+
+
+def read(path: Path) -> Declaration:
+    """Read a declaration from a file.
+
+    Raises:
+        UsageError: the file cannot be read.
+        DeclarationError: the declaration is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The declaration {str(path)!r} cannot be read: {error}.") from error
+    return declaration.parse(text, path.name)
+
+
+def declared(given: str | Path, variables: Mapping[str, str] | None = None) -> DeclaredContract:
+    """Return the contract of a shipped name or of a declaration's file."""
+    return DeclaredContract(read(given) if isinstance(given, Path) else shipped(given), variables or {})

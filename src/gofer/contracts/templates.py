@@ -1,0 +1,161 @@
+"""Templates: what is sent, as text with holes, compiled once and filled for each request.
+
+    {name}      the value of this variable; in an address it is percent-encoded
+    {+name}     in an address: reserved characters such as / stay as they are (RFC 6570, section 3.2.3)
+    {name?}     what holds it is left out where the variable has no value
+    {name*}     in a multipart body: one part for each member of a map, its key the file's name
+    {{ and }}   braces
+
+Variables have dotted names: `input.inputs.year` is looked up member by member. Nothing here knows which there are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import frozen
+
+from gofer.contracts.payload import as_list, as_map
+
+_HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_NAME = re.compile(r"(\+?)([A-Za-z_][\w-]*(?:\.[\w-]+)*)(\*?)(\??)")
+
+Lookup = Callable[[str], Any]
+"""Finds a variable's value by its name; None where it has none."""
+
+
+class Unfilled(Exception):
+    """A variable that must have a value has none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@frozen
+class Hole:
+    """A place in a template for a variable's value."""
+
+    name: str
+    reserved: bool = False
+    each: bool = False
+    optional: bool = False
+
+    def value(self, lookup: Lookup) -> Any:
+        """Return the variable's value, None where an optional one has none."""
+        value = lookup(self.name)
+        if value is None and not self.optional:
+            raise Unfilled(self.name)
+        return value
+
+
+@frozen
+class Template:
+    """A text with holes: `parts` are its literal pieces and its holes, in order."""
+
+    text: str
+    parts: tuple[str | Hole, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Compile a template, or raise `ValueError` that says what is wrong with it."""
+        parts: list[str | Hole] = []
+        at = 0
+        for match in _HOLE.finditer(text):
+            parts.append(text[at : match.start()])
+            at = match.end()
+            if match[0] in ("{{", "}}"):
+                parts.append(match[0][0])
+            else:
+                parts.append(_hole(match[0], match[1]))
+        parts.append(text[at:])
+        return cls(text, tuple(part for part in parts if part != ""))
+
+    @property
+    def holes(self) -> Iterator[Hole]:
+        """Its holes."""
+        return (part for part in self.parts if isinstance(part, Hole))
+
+    @property
+    def sole(self) -> Hole | None:
+        """The hole that the whole template consists of, if it does."""
+        only = self.parts[0] if len(self.parts) == 1 else None
+        return only if isinstance(only, Hole) else None
+
+    def fill(self, lookup: Lookup, encode: Callable[[str, Hole], str] | None = None) -> str | None:
+        """Fill the holes and return the text; None where an optional variable has no value.
+
+        Raises:
+            Unfilled: a variable has no value.
+        """
+        filled: list[str] = []
+        for part in self.parts:
+            if isinstance(part, str):
+                filled.append(part)
+                continue
+            value = part.value(lookup)
+            if value is None:
+                return None
+            text = plain(value)
+            filled.append(text if encode is None else encode(text, part))
+        return "".join(filled)
+
+
+def _hole(whole: str, inner: str | None) -> Hole:
+    match = None if inner is None else _NAME.fullmatch(inner)
+    if match is None:
+        raise ValueError(f"{whole!r} is no variable; write {{{{ and }}}} for braces")
+    return Hole(match[2], reserved=bool(match[1]), each=bool(match[3]), optional=bool(match[4]))
+
+
+def plain(value: Any) -> str:
+    """Return a value as text: words as they are, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+Pattern = Any
+"""A value for JSON whose texts are templates: the shape `compiled` gives."""
+
+
+def compiled(value: Any) -> Pattern:
+    """Compile every text in a value of any shape."""
+    if isinstance(value, str):
+        return Template.parse(value)
+    members, items = as_map(value), as_list(value)
+    if members is not None:
+        return {name: compiled(inner) for name, inner in members.items()}
+    return value if items is None else [compiled(inner) for inner in items]
+
+
+def templates_in(pattern: Pattern) -> Iterator[Template]:
+    """Yield the templates of a compiled value."""
+    if isinstance(pattern, Template):
+        yield pattern
+    for inner in (as_map(pattern) or {}).values():
+        yield from templates_in(inner)
+    for inner in as_list(pattern) or ():
+        yield from templates_in(inner)
+
+
+def filled(pattern: Pattern, lookup: Lookup) -> Any:
+    """Fill a compiled value: a text that is one hole becomes the variable's value, of whatever kind that is.
+
+    Members whose optional variable has no value are left out.
+    """
+    if isinstance(pattern, Template):
+        return pattern.fill(lookup) if pattern.sole is None else pattern.sole.value(lookup)
+    members, items = as_map(pattern), as_list(pattern)
+    if members is not None:
+        made = ((name, inner, filled(inner, lookup)) for name, inner in members.items())
+        return {name: value for name, inner, value in made if not _left_out(inner, value)}
+    if items is not None:
+        values = ((inner, filled(inner, lookup)) for inner in items)
+        return [value for inner, value in values if not _left_out(inner, value)]
+    return pattern
+
+
+def _left_out(pattern: Pattern, value: Any) -> bool:
+    return value is None and isinstance(pattern, Template)
