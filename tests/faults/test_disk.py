@@ -12,7 +12,8 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.transports.parts import mark_of, part_of
+from gofer.core.commands import Mark, Store
+from gofer.transports.parts import Parts, mark_of, part_of
 from support.faces import MODES, face
 from support.raw_server import raw_server
 
@@ -158,3 +159,18 @@ def test_a_part_that_cannot_be_begun_leaves_nothing(driver, slow, tmp_path):
     with pytest.raises(TargetError, match="No such file"):
         driver.client(server.url).job("job-1").download(target, timeout=10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monkeypatch):
+    """The part is synced, then put in place, then the folder is synced: whenever the power fails, no file is torn."""
+    target, parts, synced = tmp_path / "paper.pdf", Parts(), []
+    target.write_bytes(b"old")
+    parts.writer(Store(target, 0, Mark("here"), len(PAPER), None, False, None)).write([PAPER])
+
+    def fsync(handle):
+        synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), target.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    parts.keep(target)
+    parts.close()
+    assert synced == [(False, b"old"), (True, PAPER)]
