@@ -114,6 +114,7 @@ class StatusDocument:
     state: Places = ()
     absent: str | None = None
     failed: Places = ()
+    cancelled: Places = ()
     progress: Places = ()
     of: float = 1.0
     message: Places = ()
@@ -143,10 +144,15 @@ class States:
 
 @frozen
 class Files:
-    """Where a document lists files: `under` which place, and what is where in each entry."""
+    """Where a document lists files: `under` which place, how many levels deep, and what is where in each entry.
+
+    `link` makes the address of an entry in which the service names no more than an id: `{item}` is what `url` found.
+    """
 
     under: Places = ()
+    depth: int = 16
     url: Places = ()
+    link: Template | None = None
     name: Places = ()
     size: Places = ()
     format: Places = ()
@@ -163,6 +169,15 @@ class Result(Call):
     code: Places = ()
     value: Places = ()
     files: Files | None = None
+
+
+@frozen
+class Refusal:
+    """A refusal that comes with a 2xx status: what gives it away, and where it says what."""
+
+    when: Places
+    message: Places = ()
+    code: Places = ()
 
 
 @frozen
@@ -183,6 +198,7 @@ class Declaration:
     states: States | None = None
     result: tuple[Result, ...] = ()
     cancel: Call | None = None
+    refusal: Refusal | None = None
     source: str = field(default="", eq=False)
     text: str = field(default="", eq=False, repr=False)
 
@@ -262,6 +278,10 @@ def _check(given: Declaration) -> None:
         _check_call(given, poll, _LATER | {"hold"}, given.nth("poll", at))
     for at, result in enumerate(given.result):
         _check_call(given, result, _LATER, given.nth("result", at))
+        if result.files is not None and result.files.link is not None:
+            _check_names(
+                given, result.files.link, _LATER | {"item"}, (*given.nth("result", at), "files", "link"), later=True
+            )
     _check_call(given, given.submit, _SENT, ("submit",))
     if given.start is not None:
         _check_call(given, given.start, _LATER, ("start",))

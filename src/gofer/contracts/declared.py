@@ -29,9 +29,9 @@ from gofer.contracts.selectors import (
     text_of,
     without,
 )
-from gofer.contracts.sending import address, built, header_values
+from gofer.contracts.sending import address, built, for_address, header_values
 from gofer.contracts.templates import Lookup, Unfilled
-from gofer.errors import BadReply, UsageError
+from gofer.errors import BadReply, NotReady, Rejected, UsageError
 from gofer.models import ResultFile, State, Status
 from gofer.wire import Head, Reply, Request, origin
 
@@ -152,6 +152,7 @@ class DeclaredContract(Contract[Any, Any]):
     def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
         """Read the answer to a submission: a job, or where it was finished at once, its result."""
         said, reading = self.declaration.submit, Reading(reply, request)
+        self._hold_refusal(reading)
         links = self._found(said.links, said.values, reading)
         links |= self._found(self.declaration.status.links, self.declaration.status.values, reading)
         job_id = first_text(said.id, reading)
@@ -159,7 +160,7 @@ class DeclaredContract(Contract[Any, Any]):
         if reply.status in said.finished and job_id is None and self._poll_of(base, ref) is None:
             done = next((word for word, state in self._words.items() if state is State.SUCCEEDED), "succeeded")
             finished = Snapshot[Any](Ref(""), Status(done, State.SUCCEEDED), None)
-            return self._outcome(self._plain_result(), finished, reading)
+            return self._outcome(base, self._plain_result(), finished, reading)
         if job_id is None and self._poll_of(base, ref) is None:
             key = ("submit", "id") if said.id else ("submit", "links")
             raise BadReply(f"{self.declaration.place(*key)}: nothing was found in the answer.", field=".".join(key))
@@ -202,6 +203,7 @@ class DeclaredContract(Contract[Any, Any]):
         if word is not None:
             links = self._found(said.links, said.values, reading)
             return self._seen(_joined(ref, links), Status(word, self._means(word)), None)
+        self._hold_refusal(reading)
         other = first_text(said.id, reading)
         if other is not None and other != ref.id:
             raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
@@ -245,7 +247,7 @@ class DeclaredContract(Contract[Any, Any]):
         if call.url is not None:
             return self._call(base, snapshot.ref, call, key, method="GET")
         known = Reading.over(snapshot.value, base)
-        return self._outcome(call, snapshot, known)
+        return self._outcome(base, call, snapshot, known)
 
     def resulted(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read the result document; what is none is the file itself."""
@@ -253,6 +255,8 @@ class DeclaredContract(Contract[Any, Any]):
         assert found is not None  # noqa: S101  (the request was built of it)
         call, key = found
         word = call.codes.get(reply.status)
+        if word is not None and not self._means(word).ended:
+            raise NotReady("The job has succeeded, and its result is not ready yet.", status_code=reply.status)
         if word is not None and self._means(word) is not State.SUCCEEDED:
             problem = self.problem(reply)
             return evolve(
@@ -262,7 +266,7 @@ class DeclaredContract(Contract[Any, Any]):
         if not self.is_document("result", reply):
             asked = self._call(base, snapshot.ref, call, key, method="GET")
             return evolve(snapshot, value=None, files=(_itself(asked, reply),))
-        return self._outcome(call, snapshot, Reading(reply))
+        return self._outcome(base, call, snapshot, Reading(reply))
 
     def packed(self, snapshot: Snapshot[Any]) -> ResultFile | None:
         """Return an inline value as a file: text as it is, anything else as JSON."""
@@ -325,11 +329,12 @@ class DeclaredContract(Contract[Any, Any]):
         word = first_text(places, reading)
         word = word if word is not None else absent or said.absent
         failed = bool(said.failed) and first(said.failed, reading) is not MISSING
-        if word is None and not failed:
+        cancelled = bool(said.cancelled) and first(said.cancelled, reading) is not MISSING
+        if word is None and not failed and not cancelled:
             return None
-        state = State.FAILED if failed else self._means(word or "")
-        if failed and self._means(word or "") is State.CANCELLED:
-            state = State.CANCELLED
+        meant = self._means(word or "")
+        state = State.FAILED if failed and meant is not State.CANCELLED else meant
+        state = State.CANCELLED if cancelled else state
         return Status(
             word or State.FAILED.value,
             state,
@@ -365,7 +370,7 @@ class DeclaredContract(Contract[Any, Any]):
         """Return the first result that says what is in its document."""
         return next((one for one in self.declaration.result if one.value or one.files or one.failed), Result())
 
-    def _outcome(self, call: Result, snapshot: Snapshot[Any], reading: Reading) -> Snapshot[Any]:
+    def _outcome(self, base: str, call: Result, snapshot: Snapshot[Any], reading: Reading) -> Snapshot[Any]:
         """Read value and files out of the result document."""
         reply = reading.reply
         if reply.body and not self.is_document("result", reply):
@@ -377,6 +382,7 @@ class DeclaredContract(Contract[Any, Any]):
             error = error if error is not None else text_of(first(call.failed, reading))
             status = Status(str(snapshot.status), State.FAILED, error=error, error_code=code)
             return evolve(snapshot, status=status)
+        self._hold_refusal(reading)
         value: Any = None
         if not call.value:
             value = None if reading.document is MISSING else reading.document
@@ -385,9 +391,11 @@ class DeclaredContract(Contract[Any, Any]):
             if value is MISSING:
                 self._needed(call.value, "value")
                 value = None
-        return evolve(snapshot, value=value, files=self._files(call.files, reading))
+        return evolve(snapshot, value=value, files=self._files(base, snapshot, call.files, reading))
 
-    def _files(self, said: Files | None, reading: Reading) -> tuple[ResultFile, ...]:
+    def _files(
+        self, base: str, snapshot: Snapshot[Any], said: Files | None, reading: Reading
+    ) -> tuple[ResultFile, ...]:
         if said is None:
             return ()
         place = first(said.under, reading) if said.under else reading.document
@@ -396,16 +404,23 @@ class DeclaredContract(Contract[Any, Any]):
                 self._needed(said.under, "files", "under")
             return ()
 
-        def item(value: Any) -> Reading:
-            return Reading.over(value, reading.reply.url)
+        here = reading.reply.url
 
-        def has(value: Any) -> bool:
-            return isinstance(first(said.url, item(value)), str)
+        def link(value: Any) -> str | None:
+            """Return the address that an entry names; only what is to be had over HTTP is a file."""
+            if isinstance(value, str) and value is not place and said.url and said.url[0].text:
+                return None  # a bare text in a list whose entries have their link inside
+            found = value if isinstance(value, str) else first_text(said.url, Reading.over(value, here))
+            if not found or (isinstance(value, str) and said.link is None and "://" not in value):
+                return None
+            if said.link is not None:
+                return said.link.fill(self._lookup(base, snapshot.ref, {"item": found}), for_address)
+            absolute = without(urljoin(here, found), self._secret)
+            return absolute if absolute.startswith(("http://", "https://")) else None
 
         files: list[ResultFile] = []
-        for key, value in found_under(place, has):
-            one = item(value)
-            url = without(urljoin(reading.reply.url, str(first(said.url, one))), self._secret)
+        for key, value in found_under(place, lambda value: link(value) is not None, said.depth):
+            one, url = Reading.over(value, here), str(link(value))
             size = text_of(first(said.size, one)) if said.size else None
             files.append(
                 ResultFile(
@@ -416,6 +431,19 @@ class DeclaredContract(Contract[Any, Any]):
                 )
             )
         return tuple(files)
+
+    def _hold_refusal(self, reading: Reading) -> None:
+        """Raise `Rejected` where an answer is a refusal in spite of its status."""
+        said = self.declaration.refusal
+        if said is None or first(said.when, reading) is MISSING:
+            return
+        detail, code = first_text(said.message, reading), first_text(said.code, reading)
+        raise Rejected(
+            f"The service refused{f': {detail}' if detail else '.'}",
+            status_code=reading.reply.status,
+            error_code=code,
+            detail=detail,
+        )
 
     def _needed(self, places: Places, *key: str) -> None:
         """Raise `BadReply` for places that found nothing, unless `none:` says that there may be nothing."""

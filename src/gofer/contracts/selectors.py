@@ -41,9 +41,6 @@ class _Missing:
 
 MISSING: Final = _Missing()
 
-DEEPEST = 64
-"""Levels of a document that are walked in search of files."""
-
 
 class Reading:
     """One reply being read. Its document is parsed when something first points into it."""
@@ -255,17 +252,15 @@ def _member(name: str, wanted: str) -> Follow:
     return step
 
 
-def found_under(value: Any, has: Callable[[Any], bool], key: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Walk a document and yield, with the name it hangs by, every topmost part of it that `has` what is sought."""
-    if depth > DEEPEST:
-        raise BadReply(f"The service's document is more than {DEEPEST} levels deep.", field="$")
+def found_under(value: Any, has: Callable[[Any], bool], depth: int, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk a document `depth` levels down; yield, with the name it hangs by, every topmost part that `has` it."""
     if has(value):
         yield key, value
-        return
-    for name, inner in (as_map(value) or {}).items():
-        yield from found_under(inner, has, name, depth + 1)
-    for inner in as_list(value) or ():
-        yield from found_under(inner, has, key, depth + 1)
+    elif depth > 0:
+        for name, inner in (as_map(value) or {}).items():
+            yield from found_under(inner, has, depth - 1, name)
+        for inner in as_list(value) or ():
+            yield from found_under(inner, has, depth - 1, key)
 
 
 def without(url: str, names: frozenset[str]) -> str:

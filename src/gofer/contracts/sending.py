@@ -22,10 +22,12 @@ RESERVED = ":/?#[]@!$&'()*+,;="
 
 def address(template: Template, lookup: Lookup) -> str:
     """Fill an address: values are percent-encoded, but for {base} and for links, which are addresses themselves."""
-    return template.fill(lookup, _for_address) or ""
+    url, base = template.fill(lookup, for_address) or "", str(lookup("base"))
+    return base + url[len(base) + 1 :] if url.startswith(f"{base}//") else url  # whether or not a path begins with /
 
 
-def _for_address(text: str, hole: Hole) -> str:
+def for_address(text: str, hole: Hole) -> str:
+    """Encode a variable's value for an address."""
     if hole.name == "base" or hole.name.startswith("links."):
         return text
     return quote(text, safe=f"{RESERVED}%" if hole.reserved else "")
@@ -72,7 +74,7 @@ def header_values(headers: Templates, lookup: Lookup) -> dict[str, str]:
 
 def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
     if call.json is not None:
-        return _json(call.json, lookup), "application/json"
+        return _json(call.json, lookup)
     if call.form is not None:
         fields = {name: value for name, value in _fields(call.form, lookup).items() if value is not None}
         pairs = [(name, plain(one)) for name, value in fields.items() for one in _repeated(value)]
@@ -85,9 +87,12 @@ def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
     return b"", None
 
 
-def _json(body: Json, lookup: Lookup) -> bytes:
+def _json(body: Json, lookup: Lookup) -> tuple[bytes, str | None]:
+    value = filled(body.pattern, lookup)
+    if value is None:
+        return b"", None  # an optional body that is not given
     try:
-        return json.dumps(filled(body.pattern, lookup), separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":")).encode(), "application/json"
     except (TypeError, ValueError) as error:
         raise UsageError(f"The input cannot be written as JSON: {error}.") from error
 

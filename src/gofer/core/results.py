@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
+from gofer.contracts.base import Snapshot
 from gofer.core import poll, verbs
 from gofer.core.commands import MANIFEST
 from gofer.core.download import bear, to_file, to_memory
@@ -22,10 +23,10 @@ from gofer.core.exchange import AnyTrip, Tries, follow_open, passes, whole
 from gofer.core.poll import Absence
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.errors import BadReply, NotSupported, TargetIsFolder, TransportError, UsageError, WrongFile
+from gofer.errors import BadReply, NotReady, NotSupported, TargetIsFolder, TransportError, UsageError, WrongFile
 from gofer.events import Saved
 from gofer.models import Fetched, ResultFile, State, Verified
-from gofer.wire import Reply, Request, shown
+from gofer.wire import Head, Reply, Request, shown
 
 STRENGTH = (Verified.NONE, Verified.LENGTH, Verified.SIZE, Verified.DIGEST)
 
@@ -70,14 +71,13 @@ def learn(trip: AnyTrip) -> Flow[None]:
     if not trip.known.told:
         asked = contract.results(trip.service.base, snapshot)
         if isinstance(asked, Request):
-            reply = yield from _document(trip, asked)
-            asked = contract.resulted(trip.service.base, snapshot, reply)
+            asked = yield from _ask(trip, asked, snapshot)
         trip.known.snapshot, trip.known.told = asked, asked.status.state is State.SUCCEEDED
     poll.settle(trip)
 
 
-def _document(trip: AnyTrip, request: Request) -> Flow[Reply]:
-    """Bring the result document; the body is left alone where it is the file itself."""
+def _ask(trip: AnyTrip, request: Request, snapshot: Snapshot[Any]) -> Flow[Snapshot[Any]]:
+    """Bring the result document and read it."""
     tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
     while True:
         try:
@@ -85,16 +85,23 @@ def _document(trip: AnyTrip, request: Request) -> Flow[Reply]:
             if not trip.contract.reads("result", head.status):
                 yield from bear(trip, head, tries, absence)
                 continue
-            if trip.contract.peeks("result") and not trip.contract.is_document("result", head):
-                yield from verbs.drop()
-                return Reply(head.url, head.status, head.headers)
-            return (yield from whole(trip, head, trip.rules.result_cap))
-        except (TransportError, BadReply) as error:
-            if not passes(error):
+            reply = yield from _document(trip, head)
+            return trip.contract.resulted(trip.service.base, snapshot, reply)
+        except (TransportError, BadReply, NotReady) as error:
+            if not isinstance(error, NotReady) and not passes(error):
                 raise
-            yield from tries.rest(error)
-        except WrongFile as error:
-            raise BadReply(f"The result document is too large: {error.message}", field="$") from error
+            yield from tries.rest(error, at_least=poll.CLOSEST)
+
+
+def _document(trip: AnyTrip, head: Head) -> Flow[Reply]:
+    """Read an opened document; the body is left alone where it is the file itself."""
+    if trip.contract.peeks("result") and not trip.contract.is_document("result", head):
+        yield from verbs.drop()
+        return Reply(head.url, head.status, head.headers)
+    try:
+        return (yield from whole(trip, head, trip.rules.result_cap))
+    except WrongFile as error:
+        raise BadReply(f"The result document is too large: {error.message}", field="$") from error
 
 
 def bring(trip: AnyTrip, target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
