@@ -150,6 +150,14 @@ class Contract(Protocol[In_contra, Out]):
         """Read the result document; the status is FAILED where it says that the job has failed after all."""
         return snapshot
 
+    def reason(self, base: str, snapshot: Snapshot[Out]) -> Request | None:
+        """Build the request for the document that says why a job has failed; None where its status says all."""
+        return None
+
+    def reasoned(self, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
+        """Read that document into the failed job's status."""
+        return snapshot
+
     def packed(self, snapshot: Snapshot[Out]) -> ResultFile | None:
         """Return the value of a result without files as a file of its own; None where there is nothing to keep."""
         return None

@@ -172,6 +172,14 @@ class Result(Call):
 
 
 @frozen
+class Reason(Call):
+    """The document that says why a job has failed, where its status does not."""
+
+    error: Places = ()
+    code: Places = ()
+
+
+@frozen
 class Refusal:
     """A refusal that comes with a 2xx status: what gives it away, and where it says what."""
 
@@ -197,6 +205,7 @@ class Declaration:
     status: StatusDocument = field(factory=StatusDocument)
     states: States | None = None
     result: tuple[Result, ...] = ()
+    reason: Reason | None = None
     cancel: Call | None = None
     refusal: Refusal | None = None
     source: str = field(default="", eq=False)
@@ -285,6 +294,8 @@ def _check(given: Declaration) -> None:
     _check_call(given, given.submit, _SENT, ("submit",))
     if given.start is not None:
         _check_call(given, given.start, _LATER, ("start",))
+    if given.reason is not None:
+        _check_call(given, given.reason, _LATER, ("reason",))
     if given.cancel is not None:
         _check_call(given, given.cancel, _LATER, ("cancel",))
     for part in ("query", "headers", "cookies"):

@@ -268,6 +268,26 @@ class DeclaredContract(Contract[Any, Any]):
             return evolve(snapshot, value=None, files=(_itself(asked, reply),))
         return self._outcome(base, call, snapshot, Reading(reply))
 
+    def reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
+        """Build the declared request for why a job has failed."""
+        call = self.declaration.reason
+        if call is None or not self._fits(base, snapshot.ref, call):
+            return None
+        return self._call(base, snapshot.ref, call, ("reason",), method="GET")
+
+    def reasoned(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
+        """Read why a job has failed."""
+        said, reading, status = self.declaration.reason, Reading(reply), snapshot.status
+        if said is None:
+            return snapshot
+        told = Status(
+            str(status),
+            status.state,
+            error=first_text(said.error, reading) or status.error,
+            error_code=first_text(said.code, reading) or status.error_code,
+        )
+        return evolve(snapshot, status=told)
+
     def packed(self, snapshot: Snapshot[Any]) -> ResultFile | None:
         """Return an inline value as a file: text as it is, anything else as JSON."""
         value = snapshot.value

@@ -12,6 +12,30 @@ def unlike(promised: str | None, head: bytes) -> str | None:
     return f"the service promised {kind}, and {seen} came"
 
 
+_SUFFIXES = {
+    "application/geo+json": ".geojson",
+    "application/gzip": ".gz",
+    "application/json": ".json",
+    "application/pdf": ".pdf",
+    "application/x-netcdf": ".nc",
+    "application/x-votable+xml": ".xml",
+    "application/xml": ".xml",
+    "application/zip": ".zip",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/tiff": ".tif",
+    "text/csv": ".csv",
+    "text/html": ".html",
+    "text/plain": ".txt",
+    "text/xml": ".xml",
+}
+
+
+def suffix_of(media_type: str | None) -> str:
+    """Return the ending that files of a media type usually have; "" where none is known."""
+    return _SUFFIXES.get((media_type or "").partition(";")[0].strip().lower(), "")
+
+
 def is_page(head: bytes) -> bool:
     """Tell whether these are the first bytes of an HTML page."""
     return b"<html" in head[:2048].lower() or b"<!doctype html" in head[:64].lower()

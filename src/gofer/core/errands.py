@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from gofer.core import poll, verbs
 from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, refused
 from gofer.core.policies import OnAbandon
-from gofer.core.results import Target, bring, in_memory, learn, survey, weakest
+from gofer.core.results import Target, bring, conclude, in_memory, survey, weakest
 from gofer.core.run import Flow
 from gofer.core.submit import replays_keys, submit
 from gofer.core.table import Move, Stage
@@ -50,8 +50,7 @@ def _whole(
     except JobLost as lost:
         yield from _submit_again(trip, order, key, lost)
         yield from poll.await_end(trip)
-    poll.settle(trip)
-    yield from learn(trip)
+    yield from conclude(trip)
     value = _value(trip)
     if target is None:
         trip.move(Move.FINISH)
@@ -102,8 +101,7 @@ def result(trip: Trip[In, Out]) -> Flow[Out]:
 
 def _result(trip: Trip[In, Out]) -> Flow[Out]:
     _ = yield from _wait(trip)
-    poll.settle(trip)
-    yield from learn(trip)
+    yield from conclude(trip)
     return _value(trip)
 
 

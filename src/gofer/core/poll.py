@@ -6,6 +6,7 @@ schedule decides the pause. A failed look never loses the job.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gofer.contracts.base import Snapshot
@@ -26,6 +27,9 @@ CLOSEST = 0.25
 
 GONE_AFTER = (3, 5.0)
 """A job the service had accepted is lost when it has answered 404 so many times over so many seconds."""
+
+LONGEST_WORDS = 400
+"""Characters of a failed job's reason that an error's message shows; its `error` has them all."""
 
 RETRY_AFTER_CAP = 120.0
 """Seconds of a Retry-After on a status document that are heeded."""
@@ -155,19 +159,19 @@ def _strange(trip: AnyTrip, since: float | None) -> float | None:
     return trip.looked if since is None else since
 
 
-def settle(trip: AnyTrip) -> None:
-    """Return if the job has succeeded.
+def in_a_line(words: str) -> str:
+    """Return a service's words without terminal colours and line breaks; of a long log the end, where the reason is."""
+    plain = " ".join(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", words).split())
+    return plain if len(plain) <= LONGEST_WORDS else f"… {plain[-LONGEST_WORDS:]}"
 
-    Raises:
-        JobFailed, JobCancelled: it ended without a result.
-    """
+
+def failure(trip: AnyTrip) -> JobFailed:
+    """Make the error for a job that ended without a result."""
     status, ended = trip.known.status, trip.known.snapshot
-    if status.state is State.SUCCEEDED:
-        return
     kind = JobCancelled if status.state is State.CANCELLED else JobFailed
     code = f" with {status.error_code}" if status.error_code else ""
-    words = f": {status.error}" if status.error else "."
-    raise kind(
+    words = f": {in_a_line(status.error)}" if status.error else "."
+    return kind(
         f"The job ended as {status}{code}{words}",
         error_code=status.error_code,
         error=status.error,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,18 +16,34 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
+from gofer.contracts import formats
 from gofer.contracts.base import Snapshot
 from gofer.core import poll, verbs
 from gofer.core.commands import MANIFEST
 from gofer.core.download import bear, to_file, to_memory
-from gofer.core.exchange import AnyTrip, Tries, follow_open, passes, whole
+from gofer.core.exchange import AnyTrip, Tries, accept, follow, follow_open, passes, whole
 from gofer.core.poll import Absence
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.errors import BadReply, NotReady, NotSupported, TargetIsFolder, TransportError, UsageError, WrongFile
+from gofer.errors import (
+    BadReply,
+    NotReady,
+    NotSupported,
+    OutOfTime,
+    ServiceError,
+    TargetIsFolder,
+    TransportError,
+    UsageError,
+    WrongFile,
+)
 from gofer.events import Saved
 from gofer.models import Fetched, ResultFile, State, Verified
 from gofer.wire import Head, Reply, Request, shown
+
+REASON_SECONDS = 10.0
+"""Seconds that a service has to tell why a job failed."""
+
+_log = logging.getLogger("gofer")
 
 STRENGTH = (Verified.NONE, Verified.LENGTH, Verified.SIZE, Verified.DIGEST)
 
@@ -59,21 +76,38 @@ def survey(target: Target) -> Flow[Target]:
     return evolve(target, kind="folder")
 
 
-def learn(trip: AnyTrip) -> Flow[None]:
-    """Bring what a succeeded job gave: its value and the list of its files.
+def conclude(trip: AnyTrip) -> Flow[None]:
+    """Bring what a job that has ended gave: its value and the list of its files.
 
     Raises:
-        JobFailed: its result says that it has failed after all.
+        JobFailed, JobCancelled: it ended without a result, or its result says that it has failed after all.
     """
-    trip.move(Move.SUCCEEDED)
     snapshot, contract = trip.known.snapshot, trip.contract
-    assert snapshot is not None  # noqa: S101  (a job that has succeeded was seen)
+    assert snapshot is not None  # noqa: S101  (a job that has ended was seen)
+    if snapshot.status.state is not State.SUCCEEDED:
+        yield from _reason(trip, snapshot)
+        raise poll.failure(trip)
+    trip.move(Move.SUCCEEDED)
     if not trip.known.told:
         asked = contract.results(trip.service.base, snapshot)
         if isinstance(asked, Request):
             asked = yield from _ask(trip, asked, snapshot)
         trip.known.snapshot, trip.known.told = asked, asked.status.state is State.SUCCEEDED
-    poll.settle(trip)
+    if not trip.known.told:
+        raise poll.failure(trip)
+
+
+def _reason(trip: AnyTrip, snapshot: Snapshot[Any]) -> Flow[None]:
+    """Ask once why a job has failed, where its status does not say; what goes wrong with that is no matter."""
+    request = trip.contract.reason(trip.service.base, snapshot)
+    if request is None or trip.known.told:
+        return
+    trip.known.told = True
+    try:
+        reply = accept(trip, (yield from follow(trip, request, min(trip.rules.timeout, REASON_SECONDS))))
+        trip.known.snapshot = trip.contract.reasoned(snapshot, reply)
+    except (OutOfTime, TransportError, ServiceError, BadReply) as error:
+        _log.debug("Why the job failed could not be learned: %s", error)
 
 
 def _ask(trip: AnyTrip, request: Request, snapshot: Snapshot[Any]) -> Flow[Snapshot[Any]]:
@@ -223,6 +257,8 @@ def safe_names(files: tuple[ResultFile, ...]) -> list[str]:
         name = f"_{name}" if not name or _RESERVED.fullmatch(name) else name
         while len(name.encode()) > 200:
             name = name[1:]
+        if "." not in name:
+            name += formats.suffix_of(file.format)
         stem, dot, suffix = name.rpartition(".")
         number, unique = 1, name
         while unique.casefold() in taken:
