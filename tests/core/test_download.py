@@ -109,6 +109,15 @@ def test_a_cut_transfer_goes_on_where_it_stopped(kept):
     assert fetched.verified is Verified.DIGEST
 
 
+@pytest.mark.parametrize("tag", ['W/"weak"', "bare", ""])
+def test_a_cut_transfer_without_a_strong_tag_starts_over(tag):
+    """Equal weak tags do not mean equal bytes (RFC 9110, section 8.8.3)."""
+    headers = {"etag": tag}
+    _, world = download(Files(PAPER, cut_after(lambda: Files(headers=headers), 100), headers=headers))
+    assert "range" not in world.requests[-1].headers
+    assert world.files[TARGET] == PAPER
+
+
 def test_a_part_of_another_process_is_gone_on_with():
     """What kill -9 left beside the target is not fetched again."""
     _, world = download(Files(), parts=part(PAPER[:700]))
