@@ -60,16 +60,20 @@ def built(call: Call, url: str, lookup: Lookup, *, method: str, seed: str = "") 
 
 
 def header_values(headers: Templates, lookup: Lookup) -> dict[str, str]:
-    """Fill the headers that have a value; one that could break out of its line is a `UsageError`."""
+    """Fill the headers that have a value."""
     made: dict[str, str] = {}
     for name, template in headers.items():
         value = template.fill(lookup)
-        if value is None:
-            continue
-        if not value.isascii() or not value.isprintable():
-            raise UsageError(f"The value for the header {name!r} has characters that no header may have.")
-        made[name.lower()] = value
+        if value is not None:
+            made[name.lower()] = header(name, value)
     return made
+
+
+def header(name: str, value: str) -> str:
+    """Return a header's value; one that could break out of its line is a `UsageError`."""
+    if not value.isascii() or not value.isprintable():
+        raise UsageError(f"The value for the header {name!r} has characters that no header may have.")
+    return value
 
 
 def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from gofer.contracts import declaration
+from gofer.contracts import toml
 from gofer.contracts.declaration import Declaration
 from gofer.contracts.declared import DeclaredContract
 from gofer.errors import UsageError
@@ -32,7 +32,7 @@ def shipped(name: str) -> Declaration:
             f"gofer has no contract named {name!r}.{meant} It has: retrieve, {', '.join(names())}. "
             "A declaration of your own is passed as a Path."
         )
-    return declaration.parse((_HERE / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
+    return toml.parse((_HERE / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
 
 
 def read(path: Path) -> Declaration:
@@ -46,7 +46,7 @@ def read(path: Path) -> Declaration:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The declaration {str(path)!r} cannot be read: {error}.") from error
-    return declaration.parse(text, path.name)
+    return toml.parse(text, path.name)
 
 
 def declared(given: str | Path, variables: Mapping[str, str] | None = None) -> DeclaredContract:

@@ -1,0 +1,261 @@
+"""What a declaration reads out of replies: states, links, values and files. It builds no request and keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from attrs import evolve, field, frozen
+
+from gofer.contracts import payload
+from gofer.contracts.base import Leg, Ref, Snapshot
+from gofer.contracts.declaration import Declaration, Files, Result
+from gofer.contracts.payload import Problem, as_list, as_map
+from gofer.contracts.selectors import (
+    MISSING,
+    Places,
+    Reading,
+    Selector,
+    first,
+    first_text,
+    found_under,
+    text_of,
+    without,
+)
+from gofer.contracts.templates import Template
+from gofer.errors import BadReply, Rejected
+from gofer.models import ResultFile, State, Status
+from gofer.wire import Head, Reply, Request
+
+_DISPOSITION = (
+    Selector.parse("header:content-disposition ~ (?i)filename\\*=utf-8'[^']*'([^;\\s]+)"),
+    Selector.parse('header:content-disposition ~ (?i)filename="?([^";]+)'),
+)
+
+
+AddressOf = Callable[[Template, str], str]
+"""Makes a file's address out of the template for it and what the service named."""
+
+
+@frozen
+class Answers:
+    """The replies of one service, as its declaration reads them; `secret` are parameters that no link may keep."""
+
+    declaration: Declaration
+    secret: frozenset[str]
+    _words: Mapping[str, State] = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_words", self.declaration.words)
+
+    def is_document(self, leg: Leg, head: Head) -> bool:
+        """Tell by its media type whether an answer is a document."""
+        kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if leg == "result" and any(result.file for result in self.declaration.result):
+            return head.status not in (200, 203)
+        texts = any(place.text.startswith("text:") for result in self.declaration.result for place in result.value)
+        return not kind or "json" in kind or "xml" in kind or (texts and kind.startswith("text/"))
+
+    def problem(self, reply: Reply) -> Problem:
+        """Read an error answer: by the declared places first, then by the usual names; never raises."""
+        said, reading = self.declaration.status, Reading(reply)
+        try:
+            error, code = first_text(said.error, reading), first_text(said.code, reading)
+        except BadReply:
+            return Problem()
+        usual = payload.problem(reply)
+        if error is None and usual.detail is None and reading.root:
+            error = _words_in(reading.tree)
+        return Problem(code or usual.error_code, error or usual.detail)
+
+    def means(self, word: str) -> State:
+        """Return what one of the service's words means, in whatever case it is written."""
+        meant = self._words.get(word.casefold())
+        if meant is not None:
+            return meant
+        states = self.declaration.states
+        return State.UNKNOWN if states is None or states.other is None else State(states.other)
+
+    def status(self, reading: Reading, places: Places, absent: str | None = None) -> Status | None:
+        """Read a status; None where the document has no word for it."""
+        said = self.declaration.status
+        word = first_text(places, reading)
+        word = word if word is not None else absent or said.absent
+        failed = bool(said.failed) and first(said.failed, reading) is not MISSING
+        cancelled = bool(said.cancelled) and first(said.cancelled, reading) is not MISSING
+        if word is None and not failed and not cancelled:
+            return None
+        meant = self.means(word or "")
+        state = State.FAILED if failed and meant is not State.CANCELLED else meant
+        state = State.CANCELLED if cancelled else state
+        return Status(
+            word or State.FAILED.value,
+            state,
+            progress=_share(first(said.progress, reading), said.of) if said.progress else None,
+            message=first_text(said.message, reading),
+            error=first_text(said.error, reading) if state.ended else None,
+            error_code=first_text(said.code, reading) if state.ended else None,
+        )
+
+    @property
+    def success(self) -> str:
+        """A word that means success, for a job that never had one."""
+        return next((word for word, state in self._words.items() if state is State.SUCCEEDED), State.SUCCEEDED.value)
+
+    def seen(self, ref: Ref, status: Status, document: Any) -> Snapshot[Any]:
+        """Make the snapshot of a job with this status."""
+        start = self.declaration.start
+        idle = (
+            start is not None
+            and status.state is State.PENDING
+            and (not start.when or status.casefold() in [word.casefold() for word in start.when])
+        )
+        return Snapshot(ref, status, document, idle=idle)
+
+    def found(self, links: Mapping[str, Places], values: Mapping[str, Places], reading: Reading) -> dict[str, str]:
+        """Read links, made absolute and without secret parameters, and values."""
+        found: dict[str, str] = {}
+        for name, places in links.items():
+            link = first_text(places, reading)
+            if link:
+                found[name] = without(urljoin(reading.reply.url, link), self.secret)
+        for name, places in values.items():
+            value = first_text(places, reading)
+            if value is not None:
+                found[f"values.{name}"] = value
+        return found
+
+    def plain_result(self) -> Result:
+        """Return the first result that says what is in its document."""
+        return next((one for one in self.declaration.result if one.value or one.files or one.failed), Result())
+
+    def outcome(self, call: Result, snapshot: Snapshot[Any], reading: Reading, address_of: AddressOf) -> Snapshot[Any]:
+        """Read value and files out of the result document."""
+        reply = reading.reply
+        if reply.body and not self.is_document("result", reply):
+            kind = reply.headers.get("content-type")
+            whole = ResultFile("result", size=len(reply.body), format=kind, content=reply.body)
+            return evolve(snapshot, value=None, files=(whole,))
+        if call.failed and first(call.failed, reading) is not MISSING:
+            error, code = first_text(call.error, reading), first_text(call.code, reading)
+            error = error if error is not None else text_of(first(call.failed, reading))
+            status = Status(str(snapshot.status), State.FAILED, error=error, error_code=code)
+            return evolve(snapshot, status=status)
+        self.hold_refusal(reading)
+        value: Any = None
+        if not call.value:
+            value = None if reading.document is MISSING else reading.document
+        else:
+            value = first(call.value, reading)
+            if value is MISSING:
+                self._needed(call.value, "value")
+                value = None
+        return evolve(snapshot, value=value, files=self._files(call.files, reading, address_of))
+
+    def _files(self, said: Files | None, reading: Reading, address_of: AddressOf) -> tuple[ResultFile, ...]:
+        if said is None:
+            return ()
+        place = first(said.under, reading) if said.under else reading.document
+        if place is MISSING:
+            if said.under:
+                self._needed(said.under, "files", "under")
+            return ()
+
+        here = reading.reply.url
+
+        def link(value: Any) -> str | None:
+            """Return the address that an entry names; only what is to be had over HTTP is a file."""
+            if isinstance(value, str) and value is not place and said.url and said.url[0].text:
+                return None  # a bare text in a list whose entries have their link inside
+            found = value if isinstance(value, str) else first_text(said.url, Reading.over(value, here))
+            if not found or (isinstance(value, str) and said.link is None and "://" not in value):
+                return None
+            if said.link is not None:
+                return address_of(said.link, found)
+            absolute = without(urljoin(here, found), self.secret)
+            return absolute if absolute.startswith(("http://", "https://")) else None
+
+        files: list[ResultFile] = []
+        for key, value in found_under(place, lambda value: link(value) is not None, said.depth):
+            one, url = Reading.over(value, here), str(link(value))
+            size = text_of(first(said.size, one)) if said.size else None
+            files.append(
+                ResultFile(
+                    first_text(said.name, one) or key or unquote(urlsplit(url).path.rpartition("/")[2]) or "file",
+                    url,
+                    size=int(size) if size is not None and size.isdigit() else None,
+                    format=first_text(said.format, one),
+                )
+            )
+        return tuple(files)
+
+    def hold_refusal(self, reading: Reading) -> None:
+        """Raise `Rejected` where an answer is a refusal in spite of its status."""
+        said = self.declaration.refusal
+        if said is None or first(said.when, reading) is MISSING:
+            return
+        detail, code = first_text(said.message, reading), first_text(said.code, reading)
+        raise Rejected(
+            f"The service refused{f': {detail}' if detail else '.'}",
+            status_code=reading.reply.status,
+            error_code=code,
+            detail=detail,
+        )
+
+    def _needed(self, places: Places, *key: str) -> None:
+        """Raise `BadReply` for places that found nothing, unless `none:` says that there may be nothing."""
+        if not any(place.text == "none:" for place in places):
+            where = self.declaration.place("result", *key)
+            raise BadReply(f"{where}: nothing was found in the answer.", field=".".join(("result", *key)))
+
+
+def joined(ref: Ref, links: Mapping[str, str]) -> Ref:
+    """Add links that a later document handed out; a new address takes the place of the old."""
+    return evolve(ref, links={**ref.links, **links}) if links else ref
+
+
+def last_segment(links: Mapping[str, str]) -> str:
+    """Make an id out of the first link, where the service names none."""
+    url = next((link for name, link in links.items() if not name.startswith("values.")), "")
+    return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+
+
+def itself(asked: Request, head: Head) -> ResultFile:
+    """Make a file of a result address whose answer was the file itself."""
+    kind = head.headers.get("content-type", "").partition(";")[0].strip() or None
+    length = head.headers.get("content-length", "")
+    name = _filename(head) or unquote(urlsplit(asked.url).path.rstrip("/").rpartition("/")[2]) or "file"
+    encoded = head.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+    size = int(length) if length.isdigit() and not encoded else None
+    return ResultFile(
+        name, asked.url, size=size, format=kind, method=asked.method, headers=asked.headers, body=asked.body
+    )
+
+
+def _filename(head: Head) -> str | None:
+    """Read the file name of Content-Disposition (RFC 6266), in its two forms."""
+    places = Reading(Reply(head.url, head.status, head.headers))
+    plain_or_coded = _DISPOSITION[0].read(places)
+    name = plain_or_coded if plain_or_coded is not MISSING else _DISPOSITION[1].read(places)
+    return unquote(str(name)) if name is not MISSING and name else None
+
+
+def _share(value: Any, of: float) -> float | None:
+    text = text_of(value)
+    try:
+        share = float((text or "").rstrip("% ")) / of
+    except ValueError:
+        return None
+    return min(1.0, max(0.0, share))
+
+
+def _words_in(value: Any, depth: int = 0) -> str | None:
+    """Find the longest text of an XML error document: services wrap their words in ever other elements."""
+    if isinstance(value, str):
+        return value or None
+    inner: Iterable[Any] = as_list(value) or (as_map(value) or {}).values()
+    if depth > 16:
+        return None
+    found = [words for one in inner if (words := _words_in(one, depth + 1))]
+    return max(found, key=len, default=None)
