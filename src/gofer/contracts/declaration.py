@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gofer.contracts.payload import as_list, as_map
 from gofer.contracts.positions import Key, dotted, line_of
@@ -98,6 +99,19 @@ class Poll(Call):
     hold: Hold | None = None
     state: Places = ()
     absent: str | None = None
+
+    @cached_property
+    def by_id(self) -> bool:
+        """Whether its address needs nothing of the job but its id."""
+        return self.url is not None and all(hole.name in ("base", "id") for hole in self.url.holes)
+
+    @cached_property
+    def held(self) -> Poll:
+        """The same request, asking to be held."""
+        assert self.hold is not None, "it cannot be held"  # noqa: S101
+        return evolve(
+            self, query={**self.query, **self.hold.query}, headers={**self.headers, **self.hold.headers}, hold=None
+        )
 
 
 @frozen

@@ -179,8 +179,7 @@ class DeclaredContract(Contract[Any, Any]):
             )
         call, key = found
         if hold and call.hold is not None:
-            query, headers = {**call.query, **call.hold.query}, {**call.headers, **call.hold.headers}
-            call = evolve(call, query=query, headers=headers)
+            call = call.held
         more = {"hold": str(hold) if hold else None, "word": str(seen) or None}
         return self._call(base, ref, call, key, more, method="GET")
 
@@ -374,7 +373,7 @@ class DeclaredContract(Contract[Any, Any]):
     def _poll_of(self, base: str, ref: Ref) -> tuple[Poll, Key] | None:
         polls = self.declaration.poll
         for at, poll in enumerate(polls):
-            if self._fits(base, ref, poll):
+            if (ref.id and poll.by_id) or self._fits(base, ref, poll):
                 return poll, ("poll", at) if len(polls) > 1 else ("poll",)
         return None
 

@@ -123,6 +123,8 @@ def text_of(value: Any) -> str | None:
     """Return a value as text: words, numbers, true and false; None for what is none of these."""
     if isinstance(value, str):
         return value
+    if value is MISSING or value is None:
+        return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -211,6 +213,8 @@ def pointer(text: str) -> Follow:
     if text and not text.startswith("/"):
         raise ValueError(f"{text!r} is no pointer: it must start with /")
     steps = tuple(_step(token) for token in re.findall(r"/(\[[^\]]*\]|[^/]*)", text))
+    if len(steps) == 1:
+        return steps[0]
 
     def follow(value: Any) -> Any:
         for step in steps:
@@ -230,6 +234,9 @@ def _step(token: str) -> Follow:
         raise ValueError(f"{token!r} has a ~ that is neither ~0 nor ~1")
     name = token.replace("~1", "/").replace("~0", "~")
     index = int(name) if re.fullmatch(r"0|[1-9][0-9]{0,8}", name) else -1
+
+    if index < 0:
+        return lambda value: value.get(name, MISSING) if isinstance(value, dict) else MISSING  # pyright: ignore
 
     def step(value: Any) -> Any:
         members, items = as_map(value), as_list(value)

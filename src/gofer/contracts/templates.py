@@ -91,6 +91,8 @@ class Template:
         Raises:
             Unfilled: a variable has no value.
         """
+        if len(self.parts) == 1 and isinstance(self.parts[0], str):
+            return self.parts[0]
         filled: list[str] = []
         for part in self.parts:
             if isinstance(part, str):

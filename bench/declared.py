@@ -1,0 +1,53 @@
+"""`declared`: what a declared contract costs a poll, against the class that somebody wrote by hand.
+
+The same service both times: `retrieve.toml` beside this file declares what `RetrieveContract` does in code. One poll is
+everything that the core asks a contract for between two answers.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from figures import Figure, at_most, interleaved, ratios
+from gofer.contracts.base import Contract, Ref
+from gofer.contracts.retrieve import RetrieveContract
+from gofer.contracts.shipped import declared
+from gofer.models import State, Status
+from gofer.wire import Reply
+
+BASE = "http://localhost:8000"
+REF = Ref("0f8b7c1e")
+SEEN = Status("searching", State.RUNNING)
+BODY = {
+    "job_id": REF.id,
+    "status": "downloading",
+    "doi": "10.5555/12345678",
+    "progress": 0.4,
+    "message": "reading",
+    "bytes_done": 100,
+    "bytes_total": 400,
+    "source": "library",
+    "created": "2026-11-23T00:00:00Z",
+    "updated": "2026-11-23T00:00:01Z",
+    "attempts": [],
+}
+REPLY = Reply(f"{BASE}/jobs/{REF.id}", 200, {"content-type": "application/json"}, json.dumps(BODY).encode())
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Poll with both, in CPU time."""
+    contracts = {"class": RetrieveContract(), "declared": declared(Path(__file__).with_name("retrieve.toml"))}
+    polls = 1_000 if quick else 10_000
+    variants = {name: lambda contract=contract: _seconds(contract, polls) for name, contract in contracts.items()}
+    took = interleaved(variants, 5 if quick else 15)
+    return [at_most("one poll, declaration / class", ratios(took["declared"], took["class"]), 1.3)]
+
+
+def _seconds(contract: Contract, polls: int) -> float:
+    began = time.process_time()
+    for _ in range(polls):
+        request = contract.poll(BASE, REF, hold=20, etag=None, seen=SEEN)
+        _ = contract.dress(BASE, REF, request), contract.peeks("poll"), contract.reads("poll", 200)
+        assert contract.polled(BASE, REF, REPLY).status == "downloading"
+        _ = contract.held(REPLY, hold=20, took=1.0)
+    return time.process_time() - began
