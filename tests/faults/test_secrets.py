@@ -109,7 +109,7 @@ def test_a_redirect_from_https_to_http_is_refused(driver, tmp_path):
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(raw_server(lambda call: [http(200, PAPER)]))
+        plain = stack.enter_context(raw_server(lambda call: [http(200, PAPER, content_type="application/pdf")]))
         server = stack.enter_context(raw_server(lambda call: [http(302, location=f"{plain.url}/blob")], context))
         client = driver.client(server.url, http_client=driver.http_client(verify=trusting))
         for call, args in ((client.download_file, ("j1", tmp_path / "x.pdf")), (client.get_job_status, ("j1",))):
