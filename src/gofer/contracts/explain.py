@@ -6,11 +6,12 @@ Pure: from a declaration, or a request, to lines of text. `rehearsal.py` runs a 
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from gofer.contracts.declaration import Call, Declaration, Files, Hold, Poll, Result, Templates
+from gofer.contracts.declaration import Call, Declaration, Files, Poll, Result, Templates
 from gofer.contracts.payload import as_list, as_map
 from gofer.contracts.selectors import Places, Selector
 from gofer.contracts.templates import Hole, Pattern, Template, templates_in
@@ -22,6 +23,10 @@ MASK = "***"
 
 MOST = 4000
 """Characters of a body that are shown."""
+
+WHOLE = "whatever the service takes: all of it is sent"
+
+WIDTH, LABEL = 100, 16
 
 _MEANINGS = {
     "base": "the service's address",
@@ -38,7 +43,7 @@ Lines = Iterator[str]
 
 def explained(said: Declaration) -> Lines:
     """Say all that a declaration declares."""
-    yield f"{said.name}: {said.about or 'it does not say what it is for'}"
+    yield from textwrap.wrap(f"{said.name}: {said.about or 'it does not say what it is for'}", WIDTH)
     yield from _rows("docs", [said.docs] if said.docs else [])
     yield from _rows("in tickets", [f"{said.name}@{said.digest}"])
     yield ""
@@ -51,7 +56,8 @@ def explained(said: Declaration) -> Lines:
         when = f"after a word of {_listed(said.start.when)}" if said.start.when else "after a pending word"
         yield from _section(f"start, {when}", _sent(said.start, "POST"))
     for at, poll in enumerate(said.poll):
-        yield from _section(_chosen("poll", poll, at, len(said.poll)), _poll(said, poll))
+        yield from _section(_chosen("poll", poll, at, len(said.poll)), _poll(poll))
+    yield from _section("status document", _status(said))
     yield from _section("words", _words(said))
     for at, result in enumerate(said.result):
         yield from _section(_chosen("result", result, at, len(said.result)), _result(result))
@@ -60,8 +66,8 @@ def explained(said: Declaration) -> Lines:
         yield from _section("reason, where a job has failed", _sent(said.reason, "GET"), told)
     yield from _section("cancel", _sent(said.cancel, "DELETE") if said.cancel else ["  the service is not asked to"])
     if said.refusal is not None:
-        told = {"given away by": said.refusal.when, "words": said.refusal.message, "code": said.refusal.code}
-        yield from _section("refusals in spite of 2xx", _found(told))
+        signs = {"given away by": said.refusal.when, "words": said.refusal.message, "code": said.refusal.code}
+        yield from _section("refusals in spite of 2xx", _found(signs))
     yield from _section("in the templates", _legend(said))
 
 
@@ -152,8 +158,14 @@ def _place(selector: Selector) -> str:
 
 
 def _rows(label: str, values: Iterable[str]) -> Lines:
-    for at, value in enumerate(values):
-        yield f"  {'' if at else label:<12}  {value}".rstrip()
+    lines = [line for value in values for line in _wrapped(value)]
+    for at, line in enumerate(lines):
+        yield f"  {'' if at else label:<{LABEL}}  {line}".rstrip()
+
+
+def _wrapped(text: str) -> list[str]:
+    width = WIDTH - LABEL - 4
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False) or [""]
 
 
 def _section(title: str, *parts: Iterable[str]) -> Lines:
@@ -174,8 +186,8 @@ def _chosen(title: str, call: Call, at: int, of: int) -> str:
 
 def _input(said: Declaration) -> Lines:
     must, may = needs(said)
-    yield from _rows("must have", [_listed(name or "anything: all of it is sent" for name in must)] if must else [])
-    yield from _rows("may have", [_listed(name or "anything: all of it is sent" for name in may)] if may else [])
+    yield from _rows("must have", [_listed(name or WHOLE for name in must)] if must else [])
+    yield from _rows("may have", [_listed(name or WHOLE for name in may)] if may else [])
     if not must and not may:
         yield from _rows("", ["nothing of it is sent"])
 
@@ -198,35 +210,34 @@ def _every(said: Declaration) -> Lines:
 def _submit(said: Declaration) -> Lines:
     submit = said.submit
     yield from _sent(submit, "POST")
-    yield from _found({"id": submit.id, **submit.links, **submit.values})
+    yield from _found({"id": submit.id})
+    yield from _kept(submit.links, submit.values)
     yield from _codes(submit.codes)
     if submit.finished:
-        yield from _rows("finished", [f"{_listed(submit.finished)}, without a job: the answer is the result"])
+        yield from _rows("finished", [f"{_listed(submit.finished)}, where it names no job: the answer is the result"])
     repeats = "the same key gives the same job" if submit.idempotent else "never where it might make a second job"
     yield from _rows("sent again", [repeats])
 
 
-def _poll(said: Declaration, poll: Poll) -> Lines:
-    status = said.status
+def _poll(poll: Poll) -> Lines:
     yield from _sent(poll, "GET")
     if poll.hold is not None:
-        yield from _held(poll.hold)
+        yield from _rows("to be held", [*_pairs(poll.hold.query, "="), *_pairs(poll.hold.headers)])
+        yield from _rows("it was, if", [in_words(poll.hold.proof) if poll.hold.proof else "the answer took its time"])
     yield from _codes(poll.codes)
-    yield from _found({"word": poll.state or status.state})
-    absent = poll.absent or status.absent
-    if absent is not None:
-        yield from _rows("no word", [f"is {absent}"])
-    progress = {"progress": status.progress}
-    ends = {"failed, if": status.failed, "cancelled, if": status.cancelled}
-    told = {"message": status.message, "error": status.error, "code": status.code}
-    of = f" of {status.of:g}" if status.of != 1 else ""
-    yield from (f"{line}{of}" for line in _found(progress))
-    yield from _found({**ends, **told, "its own id": status.id, **status.links, **status.values})
+    yield from _found({"word": poll.state})
+    yield from _rows("no word", [] if poll.absent is None else [f"is {poll.absent}"])
 
 
-def _held(hold: Hold) -> Lines:
-    yield from _rows("to be held", [*_pairs(hold.query, "="), *_pairs(hold.headers)])
-    yield from _rows("it was, if", [in_words(hold.proof) if hold.proof else "the answer took its time"])
+def _status(said: Declaration) -> Lines:
+    status = said.status
+    yield from _found({"word": status.state})
+    yield from _rows("no word", [] if status.absent is None else [f"is {status.absent}"])
+    yield from _found({"failed, if": status.failed, "cancelled, if": status.cancelled})
+    of = f", of {status.of:g}" if status.of != 1 else ""
+    yield from (f"{line}{of}" for line in _found({"progress": status.progress}))
+    yield from _found({"message": status.message, "error": status.error, "code": status.code, "its id": status.id})
+    yield from _kept(status.links, status.values)
 
 
 def _words(said: Declaration) -> Lines:
@@ -285,6 +296,8 @@ def _legend(said: Declaration) -> Lines:
 
 def _sent(call: Call, method: str) -> Lines:
     verb = method if call.method is None else call.method.text
+    if call.method is not None and any(hole.optional for hole in call.method.holes):
+        verb = f"{verb} (else {method})"
     url = "" if call.url is None else call.url.text
     yield from _rows("sends", [f"{verb} {url}"])
     yield from _rows("query", _pairs(call.query, "="))
@@ -318,6 +331,12 @@ def _pairs(templates: Templates, between: str = ": ") -> list[str]:
 def _found(where: Mapping[str, Places]) -> Lines:
     for name, places in where.items():
         yield from _rows(name, [in_words(places)] if places else [])
+
+
+def _kept(links: Mapping[str, Places], values: Mapping[str, Places]) -> Lines:
+    """Say what is remembered of the job for later addresses."""
+    yield from _found({f"links.{name}": places for name, places in links.items()})
+    yield from _found({f"values.{name}": places for name, places in values.items()})
 
 
 def _codes(codes: Mapping[int, str]) -> Lines:
