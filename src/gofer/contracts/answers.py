@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from attrs import evolve, field, frozen
 
 from gofer.contracts import payload
-from gofer.contracts.base import Leg, Ref, Snapshot
-from gofer.contracts.declaration import Declaration, Files, Result
+from gofer.contracts.base import Ref, Snapshot
+from gofer.contracts.declaration import Declaration, Files, Poll, Result
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.contracts.selectors import (
     MISSING,
@@ -20,6 +21,7 @@ from gofer.contracts.selectors import (
     first,
     first_text,
     found_under,
+    resolved,
     text_of,
     without,
 )
@@ -49,13 +51,19 @@ class Answers:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_words", self.declaration.words)
 
-    def is_document(self, leg: Leg, head: Head) -> bool:
-        """Tell by its media type whether an answer is a document."""
+    def told_by_code(self, call: Poll, status: int) -> bool:
+        """Tell whether a poll's status code says success, and nothing in its document is asked for."""
+        word, said = call.codes.get(status), self.declaration.status
+        places = [place for many in (*said.links.values(), *said.values.values()) for place in many]
+        return word is not None and self.means(word) is State.SUCCEEDED and not any(one.in_document for one in places)
+
+    def is_document(self, call: Result, head: Head) -> bool:
+        """Tell by its media type whether the answer to a result request is a document."""
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if leg == "result" and any(result.file for result in self.declaration.result):
-            return head.status not in (200, 203)
-        texts = any(place.text.startswith("text:") for result in self.declaration.result for place in result.value)
-        return not kind or "json" in kind or "xml" in kind or (texts and kind.startswith("text/"))
+        if call.file:
+            return False
+        text = any(place.text.startswith("text:") for place in call.value)
+        return not kind or is_data(kind) or (text and kind.startswith("text/"))
 
     def problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""
@@ -119,7 +127,7 @@ class Answers:
         for name, places in links.items():
             link = first_text(places, reading)
             if link:
-                found[name] = without(urljoin(reading.reply.url, link), self.secret)
+                found[name] = without(resolved(reading.reply.url, link), self.secret)
         for name, places in values.items():
             value = first_text(places, reading)
             if value is not None:
@@ -133,10 +141,8 @@ class Answers:
     def outcome(self, call: Result, snapshot: Snapshot[Any], reading: Reading, address_of: AddressOf) -> Snapshot[Any]:
         """Read value and files out of the result document."""
         reply = reading.reply
-        if reply.body and not self.is_document("result", reply):
-            kind = reply.headers.get("content-type")
-            whole = ResultFile("result", size=len(reply.body), format=kind, content=reply.body)
-            return evolve(snapshot, value=None, files=(whole,))
+        if reply.body and not self.is_document(call, reply):
+            return evolve(snapshot, value=None, files=(_sent_along(reply),))
         if call.failed and first(call.failed, reading) is not MISSING:
             error, code = first_text(call.error, reading), first_text(call.code, reading)
             error = error if error is not None else text_of(first(call.failed, reading))
@@ -144,14 +150,16 @@ class Answers:
             return evolve(snapshot, status=status)
         self.hold_refusal(reading)
         value: Any = None
+        whole: ResultFile | None = None
         if not call.value:
             value = None if reading.document is MISSING else reading.document
+            whole = _sent_along(reply) if reply.body else None
         else:
             value = first(call.value, reading)
             if value is MISSING:
                 self._needed(call.value, "value")
                 value = None
-        return evolve(snapshot, value=value, files=self._files(call.files, reading, address_of))
+        return evolve(snapshot, value=value, files=self._files(call.files, reading, address_of), whole=whole)
 
     def _files(self, said: Files | None, reading: Reading, address_of: AddressOf) -> tuple[ResultFile, ...]:
         if said is None:
@@ -166,14 +174,14 @@ class Answers:
 
         def link(value: Any) -> str | None:
             """Return the address that an entry names; only what is to be had over HTTP is a file."""
-            if isinstance(value, str) and value is not place and said.url and said.url[0].text:
-                return None  # a bare text in a list whose entries have their link inside
-            found = value if isinstance(value, str) else first_text(said.url, Reading.over(value, here))
-            if not found or (isinstance(value, str) and said.link is None and "://" not in value):
+            found = first_text(said.url, Reading.over(value, here))
+            if found is None and value is place and isinstance(value, str) and ("://" in value or not said.url):
+                found = value  # the place is the link itself
+            if not found:
                 return None
             if said.link is not None:
                 return address_of(said.link, found)
-            absolute = without(urljoin(here, found), self.secret)
+            absolute = without(resolved(here, found), self.secret)
             return absolute if absolute.startswith(("http://", "https://")) else None
 
         files: list[ResultFile] = []
@@ -184,7 +192,7 @@ class Answers:
                 ResultFile(
                     first_text(said.name, one) or key or unquote(urlsplit(url).path.rpartition("/")[2]) or "file",
                     url,
-                    size=int(size) if size is not None and size.isdigit() else None,
+                    size=_count(size),
                     format=first_text(said.format, one),
                 )
             )
@@ -221,16 +229,37 @@ def last_segment(links: Mapping[str, str]) -> str:
     return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
 
 
+def is_data(kind: str) -> bool:
+    """Tell whether a media type is JSON or XML; a picture or an office document of XML is neither."""
+    return bool(re.fullmatch(r"(application|text)/(json|xml|([\w.+-]+\+)?(json|xml)|json-seq)", kind))
+
+
+def is_file(head: Head) -> bool:
+    """Tell whether a body, by its media type, is neither data nor a page: it can only be a file."""
+    kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return bool(kind) and kind not in ("text/html", "application/xhtml+xml", "text/plain") and not is_data(kind)
+
+
+def _sent_along(reply: Reply) -> ResultFile:
+    """Make a file of a body that is in memory already."""
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip() or None
+    return ResultFile(_filename(reply) or "result", size=len(reply.body), format=kind, content=reply.body)
+
+
 def itself(asked: Request, head: Head) -> ResultFile:
     """Make a file of a result address whose answer was the file itself."""
     kind = head.headers.get("content-type", "").partition(";")[0].strip() or None
     length = head.headers.get("content-length", "")
     name = _filename(head) or unquote(urlsplit(asked.url).path.rstrip("/").rpartition("/")[2]) or "file"
     encoded = head.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
-    size = int(length) if length.isdigit() and not encoded else None
+    size = None if encoded else _count(length)
     return ResultFile(
         name, asked.url, size=size, format=kind, method=asked.method, headers=asked.headers, body=asked.body
     )
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _filename(head: Head) -> str | None:

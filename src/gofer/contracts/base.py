@@ -45,6 +45,7 @@ class Snapshot(Generic[Out]):
         etag: the document's entity tag, for the next conditional poll (RFC 9110, section 8.8.3).
         files: the files of the result, as far as they are known.
         idle: whether the job waits to be started by a second request.
+        whole: the result document as it came, where the value is all of it.
     """
 
     ref: Ref
@@ -53,6 +54,7 @@ class Snapshot(Generic[Out]):
     etag: str | None = None
     files: tuple[ResultFile, ...] = ()
     idle: bool = False
+    whole: ResultFile | None = None
 
 
 class Contract(Protocol[In_contra, Out]):
@@ -138,7 +140,7 @@ class Contract(Protocol[In_contra, Out]):
         """Tell whether the answer on this leg may be the file itself, so that its head is looked at first."""
         return False
 
-    def is_document(self, leg: Leg, head: Head) -> bool:
+    def is_document(self, ref: Ref, leg: Leg, head: Head) -> bool:
         """Tell, where the contract peeks, whether what was opened is a document to be read, and not the file."""
         return True
 

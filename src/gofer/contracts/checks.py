@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -40,16 +41,27 @@ def check(given: Declaration) -> None:
     for part in ("query", "headers", "cookies"):
         for name, template in getattr(given.every, part).items():
             _check_names(given, template, _COMMON, ("every", part, name), later=True)
+            if part != "query":
+                _check_header(given, name, template, ("every", part, name))
     if not given.submit.id and not given.submit.links:
         raise given.fault("the answer's job is found by an id or by links; declare one of them", "submit", "id")
+    if not given.name or not given.name.isprintable():
+        raise given.fault("it is empty, or no text", "name")
     for index, address in enumerate(given.origins):
         try:
             _ = origin(address)
         except ValueError as error:
             raise given.fault(str(error), "origins", index) from error
-    if given.grace < 0 or given.status.of <= 0:
-        key = ("grace",) if given.grace < 0 else ("status", "of")
-        raise given.fault("it must be above 0", *key)
+        if not re.fullmatch(r"[a-z]+://[^/?#@]+", address):
+            raise given.fault(f"an origin is a scheme, a host and a port, not {address!r}", "origins", index)
+    for value, key in ((given.grace, ("grace",)), (given.status.of, ("status", "of"))):
+        if not 0 < value < math.inf:
+            raise given.fault("it is a number above 0", *key)
+    for name, variable in given.variables.items():
+        if not re.fullmatch(r"[A-Za-z_][\w-]*", name) or name in _SENT | _LATER | {"input", "item"}:
+            raise given.fault("a variable has a plain name that is not one of gofer's own", "variables", name)
+        if variable.secret and variable.default is not None:
+            raise given.fault("a secret has no default", "variables", name)
 
 
 def _check_words(given: Declaration) -> None:
@@ -88,6 +100,12 @@ def _check_call(given: Declaration, call: Call, names: set[str], key: Key) -> No
     bodies = [name for name in ("json", "form", "multipart", "text") if getattr(call, name) is not None]
     if len(bodies) > 1:
         raise given.fault(f"a request has one body; {' and '.join(bodies)} are two", *key, bodies[1])
+    if call.url is not None and not re.match(r"\{(base|links\.|[\w-]+\})|https?://", call.url.text):
+        raise given.fault("it starts with {base}, with a link, or with http:// or https://", *key, "url")
+    if call.method is not None and call.method.is_text and not re.fullmatch("[A-Za-z]+", call.method.text):
+        raise given.fault(f"{call.method.text!r} is no HTTP method", *key, "method")
+    for name, template in call.headers.items():
+        _check_header(given, name, template, (*key, "headers", name))
     later = key != ("submit",)
     for name in ("url", "method", "text"):
         if (template := getattr(call, name)) is not None:
@@ -105,6 +123,13 @@ def _check_call(given: Declaration, call: Call, names: set[str], key: Key) -> No
         for part in ("query", "headers"):
             for name, template in getattr(call.hold, part).items():
                 _check_names(given, template, names, (*key, "hold", part, name), later=True)
+
+
+def _check_header(given: Declaration, name: str, template: Template, key: Key) -> None:
+    """See that a header or a cookie has a name and a text that may be sent (RFC 9110, section 5)."""
+    literal = "".join(part for part in template.parts if isinstance(part, str))
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not (literal.isascii() and literal.isprintable()):
+        raise given.fault("the name or the text has characters that no header may have", *key)
 
 
 def _check_names(given: Declaration, template: Template, names: set[str], key: Key, *, later: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 
 from gofer.contracts import formats
-from gofer.contracts.answers import AddressOf, Answers, itself, joined, last_segment
+from gofer.contracts.answers import AddressOf, Answers, is_file, itself, joined, last_segment
 from gofer.contracts.base import Contract, Leg, Ref, Snapshot
 from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
 from gofer.contracts.payload import Problem, as_map
@@ -100,8 +100,11 @@ class DeclaredContract(Contract[Any, Any]):
         url = request.url
         for name, value in _known(every.query, lookup):
             url = added(url, name, value)
-        headers = {name.lower(): header(name, value) for name, value in _known(every.headers, lookup)}
-        cookies = [f"{name}={header('cookie', value)}" for name, value in _known(every.cookies, lookup)]
+        try:
+            headers = {name.lower(): header(name, value) for name, value in _known(every.headers, lookup)}
+            cookies = [f"{name}={header('cookie', value)}" for name, value in _known(every.cookies, lookup)]
+        except UsageError as error:  # the service's own value, as the caller's were checked
+            raise BadReply(error.message, field="values") from error
         if cookies:
             headers["cookie"] = "; ".join(cookies)
         return evolve(request, url=url, headers={**headers, **request.headers})
@@ -129,7 +132,11 @@ class DeclaredContract(Contract[Any, Any]):
         assert call.url is not None  # noqa: S101  (checked when it was read)
         lookup = self._lookup(base, None, more)
         try:
-            return built(call, address(call.url, lookup), lookup, method="POST", seed=key)
+            url = address(call.url, lookup)
+            self._hold_origin(base, url, ("submit",))
+            return built(call, url, lookup, method="POST", seed=key)
+        except BadReply as error:
+            raise UsageError(error.message) from error
         except Unfilled as error:
             missing = error.name.removeprefix("input.")
             has = ", ".join(sorted(given)) or "nothing"
@@ -140,10 +147,14 @@ class DeclaredContract(Contract[Any, Any]):
     def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
         """Read the answer to a submission: a job, or where it was finished at once, its result."""
         said, reading = self.declaration.submit, Reading(reply, request)
+        if reply.status in said.finished and is_file(reply):
+            reading = reading.blind()
         self._answers.hold_refusal(reading)
         links = self._answers.found(said.links, said.values, reading)
         links |= self._answers.found(self.declaration.status.links, self.declaration.status.values, reading)
-        job_id = first_text(said.id, reading)
+        job_id = first_text(said.id, reading) or None
+        if job_id is not None and not job_id.isprintable():
+            raise BadReply(f"The service's id of the job is no text: {job_id[:80]!r}.", field="submit.id")
         ref = Ref(job_id or last_segment(links), links)
         if reply.status in said.finished and job_id is None and self._poll_of(base, ref) is None:
             done = self._answers.success
@@ -219,9 +230,13 @@ class DeclaredContract(Contract[Any, Any]):
         codes = (word for poll in self.declaration.poll for word in poll.codes.values())
         return leg == "poll" and any(self._answers.means(word) is State.SUCCEEDED for word in codes)
 
-    def is_document(self, leg: Leg, head: Head) -> bool:
-        """Tell by its media type whether an answer is a document."""
-        return self._answers.is_document(leg, head)
+    def is_document(self, ref: Ref, leg: Leg, head: Head) -> bool:
+        """Tell whether an answer is a document: by its media type, or because nothing in it is asked for."""
+        if leg == "poll":
+            found = self._poll_of("", ref)
+            return not is_file(head) and not (found and self._answers.told_by_code(found[0], head.status))
+        result = self._result_of("", ref)
+        return result is None or self._answers.is_document(result[0], head)
 
     def results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
         """Return a succeeded job with its results, or the request for the document that tells them."""
@@ -248,7 +263,7 @@ class DeclaredContract(Contract[Any, Any]):
                 snapshot,
                 status=Status(word, self._answers.means(word), error=problem.detail, error_code=problem.error_code),
             )
-        if not self.is_document("result", reply):
+        if not self._answers.is_document(call, reply):
             asked = self._call(base, snapshot.ref, call, key, method="GET")
             return evolve(snapshot, value=None, files=(itself(asked, reply),))
         return self._answers.outcome(call, snapshot, Reading(reply), self._addresses(base, snapshot.ref))
@@ -278,10 +293,12 @@ class DeclaredContract(Contract[Any, Any]):
         value = snapshot.value
         if value is None:
             return None
+        if snapshot.whole is not None:
+            return snapshot.whole
         if isinstance(value, str):
-            return ResultFile("result.txt", content=value.encode(), format="text/plain")
-        content = json.dumps(value, ensure_ascii=False, indent=2).encode()
-        return ResultFile("result.json", content=content, format="application/json")
+            return ResultFile("result", content=value.encode(errors="replace"), format="text/plain")
+        content = json.dumps(value, ensure_ascii=False, indent=2).encode(errors="replace")
+        return ResultFile("result", content=content, format="application/json")
 
     def judge(self, promised: str | None, head: bytes) -> str | None:
         """Hold the first bytes against the promised format; an unknown format is believed."""
@@ -399,6 +416,8 @@ def _variables(said: Declaration, given: Mapping[str, str]) -> dict[str, str]:
             raise UsageError(f"{said.name} needs the variable {name!r}{about}: pass variables={{{name!r}: …}}.")
         if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"The variable {name!r} is text, not {type(value).__name__}.")
+        if not value.isprintable():
+            raise UsageError(f"The variable {name!r} has characters that cannot be sent (value not shown).")
         values[name] = value
     return values
 

@@ -21,7 +21,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit
 
 from attrs import frozen
 
@@ -58,6 +58,11 @@ class Reading:
         reading.tree, reading._parsed = MISSING if value is None else value, True
         return reading
 
+    def blind(self) -> Reading:
+        """Leave the body unread: it is no document, though headers and codes may tell something."""
+        self._parsed = True
+        return self
+
     @property
     def document(self) -> Any:
         """The document as plain values; MISSING where the body is empty."""
@@ -67,9 +72,9 @@ class Reading:
         return self.tree
 
     def _parse(self) -> None:
-        body = self.reply.body.lstrip()
+        body = self.reply.body.strip()
         try:
-            if body.startswith(b"<"):
+            if body[:64].decode(json.detect_encoding(body), "ignore").lstrip("\ufeff \t\r\n").startswith("<"):
                 self.root, self.tree = markup.parse(body)
             elif body:
                 self.tree = json.loads(body)
@@ -268,6 +273,16 @@ def found_under(value: Any, has: Callable[[Any], bool], depth: int, key: str = "
             yield from found_under(inner, has, depth - 1, name)
         for inner in as_list(value) or ():
             yield from found_under(inner, has, depth - 1, key)
+
+
+def resolved(url: str, link: str) -> str:
+    """Make a link absolute that was read at `url`, or raise `BadReply`."""
+    try:
+        absolute = urljoin(url, link)
+        _ = urlsplit(absolute).port
+    except ValueError as error:
+        raise BadReply(f"The service hands out a link that is none: {link[:80]!r}.", field="$") from error
+    return absolute
 
 
 def without(url: str, names: frozenset[str]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from attrs import frozen
@@ -79,7 +80,12 @@ class Template:
         """Its holes."""
         return (part for part in self.parts if isinstance(part, Hole))
 
-    @property
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether it has no holes."""
+        return not any(isinstance(part, Hole) for part in self.parts)
+
+    @cached_property
     def sole(self) -> Hole | None:
         """The hole that the whole template consists of, if it does."""
         only = self.parts[0] if len(self.parts) == 1 else None
@@ -91,8 +97,8 @@ class Template:
         Raises:
             Unfilled: a variable has no value.
         """
-        if len(self.parts) == 1 and isinstance(self.parts[0], str):
-            return self.parts[0]
+        if self.is_text:
+            return "".join(part for part in self.parts if isinstance(part, str))
         filled: list[str] = []
         for part in self.parts:
             if isinstance(part, str):

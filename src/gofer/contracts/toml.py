@@ -29,12 +29,11 @@ def parse(text: str, source: str) -> Declaration:
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # the second: brackets within brackets without end
         at = re.search(r"line (\d+)", str(error))
         raise DeclarationError(f"It is no TOML: {error}", source=source, line=int(at[1]) if at else None) from error
-    for many in ("poll", "result"):
-        if isinstance(raw.get(many), dict):
-            raw[many] = [raw[many]]
+    single = {many for many in ("poll", "result") if isinstance(raw.get(many), dict)}
+    raw |= {many: [raw[many]] for many in single}
     for name in ("source", "text"):
         if name in raw:
             raise DeclarationError(f"unknown key {name!r}", source=source, line=line_of(text, (name,)), key=name)
@@ -42,7 +41,7 @@ def parse(text: str, source: str) -> Declaration:
         declaration = _converter.structure({**raw, "source": source, "text": text}, Declaration)
     except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
         key, why = _first_fault(error, ())
-        shown = tuple(part for part in key if part not in ("default_", "pattern"))
+        shown = (key[0], *key[2:]) if key and key[0] in single else key
         raise DeclarationError(why, source=source, line=line_of(text, shown), key=dotted(shown)) from error
     check(declaration)
     return declaration

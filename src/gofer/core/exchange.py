@@ -94,7 +94,7 @@ def follow_open(trip: AnyTrip, request: Request, leg: Leg | None = None, timeout
 def peek(trip: AnyTrip, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
     """Exchange a request whose answer may be the file itself; the body of such a one is left alone."""
     head = yield from follow_open(trip, request, leg, timeout)
-    if trip.contract.reads(leg, head.status) and not trip.contract.is_document(leg, head):
+    if trip.contract.reads(leg, head.status) and not trip.contract.is_document(trip.ref, leg, head):
         yield from verbs.drop()
         return Reply(head.url, head.status, head.headers)
     return (yield from whole(trip, head))

@@ -106,10 +106,10 @@ def redirected(request: Request, head: Head) -> Request | None:
         return None
     if not location:
         raise _misdirected(head, f"The service answered {head.status} without a Location.")
-    url = urljoin(request.url, location)
     try:
+        url = urljoin(request.url, location)
         there = origin(url)
-    except UsageError as error:
+    except (UsageError, ValueError) as error:
         raise _misdirected(head, "The service redirects to something that is no http(s) URL.") from error
     here = origin(request.url)
     if here[0] == "https" and there[0] != "https":

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from attrs import evolve
+
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.exchange import AnyTrip, Tries, accept, exchange, follow, passes, peek, refused
@@ -100,11 +102,11 @@ def set_off(trip: AnyTrip) -> Flow[None]:
     if request is None:
         return
     reply = yield from exchange(trip, request, Tries(trip, trip.rules.patience), leg="start")
-    trip.started = True
+    trip.started, trip.known.snapshot = True, evolve(snapshot, idle=False)
     if not trip.contract.reads("start", reply.status):
         refusal = refused(trip, reply)
         _ = yield from look(trip, trip.rules.patience)
-        if trip.known.snapshot is not None and trip.known.snapshot.idle:
+        if trip.known.snapshot.idle:
             raise refusal  # else an earlier try had started it, and its answer was lost
 
 

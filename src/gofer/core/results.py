@@ -129,7 +129,7 @@ def _ask(trip: AnyTrip, request: Request, snapshot: Snapshot[Any]) -> Flow[Snaps
 
 def _document(trip: AnyTrip, head: Head) -> Flow[Reply]:
     """Read an opened document; the body is left alone where it is the file itself."""
-    if trip.contract.peeks("result") and not trip.contract.is_document("result", head):
+    if trip.contract.peeks("result") and not trip.contract.is_document(trip.ref, "result", head):
         yield from verbs.drop()
         return Reply(head.url, head.status, head.headers)
     try:
