@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -71,11 +72,22 @@ class Answers:
         try:
             error, code = first_text(said.error, reading), first_text(said.code, reading)
         except BadReply:
-            return Problem()
+            return payload.problem(reply)
         usual = payload.problem(reply)
         if error is None and usual.detail is None and reading.root:
             error = _words_in(reading.tree)
         return Problem(code or usual.error_code, error or usual.detail)
+
+    @cached_property
+    def may_be_file(self) -> bool:
+        """Whether a poll's code may say success, so that its body may be the file itself."""
+        words = (word for poll in self.declaration.poll for word in poll.codes.values())
+        return any(self.means(word) is State.SUCCEEDED for word in words)
+
+    @cached_property
+    def proofs(self) -> Places:
+        """What in an answer proves that the service holds status requests."""
+        return tuple(place for poll in self.declaration.poll if poll.hold is not None for place in poll.hold.proof)
 
     def means(self, word: str) -> State:
         """Return what one of the service's words means, in whatever case it is written."""
@@ -89,7 +101,7 @@ class Answers:
         """Read a status; None where the document has no word for it."""
         said = self.declaration.status
         word = first_text(places, reading)
-        word = word if word is not None else absent or said.absent
+        word = absent if word is None else word
         failed = bool(said.failed) and first(said.failed, reading) is not MISSING
         cancelled = bool(said.cancelled) and first(said.cancelled, reading) is not MISSING
         if word is None and not failed and not cancelled:
@@ -111,7 +123,7 @@ class Answers:
         """A word that means success, for a job that never had one."""
         return next((word for word, state in self._words.items() if state is State.SUCCEEDED), State.SUCCEEDED.value)
 
-    def seen(self, ref: Ref, status: Status, document: Any) -> Snapshot[Any]:
+    def seen(self, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
         """Make the snapshot of a job with this status."""
         start = self.declaration.start
         idle = (
@@ -119,7 +131,8 @@ class Answers:
             and status.state is State.PENDING
             and (not start.when or status.casefold() in [word.casefold() for word in start.when])
         )
-        return Snapshot(ref, status, document, idle=idle)
+        document = None if reading.tree is MISSING else reading.tree
+        return Snapshot(ref, status, document, idle=idle, url=reading.reply.url)
 
     def found(self, links: Mapping[str, Places], values: Mapping[str, Places], reading: Reading) -> dict[str, str]:
         """Read links, made absolute and without secret parameters, and values."""
@@ -283,7 +296,8 @@ def _words_in(value: Any, depth: int = 0) -> str | None:
     """Find the longest text of an XML error document: services wrap their words in ever other elements."""
     if isinstance(value, str):
         return value or None
-    inner: Iterable[Any] = as_list(value) or (as_map(value) or {}).values()
+    members = as_map(value) or {}
+    inner = as_list(value) or [one for name, one in members.items() if not name.startswith("@")]
     if depth > 16:
         return None
     found = [words for one in inner if (words := _words_in(one, depth + 1))]

@@ -46,6 +46,7 @@ class Snapshot(Generic[Out]):
         files: the files of the result, as far as they are known.
         idle: whether the job waits to be started by a second request.
         whole: the result document as it came, where the value is all of it.
+        url: where the document came from: its links may be relative to it.
     """
 
     ref: Ref
@@ -55,6 +56,7 @@ class Snapshot(Generic[Out]):
     files: tuple[ResultFile, ...] = ()
     idle: bool = False
     whole: ResultFile | None = None
+    url: str = field(default="", repr=False)
 
 
 class Contract(Protocol[In_contra, Out]):

@@ -27,6 +27,8 @@ def check(given: Declaration) -> None:
         _check_call(given, poll, _LATER | {"hold"}, given.nth("poll", at))
     for at, result in enumerate(given.result):
         _check_call(given, result, _LATER, given.nth("result", at))
+        if result.files is not None and result.files.depth < 0:
+            raise given.fault("it is 0 or more", *given.nth("result", at), "files", "depth")
         if result.files is not None and result.files.link is not None:
             _check_names(
                 given, result.files.link, _LATER | {"item"}, (*given.nth("result", at), "files", "link"), later=True

@@ -167,11 +167,11 @@ class DeclaredContract(Contract[Any, Any]):
             raise BadReply(f"{self.declaration.place(*key)}: nothing was found in the answer.", field=".".join(key))
         word = said.codes.get(reply.status)
         if word is not None:
-            return self._answers.seen(ref, Status(word, self._answers.means(word)), None)
-        status = self._answers.status(reading, self.declaration.status.state)
+            return self._answers.seen(ref, Status(word, self._answers.means(word)), reading)
+        status = self._answers.status(reading, self.declaration.status.state, self.declaration.status.absent)
         if status is None:
             status = Status(State.PENDING.value, State.PENDING)
-        return self._answers.seen(ref, status, None if reading.tree is MISSING else reading.tree)
+        return self._answers.seen(ref, status, reading)
 
     def start(self, base: str, ref: Ref) -> Request | None:
         """Build the declared start."""
@@ -202,33 +202,28 @@ class DeclaredContract(Contract[Any, Any]):
         word = call.codes.get(reply.status)
         if word is not None:
             links = self._answers.found(said.links, said.values, reading)
-            return self._answers.seen(joined(ref, links), Status(word, self._answers.means(word)), None)
+            return self._answers.seen(joined(ref, links), Status(word, self._answers.means(word)), reading)
         self._answers.hold_refusal(reading)
         other = first_text(said.id, reading)
         if other is not None and other != ref.id:
             raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
-        status = self._answers.status(reading, call.state or said.state, call.absent)
+        status = self._answers.status(reading, call.state or said.state, call.absent or said.absent)
         if status is None:
             where = ("status", "state") if not call.state else (*key, "state")
             raise BadReply(f"{self.declaration.place(*where)}: nothing was found in the answer.", field="status.state")
         ref = joined(ref, self._answers.found(said.links, said.values, reading))
-        return self._answers.seen(ref, status, None if reading.tree is MISSING else reading.tree)
+        return self._answers.seen(ref, status, reading)
 
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
-        proofs = [poll.hold.proof for poll in self.declaration.poll if poll.hold is not None and poll.hold.proof]
-        if proofs:
-            return any(first(proof, Reading(reply)) is not MISSING for proof in proofs)
-        return took >= 0.9 * hold
+        proofs = self._answers.proofs
+        return first(proofs, Reading(reply)) is not MISSING if proofs else took >= 0.9 * hold
 
     # --- result ---
 
     def peeks(self, leg: Leg) -> bool:
         """Tell whether the answer may be the file: a poll whose code says success, or a result."""
-        if leg == "result":
-            return True
-        codes = (word for poll in self.declaration.poll for word in poll.codes.values())
-        return leg == "poll" and any(self._answers.means(word) is State.SUCCEEDED for word in codes)
+        return leg == "result" or (leg == "poll" and self._answers.may_be_file)
 
     def is_document(self, ref: Ref, leg: Leg, head: Head) -> bool:
         """Tell whether an answer is a document: by its media type, or because nothing in it is asked for."""
@@ -246,7 +241,7 @@ class DeclaredContract(Contract[Any, Any]):
         call, key = found
         if call.url is not None:
             return self._call(base, snapshot.ref, call, key, method="GET")
-        known = Reading.over(snapshot.value, base)
+        known = Reading.over(snapshot.value, snapshot.url or base)
         return self._answers.outcome(call, snapshot, known, self._addresses(base, snapshot.ref))
 
     def resulted(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
@@ -324,7 +319,7 @@ class DeclaredContract(Contract[Any, Any]):
             return None
         if status is None or status.state is State.UNKNOWN or not reply.body:
             return None
-        return self._answers.seen(ref, status, None if reading.tree is MISSING else reading.tree)
+        return self._answers.seen(ref, status, reading)
 
     def problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""

@@ -74,7 +74,7 @@ class Reading:
     def _parse(self) -> None:
         body = self.reply.body.strip()
         try:
-            if body[:64].decode(json.detect_encoding(body), "ignore").lstrip("\ufeff \t\r\n").startswith("<"):
+            if body[:1] not in (b"{", b"[") and _is_markup(body):
                 self.root, self.tree = markup.parse(body)
             elif body:
                 self.tree = json.loads(body)
@@ -84,6 +84,11 @@ class Reading:
                 f"The service answered {self.reply.status} with {kind}, {len(body)} bytes, "
                 "in place of a JSON or XML document."
             ) from error
+
+
+def _is_markup(body: bytes) -> bool:
+    """Tell whether a document is XML, whatever its encoding."""
+    return body[:64].decode(json.detect_encoding(body), "ignore").lstrip("\ufeff \t\r\n").startswith("<")
 
 
 Read = Callable[[Reading], Any]

@@ -65,7 +65,7 @@ def header_values(headers: Templates, lookup: Lookup) -> dict[str, str]:
     for name, template in headers.items():
         value = template.fill(lookup)
         if value is not None:
-            made[name.lower()] = header(name, value)
+            made[name.lower()] = value if template.is_text else header(name, value)
     return made
 
 
