@@ -89,11 +89,12 @@ _WORDS = ("detail", "error", "message", "msg", "description", "title", "error_de
 
 
 def problem(reply: Reply) -> Problem:
-    """Read an error answer: RFC 9457 problem+json, or the usual names in any JSON object; never raises."""
+    """Read an error answer: RFC 9457 problem+json, the usual names in any JSON object, or plain text; never raises."""
     try:
         body = document(reply)
     except BadReply:
-        return Problem()
+        plain = reply.headers.get("content-type", "").lower().startswith("text/plain")
+        return Problem(None, " ".join(reply.body[:1000].decode(errors="replace").split()) or None if plain else None)
     inner = as_map(body.get("error"))
     if inner is not None:  # {"error": {"code": …, "message": …}}, as Google and Microsoft write it
         body = {**body, **inner, "error": None}
