@@ -75,7 +75,7 @@ class Answers:
             return payload.problem(reply)
         usual = payload.problem(reply)
         if error is None and usual.detail is None and reading.root:
-            error = _words_in(reading.tree)
+            error = _words_in(document)
         return Problem(code or usual.error_code, error or usual.detail)
 
     @cached_property
