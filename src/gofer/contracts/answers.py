@@ -70,6 +70,7 @@ class Answers:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""
         said, reading = self.declaration.status, Reading(reply)
         try:
+            document = reading.document
             error, code = first_text(said.error, reading), first_text(said.code, reading)
         except BadReply:
             return payload.problem(reply)
