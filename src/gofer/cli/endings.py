@@ -12,10 +12,13 @@ import shlex
 import sys
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+from attrs import asdict
 
 from gofer.cli.screen import printable
+from gofer.core.commands import MANIFEST
 from gofer.errors import (
     Expired,
     GoferError,
@@ -48,6 +51,14 @@ EXITS: tuple[tuple[int, str, Kinds], ...] = (
     (1, "the job failed, was refused or lost, or sent a wrong file", (GoferError,)),
 )
 """Exit code, meaning, errors. The first row that fits counts, so the root of the tree comes last."""
+
+CHECK_EXITS = (
+    (0, "done"),
+    (1, "a reply could not be read"),
+    (2, "bad usage, or the declaration is wrong"),
+    (130, "Ctrl-C"),
+)
+"""The exit codes of `gofer contract`, which sends nothing."""
 
 HEALTH_EXITS = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or nobody answered"), (130, "Ctrl-C"))
 """The exit codes of `gofer health`, which has no job."""
@@ -88,22 +99,27 @@ class Notes:
     """What an errand has told so far: the listener that its end is reported from.
 
     Attributes:
-        to: the target, as it was given.
+        to: the target, as it was given; None where the value is printed.
         back: further arguments that a later `gofer attach` needs.
+        general: whether it is told as for any contract, and not as for a paper.
         key: the idempotency key of the submission, None where nothing is submitted.
+        replays: whether the service may be counted on to make no second job of the same key.
         over: whether the job is known to need nobody any more.
-        value: the job's final document.
+        done: whether the errand came to its end, so that `value` is what the job gave.
+        value: the job's final document, or what the contract makes of it.
         called_off: whether the service confirmed a cancellation; None where none was answered.
     """
 
-    def __init__(self, to: str, *, key: str | None = None, back: tuple[str, ...] = ()) -> None:
-        self.to, self.key, self.back, self.over = to, key, back, False
+    def __init__(self, to: str | None, *, back: tuple[str, ...] = (), general: bool = False) -> None:
+        self.to, self.back, self.general = to, back, general
+        self.key: str | None = None
+        self.replays, self.over, self.done = True, False, False
         self.show: Callable[[Event], object] | None = None
         self.job_id: str | None = None
         self.ticket: str | None = None
         self.status: str | None = None
         self.saved: Saved | None = None
-        self.value: RetrieveResult | None = None
+        self.value: Any = None
         self.called_off: bool | None = None
 
     def __call__(self, event: Event) -> None:
@@ -123,6 +139,10 @@ class Notes:
             with contextlib.suppress(BrokenPipeError):  # whoever read stderr has left; the notes still count
                 self.show(event)
 
+    def finish(self, value: Any) -> None:
+        """Note what the job gave."""
+        self.done, self.value = True, value
+
     def learn(self, error: GoferError) -> None:
         """Take over what an error knows of the job."""
         self.job_id, self.ticket = error.job_id or self.job_id, error.ticket or self.ticket
@@ -141,33 +161,55 @@ class Notes:
     @property
     def way_back(self) -> str | None:
         """The command that goes on with the job; None when there is no job to go on with."""
-        if self.ticket is None or self.over:
+        if self.ticket is None or self.over or not self.job_id:  # a job without an id was finished at once
             return None
-        return shlex.join(["gofer", "attach", self.ticket, "--to", self.to, *self.back])
+        return self.attach(self.to)
+
+    def attach(self, to: str | None) -> str:
+        """Return the command that brings what the job gave to this target."""
+        assert self.ticket is not None  # noqa: S101  (asked for a job that is known)
+        return shlex.join(["gofer", "attach", self.ticket, *([] if to is None else ["--to", to]), *self.back])
 
     @property
     def misnamed(self) -> str | None:
         """A remark, where the file's name promises another format than it has."""
         kind = None if self.saved is None else self.saved.format
-        promised = SUFFIXES.get(Path(self.to).suffix.lower())
-        if kind is None or promised is None or kind == promised:
+        promised = SUFFIXES.get(Path(self.to or "").suffix.lower())
+        if kind is None or kind not in SUFFIXES.values() or promised is None or kind == promised:
             return None
         return f"Note: the file is {kind.upper()}, not {promised.upper()} as its name says."
 
+    @property
+    def gave(self) -> Any:
+        """The value as JSON can have it."""
+        return asdict(self.value) if isinstance(self.value, RetrieveResult) else self.value
+
     def document(self, error: BaseException | None, words: str | None) -> dict[str, object]:
         """Make the object that `--json` prints."""
+        source = self.value.source if isinstance(self.value, RetrieveResult) else None
+        more = {"files": self._files, "value": self.gave} if self.general else {"source": source}
         return {
             "status": self.status,
-            "job_id": self.job_id,
+            "job_id": self.job_id or None,
             "path": None if self.saved is None else os.fspath(self.saved.path),
             "size": None if self.saved is None else self.saved.size,
             "format": None if self.saved is None else self.saved.format,
-            "source": None if self.value is None else self.value.source,
+            **more,
             "verified": None if self.saved is None else str(self.saved.verified),
-            "ticket": self.ticket,
+            "ticket": self.ticket if self.job_id else None,
             "error_code": getattr(error, "error_code", None),
             "error": words,
         }
+
+    @property
+    def _files(self) -> Any:
+        """What is in the folder, as its manifest has it; None where there is no folder."""
+        if self.saved is None or not self.saved.path.is_dir():
+            return None
+        try:
+            return json.loads((self.saved.path / MANIFEST).read_bytes())["files"]
+        except (OSError, ValueError, KeyError):
+            return None  # taken away since
 
 
 @contextlib.contextmanager
@@ -189,12 +231,15 @@ def reported(notes: Notes, *, as_json: bool) -> Generator[None]:
         with contextlib.suppress(BrokenPipeError):
             say(notes.misnamed)
     if error is not None and not isinstance(error, UsageError) and notes.way_back is not None:
-        say("The job is not lost. This goes on with it and brings its file:")
+        say(f"The job is not lost. This goes on with it and brings its {'result' if notes.general else 'file'}:")
         say(notes.way_back)
     if as_json:
         show_json(notes.document(error, words))
     elif notes.saved is not None:
         click.echo(os.fsencode(notes.saved.path))
+    elif notes.done:
+        click.echo(json.dumps(notes.gave, indent=2))
+        _without_value(notes)
     sys.exit(0 if error is None else code_of(error))
 
 
@@ -227,9 +272,20 @@ def explain(error: GoferError) -> None:
         say(f"  tried {place or 'a place'}: {attempt.failure or 'no luck'}" + (f" ({means})" if means else ""))
 
 
+def _without_value(notes: Notes) -> None:
+    """Say how files are brought, where there was no value to print."""
+    if notes.value is None and notes.way_back is not None:
+        say("The job gave no value. If it gave files, this brings them:")
+        say(notes.attach("out/"))
+
+
 def _settle(error: GoferError, notes: Notes) -> None:
     """Say how to find out about a submission that may have made a job."""
     unanswered = isinstance(error, SubmitUncertain) or (isinstance(error, OutOfTime) and error.key is not None)
-    if unanswered and notes.key is not None:
+    if not unanswered or notes.key is None:
+        return
+    if not notes.replays:
+        say("Whether there is a job now is not known; look at the service. The same command again may make a second.")
+    else:
         say("Whether there is a job now is not known. The same command again, with this at its end, settles it:")
         say(f"--key {shlex.quote(notes.key)}")

@@ -281,13 +281,14 @@ def _legend(said: Declaration) -> Lines:
     calls: list[Call | None] = [said.submit, said.start, *said.poll, *said.result, said.reason, said.cancel]
     links = [result.files.link for result in said.result if result.files and result.files.link]
     used = {hole.name: hole for template in links for hole in template.holes}
-    optional = False
-    for call in calls:
-        for template in () if call is None else _templates(call):
-            used |= {hole.name: hole for hole in template.holes}
-            optional = optional or any(hole.optional for hole in template.holes)
+    holes = [hole for call in calls if call is not None for template in _templates(call) for hole in template.holes]
+    used |= {hole.name: hole for hole in holes}
     yield from (line for name, means in _MEANINGS.items() if name in used for line in _rows(f"{{{name}}}", [means]))
-    if optional:
+    if any(hole.reserved for hole in holes):
+        yield from _rows("{+...}", ["signs such as / stay as they are"])
+    if any(hole.each for hole in holes):
+        yield from _rows("{...*}", ["one part for each member of a map, whose key is the file's name"])
+    if any(hole.optional for hole in holes):
         yield from _rows("{...?}", ["what holds it is left out where there is no value"])
 
 
