@@ -1,0 +1,93 @@
+"""Clients of declared contracts on every face, and small services for them to talk to, over real sockets.
+
+A service is a function from a `Call` to a whole reply (`http`, `as_json`, `as_xml`), served by `raw_server`; what it is
+told of time is only the number of the call, so that a test waits for nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tenacity.stop import stop_after_attempt
+from tenacity.wait import wait_fixed
+
+import gofer
+from gofer.contracts import toml
+from gofer.contracts.declared import DeclaredContract
+from support.faces import Blocked, Face
+from support.raw_server import Call, RawServer, http, raw_server
+
+DECLARATIONS = Path(__file__).parent.parent / "contracts" / "declarations"
+
+Answer = Callable[[Call], bytes]
+
+
+def client_of(face: Face, url: str, contract: Any, **options: Any) -> Any:
+    """A client of this contract on this face, closed with it; it looks again at once and gives up after three tries."""
+    few = gofer.Retry(wait_fixed(0.01), stop_after_attempt(3))
+    options = {"poll": wait_fixed(0.01), "retry": few, "patience": few, "rng": random.Random(7), **options}
+    if face.portal is None:
+        client: Any = gofer.Client(url, contract=contract, **options)
+    else:
+        client = Blocked(face, gofer.AsyncClient(url, contract=contract, **options))
+    face._stack.callback(client.close)
+    return client
+
+
+def said(text: str, **variables: str) -> DeclaredContract:
+    """The contract that this TOML declares; a test's own, `mine.toml`."""
+    return DeclaredContract(toml.parse(text, "mine.toml"), variables)
+
+
+def example(name: str) -> Path:
+    """The path of a declaration in `tests/contracts/declarations`."""
+    return DECLARATIONS / f"{name}.toml"
+
+
+@contextlib.contextmanager
+def service(answer: Answer) -> Generator[RawServer]:
+    """Serve this function for the time of a test; `calls` of what is given is what came."""
+    with raw_server(lambda call: [answer(call)]) as server:
+        yield server
+
+
+def as_json(value: Any, status: int = 200, **headers: str) -> bytes:
+    """A reply with a JSON document."""
+    return http(status, json.dumps(value), **{"content_type": "application/json", **headers})
+
+
+def as_xml(text: str, status: int = 200, **headers: str) -> bytes:
+    """A reply with an XML document."""
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    return http(status, head + text, **{"content_type": "application/xml", **headers})
+
+
+def path_of(call: Call) -> str:
+    """The path of a request, without its query."""
+    return urlsplit(call.path).path
+
+
+def query_of(call: Call) -> dict[str, str]:
+    """The parameters of a request's query, the first of each name."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(call.path).query, keep_blank_values=True).items()}
+
+
+def form_of(call: Call) -> dict[str, str]:
+    """The fields of a request's form, the first of each name."""
+    return {name: values[0] for name, values in parse_qs(call.body.decode(), keep_blank_values=True).items()}
+
+
+def here(call: Call) -> str:
+    """The address of the server that a request came to."""
+    return f"http://{call.headers['host']}"
+
+
+def sent_to(server: RawServer, path: str, method: str | None = None) -> list[Call]:
+    """The requests that came to a path."""
+    return [call for call in server.calls if path_of(call) == path and method in (None, call.method)]
