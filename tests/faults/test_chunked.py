@@ -1,0 +1,54 @@
+"""A body in chunks has no length to be counted by: only its last, empty chunk says that it is whole."""
+
+import itertools
+import json
+
+import pytest
+from tenacity.stop import stop_after_attempt
+from tenacity.wait import wait_fixed
+
+from gofer import AnswerLost
+from gofer.core.policies import Retry
+from support.faces import FAMILIES, MODES, face
+from support.raw_server import RESET, http, raw_server
+
+PAPER = b"%PDF-1.7 " + bytes(range(256)) * 200
+TRIES = Retry(wait_fixed(0.01), stop_after_attempt(3))
+HEAD = b"HTTP/1.1 200 X\r\ncontent-type: application/pdf\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+HALF = len(PAPER) // 2
+
+
+def chunk(data):
+    """One chunk."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+BROKEN = {
+    "between chunks": [HEAD + chunk(PAPER[:HALF])],
+    "in a chunk": [HEAD + chunk(PAPER[:HALF])[:-500]],
+    "by a reset": [HEAD + chunk(PAPER[:HALF]), 0.05, RESET],
+    "before the last": [HEAD + chunk(PAPER)],
+    "by garbage": [HEAD + chunk(PAPER[:HALF]) + b"not a size\r\n"],
+}
+
+
+@pytest.mark.parametrize("driver", list(itertools.product(MODES, FAMILIES)), ids="-".join)
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_body_in_chunks_that_breaks_off_is_not_the_file(driver, way, tmp_path):
+    """It is fetched again, whole; if it never ends well, the error says so and the target is what it was."""
+    target, lasting = tmp_path / "paper.pdf", tmp_path / "lasting.pdf"
+    whole = [HEAD + chunk(PAPER) + b"0\r\n\r\n"]
+
+    def service(call):
+        if not call.path.endswith("/file"):
+            return [http(200, json.dumps({"job_id": call.path[6:], "status": "completed"}))]
+        return BROKEN[way] if call.nth == 1 or "lasting" in call.path else whole
+
+    with face(*driver) as made, raw_server(service) as server:
+        client = made.client(server.url, retry=TRIES, patience=TRIES)
+        client.download_file("once", target)
+        assert client.job("memory").read(1 << 20) == PAPER
+        with pytest.raises(AnswerLost):
+            client.download_file("lasting", lasting)
+    assert target.read_bytes() == PAPER
+    assert not lasting.exists()
