@@ -189,8 +189,9 @@ class Answers:
         def link(value: Any) -> str | None:
             """Return the address that an entry names; only what is to be had over HTTP is a file."""
             found = first_text(said.url, Reading.over(value, here))
-            if isinstance(value, str) and "://" in value and (value is place or not said.url):
-                found = value  # the place is the link itself, or holds links and nothing else
+            bare = isinstance(value, str) and (said.link is not None or "://" in value)
+            if bare and (value is place or not said.url):
+                found = str(value)  # the place is the link itself, or holds links and nothing else
             if not found:
                 return None
             if said.link is not None:
