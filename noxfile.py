@@ -71,6 +71,22 @@ def record(session: nox.Session) -> None:
 
 
 @nox.session
+def dialects(session: nox.Session) -> None:
+    """Hold the dialects against real servers, installed under .nox; `-- --record` records their cassettes anew."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    session.env["DIALECTS_HOME"] = str(HERE / ".nox" / "dialects-home")
+    arguments = list(session.posargs)
+    if "--record" in arguments:
+        arguments.remove("--record")
+        recorder = ["--record-mode=rewrite", "tests/dialects/test_replayed.py::test_blocking"]
+        session.run("pytest", "-q", *recorder, *arguments)
+        session.run("git", "diff", "--stat", "--", "cassettes/dialects", external=True)
+        return
+    workers = [] if arguments else ["-n", "4", "--dist", "loadgroup"]
+    session.run("pytest", *workers, "tests/dialects/test_live.py", *arguments)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build; a warning is an error."""
     session.install("-q", EVERYTHING, *groups("docs"))
