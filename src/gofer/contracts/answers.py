@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from gofer.contracts import payload
 from gofer.contracts.base import Ref, Snapshot
-from gofer.contracts.declaration import Declaration, Files, Poll, Result
+from gofer.contracts.declaration import Declaration, Files, Poll, Refusal, Result
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.contracts.selectors import (
     MISSING,
@@ -71,7 +71,9 @@ class Answers:
         said, reading = self.declaration.status, Reading(reply)
         try:
             document = reading.document
-            error, code = first_text(said.error, reading), first_text(said.code, reading)
+            refusal = self.declaration.refusal or Refusal(())
+            error = first_text(refusal.message, reading) or first_text(said.error, reading)
+            code = first_text(refusal.code, reading) or first_text(said.code, reading)
         except BadReply:
             return payload.problem(reply)
         usual = payload.problem(reply)

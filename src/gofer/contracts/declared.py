@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from attrs import evolve, field, frozen
@@ -47,6 +48,7 @@ class DeclaredContract(Contract[Any, Any]):
     variables: Mapping[str, str] = field(factory=dict[str, str], repr=lambda given: str(list(given)))
     name: str = field(init=False)  # pyright: ignore[reportIncompatibleMethodOverride]
     _answers: Answers = field(init=False, repr=False)
+    _dressed: frozenset[str] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         said = self.declaration
@@ -57,6 +59,12 @@ class DeclaredContract(Contract[Any, Any]):
             name for name, template in said.every.query.items() if any(hole.name in secret for hole in template.holes)
         }
         object.__setattr__(self, "_answers", Answers(said, frozenset(parameters)))
+        object.__setattr__(self, "_dressed", frozenset(name.lower() for name in said.every.headers))
+
+    @cached_property
+    def _every(self) -> frozenset[str]:
+        """The headers that every request carries."""
+        return frozenset(name.lower() for name in self.declaration.every.headers)
 
     # --- what it is like ---
 
@@ -134,7 +142,7 @@ class DeclaredContract(Contract[Any, Any]):
         try:
             url = address(call.url, lookup)
             self._hold_origin(base, url, ("submit",))
-            return built(call, url, lookup, method="POST", seed=key)
+            return built(call, url, lookup, method="POST", seed=key, dressed=self._dressed)
         except BadReply as error:
             raise UsageError(error.message) from error
         except Unfilled as error:
@@ -352,7 +360,7 @@ class DeclaredContract(Contract[Any, Any]):
         assert call.url is not None  # noqa: S101  (chosen because it has one)
         try:
             url = address(call.url, lookup)
-            request = built(call, url, lookup, method=method, seed=ref.id)
+            request = built(call, url, lookup, method=method, seed=ref.id, dressed=self._dressed)
         except Unfilled as error:
             raise UsageError(f"{self.declaration.place(*key)}: {{{error.name}}} has no value for this job.") from error
         if not url.startswith(f"{base}/") and url != base:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
@@ -33,7 +33,9 @@ def for_address(text: str, hole: Hole) -> str:
     return quote(text, safe=f"{RESERVED}%" if hole.reserved else "")
 
 
-def built(call: Call, url: str, lookup: Lookup, *, method: str, seed: str = "") -> Request:
+def built(
+    call: Call, url: str, lookup: Lookup, *, method: str, seed: str = "", dressed: Container[str] = ()
+) -> Request:
     """Build the request that a call declares.
 
     Args:
@@ -41,7 +43,9 @@ def built(call: Call, url: str, lookup: Lookup, *, method: str, seed: str = "") 
         url: its address, filled.
         lookup: finds the variables.
         method: where the call names none.
+        every: headers that every request carries, so that none of ours is needed.
         seed: what a multipart boundary is made of, so that every try has the same bytes.
+        dressed: the names of headers that every request gets, so that no default takes their place.
 
     Raises:
         Unfilled: a variable has no value.
@@ -52,9 +56,10 @@ def built(call: Call, url: str, lookup: Lookup, *, method: str, seed: str = "") 
         url = url if value is None else added(url, name, value)
     headers = header_values(call.headers, lookup)
     body, kind = _body(call, lookup, seed)
-    if kind and "content-type" not in headers:
+    if kind and "content-type" not in headers and "content-type" not in dressed:
         headers["content-type"] = kind
-    headers.setdefault("accept", "application/json, application/xml;q=0.9, */*;q=0.8")
+    if "accept" not in dressed:
+        headers.setdefault("accept", "application/json, application/xml;q=0.9, */*;q=0.8")
     verb = method if call.method is None else call.method.fill(lookup) or method
     return Request(verb.upper(), url, headers, body)
 
