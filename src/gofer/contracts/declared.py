@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import Any, Literal
 
 from attrs import evolve, field, frozen
@@ -60,11 +59,6 @@ class DeclaredContract(Contract[Any, Any]):
         }
         object.__setattr__(self, "_answers", Answers(said, frozenset(parameters)))
         object.__setattr__(self, "_dressed", frozenset(name.lower() for name in said.every.headers))
-
-    @cached_property
-    def _every(self) -> frozenset[str]:
-        """The headers that every request carries."""
-        return frozenset(name.lower() for name in self.declaration.every.headers)
 
     # --- what it is like ---
 

@@ -43,7 +43,6 @@ def built(
         url: its address, filled.
         lookup: finds the variables.
         method: where the call names none.
-        every: headers that every request carries, so that none of ours is needed.
         seed: what a multipart boundary is made of, so that every try has the same bytes.
         dressed: the names of headers that every request gets, so that no default takes their place.
 
