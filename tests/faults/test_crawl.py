@@ -1,11 +1,20 @@
-"""A body that brings a byte now and then, by the clock that the drivers hand in; on sockets, see the matrix's drip."""
+"""Bodies that take their time: a byte now and then is as good as silence, and a steady one still ends in time.
+
+The first by the clock that the drivers hand in; on sockets, see the matrix's drip.
+"""
+
+import itertools
+import json
+import time
 
 import pytest
 
-from gofer import AnswerLost
+from gofer import AnswerLost, OutOfTime
 from gofer.core.commands import Open
 from gofer.transports.base import Pace
 from gofer.wire import Request
+from support.faces import MODES, face
+from support.raw_server import http, raw_server
 
 OPEN = Open(Request("GET", "http://service.test/file"), 30.0, 60.0, 1024)
 
@@ -43,3 +52,22 @@ def test_the_last_bytes_of_a_small_file_are_not_refused():
 def test_a_body_that_recovers_within_the_time_goes_on():
     """A burst after a pause makes up for it."""
     assert played((1, 1), (55, 1), (61, 4096), (62, 1), (121, 4096), (122, 1)) == 6
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_steady_body_ends_with_the_budget(mode, tmp_path):
+    """It brings enough to be waited for, and goes on and on: the deadline holds, on disk and in memory."""
+
+    def service(call):
+        if not call.path.endswith("/file"):
+            return [http(200, json.dumps({"job_id": "j1", "status": "completed"}))]
+        head = http(200, content_type="application/pdf", content_length="999999999")
+        return itertools.chain([head], itertools.cycle([bytes(8192), 0.02]))
+
+    with face(mode, "httpx") as made, raw_server(service) as server:
+        job = made.client(server.url).job("j1")
+        for verb, argument in ((job.download, tmp_path / "paper.pdf"), (job.read, 1 << 30)):
+            began = time.monotonic()
+            with pytest.raises(OutOfTime):
+                verb(argument, timeout=0.6)
+            assert time.monotonic() - began < 1.6
