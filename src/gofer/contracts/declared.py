@@ -52,6 +52,10 @@ class DeclaredContract(Contract[Any, Any]):
     def __attrs_post_init__(self) -> None:
         said = self.declaration
         object.__setattr__(self, "variables", _variables(said, self.variables))
+        for template in (*said.every.headers.values(), *said.every.cookies.values()):
+            for hole in template.holes:
+                if not self.variables.get(hole.name, "").isascii():
+                    raise UsageError(f"The variable {hole.name!r} has characters that no header may have.")
         object.__setattr__(self, "name", f"{said.name}@{said.digest}")
         secret = {name for name, variable in said.variables.items() if variable.secret}
         parameters = {

@@ -1,0 +1,238 @@
+"""Services that want a parameter, a header or a cookie of their own on every address, and what must not leak of it."""
+
+import base64
+
+import attrs
+import pytest
+
+import gofer
+from gofer.ticket import Ticket
+from support.declared import as_json, client_of, here, path_of, query_of, said
+from support.raw_server import http
+
+SECRET = "k-5up3r-53cr3t"
+SESSION = "s3ss10n"
+
+DECLARED = """
+name = "particular"
+[variables]
+api_key = { about = "the key", secret = true }
+version = "2024-01"
+
+[every]
+query = { key = "{api_key}", v = "{version}" }
+headers = { x-key = "{api_key}", x-plain = "text" }
+cookies = { session = "{values.session}", lang = "en" }
+
+[submit]
+url = "{base}/jobs"
+json = "{input}"
+id = "/id"
+links = { status = "/status_url", here = "url:" }
+values = { session = "header:set-cookie ~ session=([^;]+)" }
+
+[poll]
+url = "{links.status}"
+[status]
+state = "/state"
+[result]
+url = "{base}/jobs/{id}/results"
+[result.files]
+under = "/files"
+url = ""
+[cancel]
+method = "DELETE"
+url = "{links.status}"
+"""
+
+
+class Particular:
+    """A service that refuses every request without its own parameters, and hands out addresses that lack them."""
+
+    def __init__(self, files=""):
+        self.files = files
+
+    def __call__(self, call):
+        """Answer one request."""
+        asked = query_of(call)
+        if (asked.get("key"), asked.get("v"), call.headers.get("x-key")) != (SECRET, "2024-01", SECRET):
+            return as_json({"error": f"not without the key; you sent {asked.get('key')}"}, 401)
+        if call.method == "POST":
+            place = f"{here(call)}/status/1?view=full"
+            return as_json({"id": "1", "status_url": place}, 201, set_cookie=f"session={SESSION}; Path=/; HttpOnly")
+        if path_of(call) == "/bad":
+            return as_json({"error": "a bad address"}, 400)
+        if f"session={SESSION}" not in call.headers.get("cookie", ""):
+            return as_json({"error": "no session"}, 403)
+        if call.method == "DELETE":
+            return http(204)
+        match path_of(call):
+            case "/status/1" if query_of(call).get("view") == "full":
+                return as_json({"state": "running" if call.nth == 1 else "succeeded"})
+            case "/jobs/1/results":
+                return as_json({"files": {"ours": "/files/a.bin", "theirs": f"{self.files}/b.bin"}})
+            case "/files/a.bin":
+                return http(302, location=f"{self.files}/moved.bin")
+        return http(404)
+
+
+def anything(call):
+    """Give a few bytes at every address."""
+    return http(200, b"bytes of " + path_of(call).encode(), content_type="application/octet-stream")
+
+
+def written(call):
+    """Everything of a request, as one text."""
+    return f"{call.path} {call.headers} {call.body!r}"
+
+
+def test_every_address_of_the_service_gets_its_parameters_and_no_other_does(any_face, serve, tmp_path):
+    """Static and captured ones go with each request to the origin, and none to another, not by redirect either."""
+    elsewhere = serve(anything)
+    server = serve(Particular(elsewhere.url))
+    client = client_of(any_face, server.url, said(DECLARED, api_key=SECRET), auth="t0ken", headers={"x-mine": "m1ne"})
+    outcome = client.run({"a": 1}, to=f"{tmp_path}/out/", timeout=10)
+    assert sorted(path.name for path in outcome.path.iterdir()) == ["manifest.json", "ours", "theirs"]
+    for call in server.calls:
+        assert (query_of(call)["key"], call.headers["x-plain"], call.headers["x-mine"]) == (SECRET, "text", "m1ne")
+        assert call.path.count("key=") == 1
+    assert server.calls[0].headers["cookie"] == "lang=en"
+    assert server.calls[-1].headers["cookie"] == f"session={SESSION}; lang=en"
+    assert {path_of(call) for call in elsewhere.calls} == {"/moved.bin", "/b.bin"}
+    for call in elsewhere.calls:
+        assert not any(secret in written(call) for secret in (SECRET, SESSION, "t0ken", "m1ne", "2024-01", "text"))
+
+
+def test_the_secret_is_in_no_ticket_error_or_repr(blocking, serve):
+    """Nor in the addresses that are kept, even where the service repeats its own address with the key in it."""
+    server = serve(Particular())
+    contract = said(DECLARED, api_key=SECRET)
+    client = client_of(blocking, server.url, contract)
+    job = client.submit({})
+    packed = job.ticket.partition(".")[2]
+    ticket = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
+    with pytest.raises(gofer.Rejected) as refused:
+        client.attach(str(attrs.evolve(Ticket.parse(job.ticket), links={"status": f"{server.url}/bad"}))).refresh()
+    shown = [repr(client), repr(job), repr(contract), repr(job.files), str(refused.value), repr(refused.value)]
+    assert SECRET.encode() not in ticket
+    assert not any(SECRET in text for text in shown)
+
+
+def test_a_ticket_goes_on_with_what_was_captured(blocking, serve):
+    """Another client of the same declaration needs no more than the ticket and its own variables."""
+    server = serve(Particular())
+    ticket = client_of(blocking, server.url, said(DECLARED, api_key=SECRET)).submit({}).ticket
+    job = client_of(blocking, server.url, said(DECLARED, api_key=SECRET)).attach(ticket)
+    assert job.wait(timeout=10) == "succeeded"
+    assert job.cancel() is True
+
+
+def test_a_ticket_of_another_declaration_is_refused(blocking, serve):
+    """Also of the same one, once it says something else; a comment is nothing else."""
+    server = serve(Particular())
+    ticket = client_of(blocking, server.url, said(DECLARED, api_key=SECRET)).submit({}).ticket
+    other = said(DECLARED.replace("/state", "/phase"), api_key=SECRET)
+    with pytest.raises(gofer.TicketError, match="particular@"):
+        client_of(blocking, server.url, other).attach(ticket)
+    same = said("# a comment\n" + DECLARED.replace(' = "particular"', '="particular"'), api_key=SECRET)
+    assert client_of(blocking, server.url, same).attach(ticket).id == "1"
+
+
+LEAVING = """
+name = "leaving"
+ORIGINS
+[variables]
+api_key = { secret = true }
+[every]
+headers = { x-every = "{api_key}" }
+query = { key = "{api_key}" }
+[submit]
+url = "{base}/jobs"
+id = "/id"
+links = { status = "/status_url" }
+[poll]
+url = "{links.status}"
+[status]
+state = "/state"
+"""
+
+
+def leaving(monitor):
+    """Give a service whose jobs are watched elsewhere."""
+    return lambda call: as_json({"id": "1", "status_url": f"{monitor}/status/1"})
+
+
+def test_a_status_address_elsewhere_is_not_followed_without_leave(any_face, serve):
+    """The error names the key and what to write; nothing is sent there."""
+    monitor = serve(lambda call: as_json({"state": "succeeded"}))
+    contract = said(LEAVING.replace("ORIGINS", ""), api_key=SECRET)
+    with pytest.raises(gofer.BadReply, match=r"mine.toml:14: poll.url: .*origins = ") as left:
+        client_of(any_face, serve(leaving(monitor.url)).url, contract).run({}, timeout=10)
+    assert (left.value.field, left.value.job_id) == ("poll.url", "1")
+    assert monitor.calls == []
+
+
+def test_with_leave_it_is_followed_without_credentials(any_face, serve):
+    """`origins` gives leave to ask there, and nothing that is the origin's own goes along."""
+    monitor = serve(lambda call: as_json({"state": "succeeded"}))
+    contract = said(LEAVING.replace("ORIGINS", f'origins = ["{monitor.url}"]'), api_key=SECRET)
+    client = client_of(any_face, serve(leaving(monitor.url)).url, contract, auth="t0ken", headers={"x-mine": "m1ne"})
+    assert client.run({}, timeout=10).job_id == "1"
+    (call,) = monitor.calls
+    assert not any(secret in written(call) for secret in (SECRET, "t0ken", "m1ne"))
+
+
+IN_CALLS = (
+    LEAVING.replace("ORIGINS", "")
+    + """
+[result]
+url = "{base}/jobs/{id}/result"
+headers = { authorization = "Key {api_key}" }
+query = { token = "{api_key}" }
+"""
+)
+
+
+@pytest.mark.xfail(strict=True, reason="the headers of a declared call follow a redirect to another origin")
+def test_a_secret_in_a_call_of_its_own_does_not_follow_a_redirect_elsewhere(any_face, serve, tmp_path):
+    """A declared header with a secret in it is the origin's, wherever the declaration writes it."""
+    elsewhere = serve(anything)
+
+    def moving(call):
+        match path_of(call):
+            case "/jobs":
+                return as_json({"id": "1", "status_url": "/status/1"})
+            case "/status/1":
+                return as_json({"state": "succeeded"})
+        return http(302, location=f"{elsewhere.url}/file")
+
+    client = client_of(any_face, serve(moving).url, said(IN_CALLS, api_key=SECRET))
+    assert client.run({}, to=str(tmp_path / "f"), timeout=10).path.read_bytes() == b"bytes of /file"
+    assert elsewhere.calls
+    assert not any(SECRET in written(call) for call in elsewhere.calls)
+
+
+def test_a_secret_must_be_given_and_its_name_be_known(blocking):
+    """Before anything is sent; the error says what the variable is for."""
+    with pytest.raises(gofer.UsageError, match=r"needs the variable 'api_key' \(the key\)"):
+        said(DECLARED)
+    with pytest.raises(gofer.UsageError, match="no variable 'apikey'; its variables: api_key, version"):
+        said(DECLARED, api_key="x", apikey="y")
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "tokén", "a\0b"])
+def test_a_variable_that_no_header_may_have_is_refused_before_anything_is_sent(blocking, serve, value):
+    """The value is not shown."""
+    server = serve(Particular())
+    with pytest.raises(gofer.UsageError) as refused:
+        client_of(blocking, server.url, said(DECLARED, api_key=value)).submit({})
+    assert (server.calls, value in str(refused.value)) == ([], False)
+
+
+def test_a_captured_value_that_no_header_may_have_is_the_services_fault(blocking, serve):
+    """It is never sent, and the error is a bad reply."""
+    contract = said(DECLARED.replace('"header:set-cookie ~ session=([^;]+)"', '"/evil"'), api_key=SECRET)
+    server = serve(lambda call: as_json({"id": "1", "status_url": "/s", "evil": "a\r\nx-evil: 1"}))
+    with pytest.raises(gofer.BadReply):
+        client_of(blocking, server.url, contract).run({}, timeout=5)
+    assert len(server.calls) == 1
