@@ -27,17 +27,18 @@ GOFER = [sys.executable, "-m", "gofer.cli"]
 
 def environment(**extra: str) -> dict[str, str]:
     """Give this process's environment without what gofer reads from it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "XDG_"))}
+    ours = ("SERVICE_", "XDG_", "GOFER_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "COLUMNS": "100", **extra}
 
 
-def gofer(*args: str | Path, url: str | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
+def gofer(
+    *args: str | Path, url: str | None = None, cwd: Path | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `url` goes into SERVICE_URL."""
     named = {} if url is None else {"SERVICE_URL": url}
-    words = [*GOFER, *map(str, args)]
-    return subprocess.run(
-        words, env=environment(**named, **extra), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20
-    )
+    words, env = [*GOFER, *map(str, args)], environment(**named, **extra)
+    return subprocess.run(words, env=env, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20)
 
 
 @contextmanager

@@ -1,25 +1,50 @@
 """The way in: help, version, missing extras, and what a terminal shows."""
 
+import inspect
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pytest
+
+from gofer import errors
+from gofer.cli.commands import gofer as COMMANDS
+from gofer.cli.endings import EXITS, code_of
 
 from .shell import GOFER, PAPER, environment, gofer, waiting_service
 
 
-@pytest.mark.parametrize("command", ["get", "attach", "health", "serve"])
+def commands(group: click.Group, name: str = "") -> Iterator[str]:
+    """Give the words of every command, and of every group within the first."""
+    for word, command in group.commands.items():
+        yield f"{name} {word}".strip()
+        if isinstance(command, click.Group):
+            yield from commands(command, word)
+
+
+@pytest.mark.parametrize("command", list(commands(COMMANDS)))
 def test_help(command: str) -> None:
     """Every command's help has examples and exit codes."""
-    ran = gofer(command, "--help")
+    ran = gofer(*command.split(), "--help")
     assert ran.returncode == 0
     assert f"  gofer {command}" in ran.stdout
     assert "Exit codes:\n" in ran.stdout
+
+
+def test_every_error_has_its_exit_code() -> None:
+    """Each error that gofer raises ends a command with a code that the help explains, and usage errors with 2."""
+    raised = [getattr(errors, name) for name in dir(errors) if inspect.isclass(getattr(errors, name))]
+    kinds = [kind for kind in raised if issubclass(kind, errors.GoferError)]
+    told = {code for code, _, _ in EXITS}
+    assert all(code_of(kind("words")) in told - {0} for kind in kinds)
+    assert {kind.__name__ for kind in kinds if code_of(kind("words")) == 2} == {
+        *("UsageError", "TicketError", "DeclarationError", "TargetError", "TargetIsFolder"),
+    }
 
 
 def test_version() -> None:
