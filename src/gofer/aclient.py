@@ -404,7 +404,8 @@ class AsyncJob(Generic[Out]):
         """Ask the service to cancel the job.
 
         Returns:
-            False where the service offers no cancellation; True when it obeyed or the job had ended already.
+            False where the service offers no cancellation; True when it took the request, or the job had ended. Some
+            take it and go on all the same: `status` is what the service showed afterwards.
         """
         trip = self._trip(None)
         return await self._perform(errands.cancel(trip), trip)

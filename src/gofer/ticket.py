@@ -54,7 +54,7 @@ class Ticket:
                 raise TicketError("The ticket is damaged: its check sum is wrong. Copy it again, whole.")
             facts = json.loads(body)
             links = {str(name): str(value) for name, value in facts.get("l", {}).items()}
-            return cls(str(facts["c"]), str(facts["o"]), str(facts["i"]), links, facts.get("t"))
+            return cls(str(facts["c"]), str(facts["o"]), str(facts.get("i", "")), links, facts.get("t"))
         except (binascii.Error, ValueError, KeyError, AttributeError) as error:
             if isinstance(error, TicketError):
                 raise

@@ -161,7 +161,7 @@ class World:
             case Muster(folder, staging):
                 if any(folder in path.parents for path in self.files):
                     raise TargetError(f"{folder} has something in it already.")
-                return self.files.get(staging / MANIFEST)
+                return None if staging is None else self.files.get(staging / MANIFEST)
             case Assemble(staging, folder):
                 for path in [path for path in self.files if staging in path.parents]:
                     self.files[folder / path.name] = self.files.pop(path)

@@ -251,10 +251,16 @@ def is_data(kind: str) -> bool:
     return bool(re.fullmatch(r"(application|text)/(json|xml|([\w.+-]+\+)?(json|xml)|json-seq)", kind))
 
 
+def is_page(head: Head) -> bool:
+    """Tell whether a body is a web page by its media type, as a proxy or a sign-in sends with status 200."""
+    kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in ("text/html", "application/xhtml+xml")
+
+
 def is_file(head: Head) -> bool:
     """Tell whether a body, by its media type, is neither data nor a page: it can only be a file."""
     kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return bool(kind) and kind not in ("text/html", "application/xhtml+xml", "text/plain") and not is_data(kind)
+    return bool(kind) and kind != "text/plain" and not is_data(kind) and not is_page(head)
 
 
 def _sent_along(reply: Reply) -> ResultFile:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
 from gofer.contracts.positions import Key
-from gofer.contracts.templates import Template, templates_in
+from gofer.contracts.templates import Hole, Template, templates_in
 from gofer.models import State
 from gofer.wire import origin
 
@@ -45,6 +45,8 @@ def check(given: Declaration) -> None:
             _check_names(given, template, _COMMON, ("every", part, name), later=True)
             if part != "query":
                 _check_header(given, name, template, ("every", part, name))
+    if given.submit.idempotent and not any(hole.name == "key" for hole in holes_of(given.submit)):
+        raise given.fault("it repeats a lost submission by its key, and no {key} is sent", "submit", "idempotent")
     if not given.submit.id and not given.submit.links:
         raise given.fault("the answer's job is found by an id or by links; declare one of them", "submit", "id")
     if not given.name or not given.name.isprintable():
@@ -64,6 +66,16 @@ def check(given: Declaration) -> None:
             raise given.fault("a variable has a plain name that is not one of gofer's own", "variables", name)
         if variable.secret and variable.default is not None:
             raise given.fault("a secret has no default", "variables", name)
+
+
+def holes_of(call: Call) -> Iterator[Hole]:
+    """Yield every hole of a call."""
+    templates = [one for one in (call.url, call.method, call.text) if one is not None]
+    templates += [*call.query.values(), *call.headers.values(), *templates_in(call.json.pattern if call.json else None)]
+    for part in (call.form, call.multipart):
+        templates += [part] if isinstance(part, Template) else (part or {}).values()
+    for template in templates:
+        yield from template.holes
 
 
 def _check_words(given: Declaration) -> None:

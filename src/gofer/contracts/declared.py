@@ -14,7 +14,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 
 from gofer.contracts import formats
-from gofer.contracts.answers import AddressOf, Answers, is_file, itself, joined, last_segment
+from gofer.contracts.answers import AddressOf, Answers, is_file, is_page, itself, joined, last_segment
 from gofer.contracts.base import Contract, Leg, Ref, Snapshot
 from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
 from gofer.contracts.payload import Problem, as_map
@@ -256,7 +256,7 @@ class DeclaredContract(Contract[Any, Any]):
         assert found is not None  # noqa: S101  (the request was built of it)
         call, key = found
         word = call.codes.get(reply.status)
-        if word is not None and not self._answers.means(word).ended:
+        if reply.status == 202 if word is None else not self._answers.means(word).ended:
             raise NotReady("The job has succeeded, and its result is not ready yet.", status_code=reply.status)
         if word is not None and self._answers.means(word) is not State.SUCCEEDED:
             problem = self.problem(reply)
@@ -264,6 +264,8 @@ class DeclaredContract(Contract[Any, Any]):
                 snapshot,
                 status=Status(word, self._answers.means(word), error=problem.detail, error_code=problem.error_code),
             )
+        if not call.file and is_page(reply):
+            raise BadReply("The service answered with a web page in place of the job's result.")
         if not self._answers.is_document(call, reply):
             asked = self._call(base, snapshot.ref, call, key, method="GET")
             return evolve(snapshot, value=None, files=(itself(asked, reply),))

@@ -170,7 +170,7 @@ class Muster:
     """See whether the folder is empty or absent and can be made (`TargetError`), and read the staging's manifest."""
 
     folder: Path
-    staging: Path
+    staging: Path | None
 
 
 @frozen

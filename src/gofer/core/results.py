@@ -72,7 +72,7 @@ def survey(target: Target) -> Flow[Target]:
                 raise
         else:
             return target
-    _ = yield from verbs.muster(target.path, target.path / MANIFEST)
+    _ = yield from verbs.muster(target.path)
     return evolve(target, kind="folder")
 
 

@@ -209,6 +209,11 @@ def known_from(service: Service[Any, Out], ticket: str) -> Known[Out]:
     """Read a ticket of this very service, or raise `TicketError`."""
     read = Ticket.parse(ticket)
     if read.contract != service.contract.name:
+        if read.contract.partition("@")[0] == service.contract.name.partition("@")[0]:
+            raise TicketError(
+                f"The ticket was made with {read.contract!r}, and this client has {service.contract.name!r}: the declaration "
+                "has changed since. Attach with it as it was."
+            )
         raise TicketError(
             f"The ticket is for the contract {read.contract!r}; this client speaks {service.contract.name!r}."
         )

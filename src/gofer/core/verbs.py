@@ -101,8 +101,8 @@ def put(target: Path, content: bytes) -> Flow[None]:
     yield Put(target, content)
 
 
-def muster(folder: Path, staging: Path) -> Flow[bytes | None]:
-    """See whether a folder can be filled; return the manifest that a former try left in its staging folder."""
+def muster(folder: Path, staging: Path | None = None) -> Flow[bytes | None]:
+    """See whether a folder can be filled; return the manifest that a former try left in its staging folder, if any."""
     answer = yield Muster(folder, staging)
     return None if answer is None else _expect(answer, bytes)
 

@@ -126,7 +126,7 @@ class Disk(Protocol):
         """Carry out `Put`."""
         ...
 
-    def muster(self, folder: Path, staging: Path) -> bytes | None:
+    def muster(self, folder: Path, staging: Path | None) -> bytes | None:
         """Carry out `Muster`."""
         ...
 

@@ -196,7 +196,7 @@ class Parts:
             mark_of(target).write_bytes(b"")
         self.keep(target)
 
-    def muster(self, folder: Path, staging: Path) -> bytes | None:
+    def muster(self, folder: Path, staging: Path | None) -> bytes | None:
         """Return the manifest in the staging folder, None without one.
 
         Raises:
@@ -208,8 +208,8 @@ class Parts:
             if folder.is_dir() and next(folder.iterdir(), None) is not None:
                 raise TargetError(f"{folder} has something in it already; name an empty folder, or one to be made.")
             _makeable(folder)
-            manifest = staging / MANIFEST
-            return manifest.read_bytes() if manifest.exists() else None
+            manifest = None if staging is None else staging / MANIFEST
+            return manifest.read_bytes() if manifest is not None and manifest.exists() else None
 
     def assemble(self, staging: Path, folder: Path) -> None:
         """Put the staging folder in the place of the folder in one step."""
