@@ -135,7 +135,8 @@ class Rehearsal:
                 case "cancel":
                     request = contract.cancellation(base, self._job())
         except UsageError as error:
-            hint = "" if self._ref is not None else " Give the answer to the submission too: --reply submit=FILE."
+            known = self._ref is not None and self._ref.links
+            hint = "" if known else " What answered the submission may tell it: --reply submit=FILE."
             raise BadReply(f"{error.message}{hint}") from error
         if request is None:
             self._fail("gofer would send no such request for this job, so the reply is not read.")

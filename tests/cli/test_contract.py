@@ -1,0 +1,358 @@
+"""`gofer contract`: a declaration explained, and held against recorded replies."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gofer.cli.commands import gofer as command
+from gofer.contracts import shipped, toml
+from gofer.contracts.explain import drawing, needs
+from gofer.contracts.rehearsal import recorded
+from gofer.errors import UsageError
+from support.raw_server import http, raw_server
+
+from .conftest import TOKEN
+from .mine import MINE, SECRET, mine_server, written
+from .shell import gofer
+
+BASE = "https://jobs.example.org"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder that has the declaration and an input."""
+    written(tmp_path, "value", data={"a.txt": "words"})
+    monkeypatch.chdir(tmp_path)
+    for name in ("SERVICE_URL", "SERVICE_TOKEN", "GOFER_VAR_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def contract(*args: str, **env: str) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(command, ["contract", *args], env=env)
+
+
+def check(*args: str, **env: str) -> Result:
+    """Check the declaration with its variable given."""
+    return contract("check", "mine.toml", "--var", "region=north", "--url", BASE, *args, **env)
+
+
+def section(output: str, title: str) -> str:
+    """Find the lines under a title, their blanks as one."""
+    found = re.search(rf"^{re.escape(title)}\n((?:  .*\n)+)", output, re.MULTILINE)
+    assert found, output
+    return re.sub(" +", " ", found[1])
+
+
+def reply(name: str, document: object, status: int = 200, **headers: str) -> str:
+    """Write a reply as `curl -i` prints it; give the file's name."""
+    lines = [f"HTTP/1.1 {status} X", "Content-Type: application/json"]
+    lines += [f"{field}: {value}" for field, value in headers.items()]
+    Path(name).write_bytes("\r\n".join([*lines, "", json.dumps(document)]).encode())
+    return name
+
+
+# --- in words ---
+
+
+def test_explains_a_declaration() -> None:
+    """A declaration is said in words: what is sent on each leg, what is read where, and what the words mean."""
+    ran = contract("check", "mine.toml")
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("mine: Jobs of our own. The input has the task.\n")
+    assert "https://jobs.example.org/docs" in ran.stdout
+    assert section(ran.stdout, "input") == " must have task\n may have size, data\n"
+    assert " api_key from your account page; secret; must be given\n" in section(ran.stdout, "variables")
+    assert " headers x-api-key: {api_key}\n" in section(ran.stdout, "every request")
+    submit = section(ran.stdout, "submit")
+    assert " sends POST {base}/jobs\n multipart task={input.task}\n" in submit
+    assert " id /id\n" in submit
+    assert section(ran.stdout, "poll") == " sends GET {base}/jobs/{id}\n"
+    assert " progress /done, of 100\n" in section(ran.stdout, "status document")
+    words = section(ran.stdout, "words")
+    assert " succeeded ready\n" in words
+    assert " any other is an error after 60 s of it\n" in words
+    assert " value /value, else nothing\n" in section(ran.stdout, "result")
+    assert section(ran.stdout, "cancel") == " sends DELETE {base}/jobs/{id}\n"
+
+
+def test_draws_the_line() -> None:
+    """The way of a job is drawn: start, hold, cancel, the result's request and a job that is finished at once."""
+    said = toml.parse(
+        """
+name = "all"
+[submit]
+url = "{base}"
+id = "/id"
+finished = 200
+[start]
+url = "{base}/{id}/go"
+[poll]
+url = "{base}/{id}"
+hold = { query = { wait = "{hold?}" } }
+[status]
+state = "/state"
+[reason]
+url = "{base}/{id}/log"
+[result]
+url = "{base}/{id}/result"
+[cancel]
+url = "{base}/{id}"
+""",
+        "all.toml",
+    )
+    assert "\n".join(drawing(said)) == (
+        r"""
+    .----------------- finished ----------------.
+    |                                           v
+  submit ---> start ---> poll ---> result ---> file or value
+                          |  ^
+                          +--'  until a word ends the job, held by the service
+                          |
+                          +---> reason, where it has failed
+                          |
+                          '---> cancel
+""".strip("\n")
+    )
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_explains_every_shipped_declaration(name: str) -> None:
+    """Each declaration that gofer brings along is explained, with every address and every place it reads."""
+    ran = contract("check", name)
+    assert ran.exit_code == 0
+    said = shipped.shipped(name)
+    flat = re.sub(r"\s+", " ", ran.stdout)
+    for call in (said.submit, *said.poll, *said.result, said.cancel):
+        assert call is None or call.url is None or call.url.text in ran.stdout
+    for place in (*said.submit.id, *said.status.state, *said.status.error):
+        assert place.text.removeprefix("header:").partition(" ~ ")[0] in flat
+    assert all(word in flat for word in ([] if said.states is None else [word for word, _ in said.states.meanings()]))
+    assert not [line for line in ran.stdout.splitlines() if len(line) > 120]
+
+
+def test_what_an_input_needs() -> None:
+    """A member is needed where any template needs it; a whole input is nothing in particular."""
+    assert needs(shipped.shipped("ogc-processes"))[0] == ["process"]
+    assert needs(shipped.shipped("uws")) == ([""], [])
+
+
+def test_lists_the_contracts() -> None:
+    """`contract list` has one line for each contract."""
+    ran = contract("list")
+    assert ran.exit_code == 0
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == ["retrieve", *shipped.names()]
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_shows_a_contract(name: str) -> None:
+    """What `contract show` prints is the declaration, and is one again."""
+    ran = contract("show", name)
+    assert ran.exit_code == 0
+    assert toml.parse(ran.stdout, f"{name}.toml").digest == shipped.shipped(name).digest
+
+
+# --- the request ---
+
+
+def test_shows_the_request() -> None:
+    """With --input the very request is shown, and no secret is."""
+    ran = check("--input", "request.json", SERVICE_TOKEN=TOKEN, GOFER_VAR_API_KEY=SECRET)
+    assert ran.exit_code == 0, ran.stderr
+    shown = ran.stdout[ran.stdout.index("\nfor this input") :]
+    assert f"  POST {BASE}/jobs?region=north\n" in shown
+    assert "  x-api-key: ***\n" in shown
+    assert "  authorization: Bearer ***\n" in shown
+    assert 'name="data"; filename="a.txt"' in shown
+    assert TOKEN not in ran.output
+    assert SECRET not in ran.output
+
+
+def test_the_shown_request_is_the_one_that_is_sent(tmp_path: Path) -> None:
+    """`gofer run` sends the request that `gofer contract check` shows, but for its key and boundary."""
+    with mine_server() as (server, _):
+        there = server.url
+        words = ("--var", "region=north", "--input", "request.json", "--url", there)
+        ran = contract("check", "mine.toml", *words)
+        assert gofer("run", "--contract", "mine.toml", *words, cwd=tmp_path, GOFER_VAR_API_KEY=SECRET).returncode == 0
+        sent = server.calls[0]
+    shown = ran.stdout[ran.stdout.index("for this input\n") :].splitlines()[1:]
+    assert shown[0] == f"  {sent.method} {there}{sent.path}"
+    for line in shown[1 : shown.index("")]:
+        name, _, value = line.strip().partition(": ")
+        assert name in sent.headers
+        assert value in ("***", sent.headers[name]) or name == "content-type"
+    body = re.sub(r"--gofer-\w+", "", sent.body.decode()).split()
+    assert re.sub(r"--gofer-\w+", "", " ".join(shown[shown.index("") :])).split() == body
+
+
+def test_masks_a_secret_in_an_address() -> None:
+    """A secret in the address is readable as one."""
+    Path("mine.toml").write_text(
+        MINE.replace('headers = { x-api-key = "{api_key}" }', "").replace(
+            'query = { region = "{region}" }', 'query = { region = "{region}", key = "{api_key}" }'
+        )
+    )
+    assert f"POST {BASE}/jobs?region=north&key=***\n" in check("--input", "request.json").stdout
+
+
+def test_says_what_is_not_sent() -> None:
+    """A member of the input that no template sends is named."""
+    Path("more.json").write_text('{"task": "value", "sise": 3}')
+    assert "not sent: sise\n" in check("--input", "more.json").stdout
+
+
+# --- recorded replies ---
+
+
+def test_reads_recorded_replies() -> None:
+    """Each reply is told as it would be read, in the order of the legs, and the requests between them."""
+    ran = check(
+        *("--reply", f"result={reply('r.txt', {'files': [{'at': '/b/1', 'called': '../x'}], 'value': 3})}"),
+        *("--reply", f"poll={reply('p1.txt', {'id': 'j 1', 'state': 'working', 'done': 30})}"),
+        *("--reply", f"poll={reply('p2.txt', {'id': 'j 1', 'state': 'ready'})}"),
+        *("--reply", f"submit={reply('s.txt', {'id': 'j 1', 'state': 'queued'}, 202)}"),
+        *("--reply", f"cancel={reply('c.txt', {'id': 'j 1', 'state': 'stopped'})}"),
+    )
+    assert ran.exit_code == 0, ran.output
+    legs = re.findall(r"^(\w+): .*\.txt$", ran.stdout, re.MULTILINE)
+    assert legs == ["submit", "poll", "poll", "result", "cancel"]
+    assert section(ran.stdout, "submit: s.txt") == (" code 202\n id j 1\n status 'queued', which means pending\n")
+    assert " status 'working', which means running\n progress 30%\n" in section(ran.stdout, "poll: p1.txt")
+    assert " not there progress\n" in section(ran.stdout, "poll: p2.txt")
+    result = section(ran.stdout, "result: r.txt")
+    assert f" to GET {BASE}/jobs/j%201/result?region=north\n" in result
+    assert f" value 3\n file '../x' from {BASE}/b/1\n" in result
+    assert " status 'stopped', which means cancelled\n" in section(ran.stdout, "cancel: c.txt")
+
+
+def test_says_what_comes_next() -> None:
+    """After the last reply the request that would follow is named."""
+    ran = check("--reply", f"poll={reply('p.txt', {'id': 'j1', 'state': 'ready'})}")
+    assert section(ran.stdout, "next") == f" to GET {BASE}/jobs/JOB-ID/result?region=north\n"
+
+
+def test_reads_a_result_without_a_request() -> None:
+    """A result in the status document is read out of the last recorded poll."""
+    ran = contract("check", "flower", "--reply", f"poll={reply('p.txt', {'state': 'SUCCESS', 'result': [3]})}")
+    assert ran.exit_code == 0
+    assert section(ran.stdout, "result: in the last status document") == " value [3]\n"
+
+
+def test_reads_a_job_that_was_finished_at_once() -> None:
+    """A submission whose answer is the result is told as one."""
+    ran = contract("check", "ogc-processes", "--reply", f"submit={reply('s.txt', {'sum': 3})}")
+    assert ran.exit_code == 0
+    assert " job none: it was finished at once\n status" in section(ran.stdout, "submit: s.txt")
+    assert ' value {"sum": 3}\n' in section(ran.stdout, "submit: s.txt")
+
+
+def test_reads_links_and_needs_the_submission_for_them() -> None:
+    """Links are read from the submission's headers; without it, a job that is found by them is not."""
+    header = {"Operation-Location": "/operations/7"}
+    poll = ("--reply", f"poll={reply('p.txt', {'status': 'Running'})}")
+    words = ("check", "azure-lro", "--url", BASE, *poll)
+    ran = contract(*words, "--reply", f"submit={reply('s.txt', {}, 202, **header)}")
+    assert ran.exit_code == 0, ran.output
+    assert f" links.operation {BASE}/operations/7\n" in section(ran.stdout, "submit: s.txt")
+    alone = contract(*words)
+    assert alone.exit_code == 1
+    assert "--reply submit=FILE" in alone.stdout
+
+
+def test_a_submission_by_put_is_read_with_its_input() -> None:
+    """What a reply means may depend on the request; with --input it is known."""
+    Path("put.json").write_text('{"method": "PUT", "path": "things/7"}')
+    made = reply("s.txt", {"properties": {"provisioningState": "Creating"}}, 201)
+    ran = contract("check", "azure-lro", "--url", BASE, "--input", "put.json", "--reply", f"submit={made}")
+    assert ran.exit_code == 0, ran.output
+    assert f" links.original {BASE}/things/7\n" in section(ran.stdout, "submit: s.txt")
+
+
+def test_a_refusal_is_read_as_one() -> None:
+    """A reply that the contract does not read is told as the refusal or the redirect that it is."""
+    refused = reply("s.txt", {"detail": "no such task"}, 422)
+    moved = reply("p.txt", {}, 303, Location="/elsewhere")
+    ran = check("--reply", f"submit={refused}", "--reply", f"poll={moved}")
+    assert ran.exit_code == 0
+    assert " reads as a refusal\n words no such task\n" in section(ran.stdout, "submit: s.txt")
+    assert " reads as a redirect: gofer would follow it to /elsewhere\n" in section(ran.stdout, "poll: p.txt")
+
+
+@pytest.mark.parametrize(
+    ("leg", "document", "says"),
+    [
+        ("submit", {"job": 7}, "mine.toml:16: submit.id: nothing was found in the answer"),
+        ("poll", {"status": "ready"}, "mine.toml:22: status.state: nothing was found in the answer"),
+        ("poll", {"state": "shiny"}, "mine.toml:27: states: the word 'shiny' is not among the states"),
+    ],
+)
+def test_an_unreadable_reply(leg: str, document: object, says: str) -> None:
+    """A reply that cannot be read is exit code 1; the error names the declaration's line and key."""
+    ran = check("--reply", f"{leg}={reply('x.txt', document)}")
+    assert ran.exit_code == 1
+    assert f" ERROR {says}" in section(ran.stdout, f"{leg}: x.txt")
+
+
+def test_a_link_that_leaves_the_origin() -> None:
+    """A status address on another origin is an error of the dry run, as it would be of the errand."""
+    made = reply("s.txt", {}, 202, **{"Operation-Location": "https://evil.example.net/7"})
+    poll = reply("p.txt", {"status": "Running"})
+    ran = contract("check", "azure-lro", "--url", BASE, "--reply", f"submit={made}", "--reply", f"poll={poll}")
+    assert ran.exit_code == 1
+    assert "https://evil.example.net:443, which is not its own origin" in ran.stdout
+
+
+def test_recorded_replies_of_any_make() -> None:
+    """What curl prints is read with any line ends, with interim and followed replies before the last, and repeats."""
+    plain = recorded(b'HTTP/2 200 \nLink: <a>\nlink: <b>\n\n{"a": 1}\n\n', BASE, "x")
+    assert (plain.status, plain.headers["link"], plain.body) == (200, "<a>, <b>", b'{"a": 1}\n\n')
+    several = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 303 See Other\r\nLocation: /x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+    )
+    last = recorded(several, BASE, "x")
+    assert (last.status, last.body, dict(last.headers)) == (204, b"", {})
+    assert recorded(b"HTTP/1.1 204 No Content\r\n", BASE, "x").status == 204
+
+
+@pytest.mark.parametrize("raw", [b"", b'{"state": "ready"}', b'HTTP/1.1 200 OK\r\n{"state": "ready"}'])
+def test_no_recorded_reply(raw: bytes) -> None:
+    """What is not as curl -i prints it is refused, with what is missing."""
+    with pytest.raises(UsageError, match="no recorded reply"):
+        recorded(raw, BASE, "x")
+
+
+def test_a_recording_by_hand_from_a_real_conversation(tmp_path: Path) -> None:
+    """What a server sends, kept byte by byte, is read as the errand reads it."""
+    answer = http(200, '{"id": "j1", "state": "ready"}', content_type="application/json")
+    with raw_server(lambda _: [answer]):
+        (tmp_path / "p.txt").write_bytes(answer)
+    assert "which means succeeded" in check("--reply", "poll=p.txt").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("check", "bad.toml"), "bad.toml:2: sumbit: unknown key"),
+        (("check", "no.toml"), "cannot be read"),
+        (("check", "ogc"), "gofer has no contract named 'ogc'"),
+        (("check", "retrieve"), "`gofer get` speaks it"),
+        (("show", "retrieve"), "`gofer get` speaks it"),
+        (("check", "mine.toml", "--input", "request.json"), "--var region=VALUE"),
+        (("check", "uws", "--input", "none.json"), "cannot be read"),
+        (("check", "uws", "--reply", "x.txt"), "LEG=FILE"),
+        (("check", "uws", "--reply", "start=x.txt"), "submit, poll, result, reason, cancel"),
+        (("check", "uws", "--reply", "poll=none.txt"), "cannot be read"),
+        (("check", "uws", "--reply", "poll=request.json"), "request.json is no recorded reply"),
+    ],
+)
+def test_bad_usage(args: tuple[str, ...], says: str) -> None:
+    """A wrong declaration or argument is exit code 2, and one line says what is wrong."""
+    Path("bad.toml").write_text('name = "bad"\n[sumbit]\n')
+    ran = contract(*args)
+    assert ran.exit_code == 2
+    assert says in ran.stderr
+    assert ran.stderr.count("\n") == 1
