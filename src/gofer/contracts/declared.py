@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 from gofer.contracts import formats
 from gofer.contracts.answers import AddressOf, Answers, is_file, is_page, itself, joined, last_segment
 from gofer.contracts.base import Contract, Leg, Ref, Snapshot
+from gofer.contracts.checks import holes_of
 from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
 from gofer.contracts.payload import Problem, as_map
 from gofer.contracts.selectors import (
@@ -48,6 +49,7 @@ class DeclaredContract(Contract[Any, Any]):
     name: str = field(init=False)  # pyright: ignore[reportIncompatibleMethodOverride]
     _answers: Answers = field(init=False, repr=False)
     _dressed: frozenset[str] = field(init=False, repr=False)
+    _secrets: frozenset[str] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         said = self.declaration
@@ -57,10 +59,11 @@ class DeclaredContract(Contract[Any, Any]):
                 if not self.variables.get(hole.name, "").isascii():
                     raise UsageError(f"The variable {hole.name!r} has characters that no header may have.")
         object.__setattr__(self, "name", f"{said.name}@{said.digest}")
-        secret = {name for name, variable in said.variables.items() if variable.secret}
+        secrets = frozenset(name for name, variable in said.variables.items() if variable.secret)
         parameters = {
-            name for name, template in said.every.query.items() if any(hole.name in secret for hole in template.holes)
+            name for name, template in said.every.query.items() if secrets & {hole.name for hole in template.holes}
         }
+        object.__setattr__(self, "_secrets", secrets)
         object.__setattr__(self, "_answers", Answers(said, frozenset(parameters)))
         object.__setattr__(self, "_dressed", frozenset(name.lower() for name in said.every.headers))
 
@@ -360,29 +363,48 @@ class DeclaredContract(Contract[Any, Any]):
         assert call.url is not None  # noqa: S101  (chosen because it has one)
         try:
             url = address(call.url, lookup)
-            request = built(call, url, lookup, method=method, seed=ref.id, dressed=self._dressed)
+            if not url.startswith(f"{base}/") and url != base and self._hold_origin(base, url, key):
+                call = self._without_secrets(call, key)
+            return built(call, url, lookup, method=method, seed=ref.id, dressed=self._dressed)
         except Unfilled as error:
             raise UsageError(f"{self.declaration.place(*key)}: {{{error.name}}} has no value for this job.") from error
-        if not url.startswith(f"{base}/") and url != base:
-            self._hold_origin(base, url, key)
-        return request
+
+    def _without_secrets(self, call: Call, key: Key) -> Call:
+        """Return what may be sent to another origin of a call: no query and no header with a secret in it."""
+
+        def harmless(templates: Templates) -> Templates:
+            return {
+                name: one for name, one in templates.items() if not self._secrets & {hole.name for hole in one.holes}
+            }
+
+        kept = evolve(call, query=harmless(call.query), headers=harmless(call.headers))
+        if self._secrets & {hole.name for hole in holes_of(kept)}:
+            raise BadReply(
+                f"{self.declaration.place(*key)}: the service points to another origin, and a secret would go there.",
+                field=".".join(map(str, key)),
+            )
+        return kept
 
     def _addresses(self, base: str, ref: Ref) -> AddressOf:
         """Return the function that makes the addresses of files that are named by no more than an id."""
         return lambda template, item: address(template, self._lookup(base, ref, {"item": item}))
 
-    def _hold_origin(self, base: str, url: str, key: Key) -> None:
+    def _hold_origin(self, base: str, url: str, key: Key) -> bool:
+        """Tell whether an address is on another origin; raise `BadReply` where that has no leave."""
         try:
             there = origin(url)
         except UsageError as error:
             raise BadReply(f"{self.declaration.place(*key)}: {error}", field=".".join(map(str, key))) from error
-        if there != origin(base) and there not in [origin(allowed) for allowed in self.declaration.origins]:
+        if there == origin(base):
+            return False
+        if there not in [origin(allowed) for allowed in self.declaration.origins]:
             raise BadReply(
                 f"{self.declaration.place(*key, 'url')}: the service points to {there[0]}://{there[1]}:{there[2]}, "
                 f"which is not its own origin. If that is right, write origins = "
                 f'["{there[0]}://{there[1]}:{there[2]}"] into the declaration.',
                 field=".".join((*map(str, key), "url")),
             )
+        return True
 
     def _fits(self, base: str, ref: Ref, call: Call) -> bool:
         """Tell whether all that a call's address needs is known of this job."""

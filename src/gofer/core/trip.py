@@ -24,6 +24,11 @@ from gofer.wire import Request, origin
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+NEUTRAL = frozenset(
+    {"accept", "accept-encoding", "content-type", "if-none-match", "if-range", "prefer", "range", "want-repr-digest"}
+)
+"""Headers that may go to another origin: what any other says may be a secret."""
+
 LAST_REQUEST = 0.5
 """Seconds of a budget kept back for one last request, or a tenth of it where that is less."""
 
@@ -55,7 +60,8 @@ class Service(Generic[In, Out]):
         # What begins with the base is at home; only other URLs are worth taking apart.
         if request.url.startswith(f"{self.base}/") or origin(request.url) == self.origin:
             return self.sign(self.contract.dress(self.base, ref, request))
-        return evolve(request, bare=True)
+        kept = {name: value for name, value in request.headers.items() if name in NEUTRAL}
+        return evolve(request, headers=kept, bare=True)
 
 
 @define(eq=False)
@@ -211,8 +217,8 @@ def known_from(service: Service[Any, Out], ticket: str) -> Known[Out]:
     if read.contract != service.contract.name:
         if read.contract.partition("@")[0] == service.contract.name.partition("@")[0]:
             raise TicketError(
-                f"The ticket was made with {read.contract!r}, and this client has {service.contract.name!r}: the declaration "
-                "has changed since. Attach with it as it was."
+                f"The ticket was made with {read.contract!r}, and this client has {service.contract.name!r}: "
+                "the declaration has changed since. Attach with it as it was."
             )
         raise TicketError(
             f"The ticket is for the contract {read.contract!r}; this client speaks {service.contract.name!r}."
