@@ -1,7 +1,8 @@
 """What a cassette of a foreign server keeps: nothing of the machine, of the moment, or of chance.
 
 Addresses, folders, times and ids are put in another's place, in requests and replies alike, so that a replayed client
-asks for what is on the cassette. An id that the script itself was the first to say stays as it is.
+asks for what is on the cassette. An id that the script itself was the first to say stays as it is. How often a job was
+looked at is left as it was: these servers work in real time, so two recordings of them differ in that.
 """
 
 import re

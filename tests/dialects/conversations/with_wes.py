@@ -66,7 +66,7 @@ def unknown_id(scene: Scene) -> Talk:
 def cancel(scene: Scene) -> Talk:
     """This server confirms a cancellation and goes on: the status stays what it is, and is not what was hoped for."""
     job = yield scene.client.submit(order("sleep.cwl", seconds="2"))
-    yield job.cancel()
+    assert (yield job.cancel()) is True
     assert (job.status, job.done) == ("RUNNING", False)
     assert (yield job.wait(timeout=PLENTY)) == "COMPLETE"
 
