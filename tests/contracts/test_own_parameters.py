@@ -193,7 +193,6 @@ query = { token = "{api_key}" }
 )
 
 
-@pytest.mark.xfail(strict=True, reason="the headers of a declared call follow a redirect to another origin")
 def test_a_secret_in_a_call_of_its_own_does_not_follow_a_redirect_elsewhere(any_face, serve, tmp_path):
     """A declared header with a secret in it is the origin's, wherever the declaration writes it."""
     elsewhere = serve(anything)

@@ -1,0 +1,306 @@
+"""What a declared job gives: one file, several, a value, nothing; where it goes, and that it is all or nothing."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from tenacity.stop import stop_after_attempt
+from tenacity.wait import wait_fixed
+
+import gofer
+from support.declared import as_json, client_of, path_of, said, sent_to
+from support.raw_server import RawServer, http
+
+DECLARED = """
+name = "mine"
+[submit]
+url = "{base}/jobs"
+id = "/id"
+[poll]
+url = "{base}/jobs/{id}"
+[status]
+state = "/state"
+[result]
+value = ["/out", "none:"]
+[result.files]
+under = ["/files", "none:"]
+url = ["/href", ""]
+name = "/title"
+size = "/size"
+format = "/type"
+"""
+
+
+class Results:
+    """A service that finishes every job at the second look, with what it was told to give."""
+
+    def __init__(self, **given):
+        self.given = given
+        self.broken = set()
+
+    def __call__(self, call):
+        """Answer one request."""
+        if call.method == "POST":
+            return as_json({"id": "j1", "state": "running"}, 201)
+        if path_of(call) == "/jobs/j1":
+            return as_json({"state": "succeeded", **self.given})
+        if path_of(call) in self.broken:
+            return http(403)
+        return http(200, f"content of {path_of(call)}", content_type="text/plain", etag='"1"')
+
+
+def start(face, server):
+    """Submit a job."""
+    return client_of(face, server.url, said(DECLARED)).submit({})
+
+
+def inside(folder):
+    """The files of a folder and what is in them, but for the manifest."""
+    return {path.name: path.read_text() for path in Path(folder).iterdir() if path.name != "manifest.json"}
+
+
+SHAPES = {
+    "a list of links": (["/f/a.txt", "/f/b.txt"], {"a.txt", "b.txt"}),
+    "a map of links": ({"left": "/f/a.txt", "right": "/f/b.txt"}, {"left", "right"}),
+    "a list of maps": ([{"href": "/f/a", "title": "x.txt"}, {"href": "/f/b", "title": "y.txt"}], {"x.txt", "y.txt"}),
+    "a map of maps": ({"x": {"href": "/f/a"}, "y": {"href": "/f/b"}}, {"x", "y"}),
+    "nested": ({"deep": [{"er": {"p": {"href": "/f/a"}}}, {"q": [{"href": "/f/b"}]}]}, {"p", "q"}),
+    "clashing": ([{"href": "/1/a.txt"}, {"href": "/2/a.txt"}, {"href": "/3/A.TXT"}], {"a.txt", "a-2.txt", "A-3.TXT"}),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_files_are_found_in_any_shape(blocking, serve, tmp_path, shape):
+    """Lists, maps, nested ones; names come from the document, or from the addresses."""
+    files, names = SHAPES[shape]
+    job = start(blocking, serve(Results(files=files)))
+    folder = job.download(f"{tmp_path}/out/", timeout=10)
+    assert set(inside(folder)) == names
+    assert len(job.files) == len(names)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {entry["file"] for entry in manifest["files"]} == names
+    assert manifest["job"] == "j1"
+
+
+UNSAFE = [
+    "../../evil",
+    "/etc/passwd",
+    "..",
+    ".",
+    "",
+    "a/b\\c.txt",
+    ".bashrc",
+    "nul.txt",
+    "manifest.json",
+    "x" * 300,
+    "a\0b",
+]
+
+
+def test_unsafe_names_are_made_safe(any_face, serve, tmp_path):
+    """No name leaves the folder, hides, is reserved, or takes another's place; the manifest has the given ones."""
+    files = [{"href": f"/f/{number}", "title": name} for number, name in enumerate(UNSAFE)]
+    folder = start(any_face, serve(Results(files=files))).download(f"{tmp_path}/deep/out/", timeout=10)
+    found = inside(folder)
+    assert len(found) == len(UNSAFE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep"]
+    assert not any(name.startswith(".") or "/" in name or len(name.encode()) > 255 for name in found)
+    entries = json.loads((folder / "manifest.json").read_text())["files"]
+    assert {entry["file"]: f"content of /f/{number}" for number, entry in enumerate(entries)} == found
+
+
+def test_one_file_goes_to_a_path_or_into_a_folder(any_face, serve, tmp_path):
+    """A slash at the end, or a folder that is there, asks for a folder; folders are made as needed."""
+    job = start(any_face, serve(Results(files=[{"href": "/f/a.txt", "title": "a.txt"}])))
+    assert job.download(tmp_path / "new" / "b.txt", timeout=10).read_text() == "content of /f/a.txt"
+    assert inside(job.download(f"{tmp_path}/into/deeper/", timeout=10)) == {"a.txt": "content of /f/a.txt"}
+    (tmp_path / "there").mkdir()
+    assert inside(job.download(tmp_path / "there", timeout=10)) == {"a.txt": "content of /f/a.txt"}
+
+
+def test_one_file_can_be_read_and_poured(any_face, serve):
+    """`read()` gives its bytes; `download_into` writes them into what is open."""
+    job = start(any_face, serve(Results(files=["/f/a.txt"])))
+    assert job.read(100, timeout=10) == b"content of /f/a.txt"
+    with pytest.raises(gofer.WrongFile):
+        job.read(3)
+    target = io.BytesIO()
+    assert job.download_into(target) == len(target.getvalue()) == 19
+
+
+def test_several_files_want_a_folder(any_face, serve, tmp_path):
+    """Neither memory nor an open file takes several; a path becomes a folder."""
+    job = start(any_face, serve(Results(files=["/f/a", "/f/b"])))
+    with pytest.raises(gofer.UsageError, match="several"):
+        job.read(100, timeout=10)
+    with pytest.raises(gofer.UsageError, match="folder"):
+        job.download_into(io.BytesIO())
+    assert set(inside(job.download(tmp_path / "out"))) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "content"),
+    [
+        ({"a": [1, "ü"]}, "result.json", '{\n  "a": [\n    1,\n    "ü"\n  ]\n}'),
+        ("just words", "result.txt", "just words"),
+        (0, "result.json", "0"),
+        (False, "result.json", "false"),
+        ("", "result.txt", ""),
+    ],
+)
+def test_an_inline_value_is_a_value_and_can_be_a_file(any_face, serve, tmp_path, value, name, content):
+    """Also an empty or false one, which is not the same as nothing."""
+    job = start(any_face, serve(Results(out=value)))
+    assert job.result(timeout=10) == value
+    assert inside(job.download(f"{tmp_path}/out/")) == {name: content}
+    assert job.download(tmp_path / "f").read_text() == content
+    assert job.read(1000) == content.encode()
+
+
+def test_nothing_is_nothing(any_face, serve, tmp_path):
+    """Success without a result: None, no file, and an empty folder with a manifest where one was asked for."""
+    job = start(any_face, serve(Results()))
+    assert job.result(timeout=10) is None
+    assert job.files == ()
+    with pytest.raises(gofer.NotSupported):
+        job.download(tmp_path / "f")
+    with pytest.raises(gofer.NotSupported):
+        job.read(10)
+    folder = job.download(f"{tmp_path}/out/")
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+
+
+def test_a_failing_third_file_leaves_no_folder_and_a_rerun_fetches_only_the_rest(any_face, serve, tmp_path):
+    """All or nothing; what came is kept beside, and is not fetched again by the next try of this job."""
+    model = Results(files=["/f/a", "/f/b", "/f/c"])
+    model.broken = {"/f/c"}
+    server = serve(model)
+    job = start(any_face, server)
+    with pytest.raises(gofer.Unauthorized):
+        job.download(f"{tmp_path}/out/", timeout=10)
+    assert not (tmp_path / "out").exists()
+    model.broken = set()
+    again = client_of(any_face, server.url, said(DECLARED)).attach(job.ticket)
+    assert set(inside(again.download(f"{tmp_path}/out/", timeout=10))) == {"a", "b", "c"}
+    assert [len(sent_to(server, f"/f/{name}")) for name in "abc"] == [1, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_kill_between_two_files_costs_neither(tmp_path, blocking):
+    """After kill -9 in the second of three files, another process goes on: the first is not fetched again."""
+    model = Results(files=["/f/a", "/f/b", "/f/c"])
+    first = True
+
+    def script(call):
+        if path_of(call) == "/f/b" and first:
+            return [
+                http(200, length=False, content_length="19", content_type="text/plain", etag='"1"') + b"content of",
+                20,
+            ]
+        return [model(call)]
+
+    server = RawServer(script)
+    declared = tmp_path / "mine.toml"
+    declared.write_text(DECLARED)
+    code = """
+        import sys, gofer, pathlib
+        job = gofer.Client(sys.argv[1], contract=pathlib.Path(sys.argv[2])).submit({})
+        print(job.ticket, flush=True)
+        job.download(sys.argv[3])
+    """
+    try:
+        command = [sys.executable, "-c", textwrap.dedent(code), server.url, str(declared), f"{tmp_path}/out/"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            ticket = process.stdout.readline().strip()
+            while not sent_to(server, "/f/b"):
+                assert process.poll() is None
+            os.kill(process.pid, signal.SIGKILL)
+        assert not (tmp_path / "out").exists()
+        first = False
+        job = client_of(blocking, server.url, declared).attach(ticket)
+        assert inside(job.download(f"{tmp_path}/out/", timeout=10))["b"] == "content of /f/b"
+        assert len(sent_to(server, "/f/a")) == 1
+    finally:
+        server.close()
+
+
+def test_a_ticket_is_all_that_a_download_needs(any_face, serve, tmp_path):
+    """Attached in another client, the job is looked at, its files are learned, and they are brought."""
+    server = serve(Results(files=["/f/a", "/f/b"]))
+    ticket = start(any_face, server).ticket
+    job = client_of(any_face, server.url, said(DECLARED)).attach(ticket)
+    assert set(inside(job.download(f"{tmp_path}/out/", timeout=10))) == {"a", "b"}
+    assert [call.method for call in server.calls].count("POST") == 1
+
+
+def test_a_folder_with_something_in_it_is_refused_before_anything_is_sent(any_face, serve, tmp_path):
+    """Nothing in it is touched, and no job is made for it."""
+    server = serve(Results(files=["/f/a", "/f/b"]))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    client = client_of(any_face, server.url, said(DECLARED))
+    for to in (f"{tmp_path}/out/", str(tmp_path / "out")):
+        with pytest.raises(gofer.TargetError, match="something in it"):
+            client.run({}, to=to, timeout=10)
+    assert (server.calls, inside(tmp_path / "out")) == ([], {"mine": "mine"})
+
+
+def test_a_file_where_the_folder_should_go_is_refused(any_face, serve, tmp_path):
+    """With a slash before anything is sent; without one when it shows that there are several files."""
+    server = serve(Results(files=["/f/a", "/f/b"]))
+    (tmp_path / "out").write_text("mine")
+    client = client_of(any_face, server.url, said(DECLARED))
+    with pytest.raises(gofer.TargetError):
+        client.run({}, to=f"{tmp_path}/out/", timeout=10)
+    assert server.calls == []
+    with pytest.raises(gofer.TargetError, match="is a file"):
+        client.run({}, to=str(tmp_path / "out"), timeout=10)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_size_that_does_not_fit_is_a_wrong_file(blocking, serve, tmp_path):
+    """What the document says of a file counts; neither target nor folder appears."""
+    server = serve(Results(files=[{"href": "/f/a"}, {"href": "/f/b", "size": 4}]))
+    with pytest.raises(gofer.WrongFile, match="named 4"):
+        start(blocking, server).download(f"{tmp_path}/out/", timeout=10)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_that_is_not_to_be_had_over_http_is_no_file(blocking, serve):
+    """It stays in the value."""
+    job = start(blocking, serve(Results(out=1, files=[{"href": "gs://b/o"}, {"href": "file:///etc/passwd"}, "/f/a"])))
+    assert job.result(timeout=10) == 1
+    assert [file.name for file in job.files] == ["a"]
+
+
+@pytest.mark.parametrize("missing", ["value", "files"])
+def test_a_pointer_that_finds_nothing_names_file_line_and_key(blocking, serve, missing):
+    """Where the declaration does not say that there may be nothing, it is a bad reply, and said once."""
+    text = DECLARED.replace('["/out", "none:"]', '"/out"') if missing == "value" else DECLARED
+    text = text.replace('["/files", "none:"]', '"/files"') if missing == "files" else text
+    server = serve(Results())
+    key, line = ("value", 11) if missing == "value" else ("files.under", 13)
+    with pytest.raises(gofer.BadReply, match=rf"mine.toml:{line}: result.{key}: ") as bad:
+        client_of(blocking, server.url, said(text)).run({}, timeout=10)
+    assert bad.value.field == f"result.{key}"
+    assert len(server.calls) == 2
+
+
+def test_results_are_given_up_with_a_patience_of_their_own(blocking, serve):
+    """A refusal of the file that may pass is tried again, as for any download."""
+    model = Results(files=["/f/a"])
+
+    def flaky(call):
+        return http(503) if path_of(call) == "/f/a" and call.nth < 3 else model(call)
+
+    server = serve(flaky)
+    four = gofer.Retry(wait_fixed(0.01), stop_after_attempt(4))
+    job = client_of(blocking, server.url, said(DECLARED), patience=four).submit({})
+    assert job.read(100, timeout=10) == b"content of /f/a"
+    assert len(sent_to(server, "/f/a")) == 3
