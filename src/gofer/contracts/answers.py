@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 
 from gofer.contracts import payload
 from gofer.contracts.base import Ref, Snapshot
+from gofer.contracts.calls import AddressOf
 from gofer.contracts.declaration import Declaration, Files, Poll, Refusal, Result
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.contracts.selectors import (
@@ -26,7 +27,6 @@ from gofer.contracts.selectors import (
     text_of,
     without,
 )
-from gofer.contracts.templates import Template
 from gofer.errors import BadReply, Rejected
 from gofer.models import ResultFile, State, Status
 from gofer.wire import Head, Reply, Request
@@ -35,10 +35,6 @@ _DISPOSITION = (
     Selector.parse("header:content-disposition ~ (?i)filename\\*=utf-8'[^']*'([^;\\s]+)"),
     Selector.parse('header:content-disposition ~ (?i)filename="?([^";]+)'),
 )
-
-
-AddressOf = Callable[[Template, str], str]
-"""Makes a file's address out of the template for it and what the service named."""
 
 
 @frozen
