@@ -17,14 +17,16 @@ class CommandHelp(SphinxDirective):
     """Put a command's help into the page; without an argument, that of the whole."""
 
     optional_arguments: ClassVar[int] = 1
+    final_argument_whitespace: ClassVar[bool] = True
 
     def run(self) -> list[nodes.Node]:
         """Make the node."""
         context = click.Context(gofer, info_name="gofer", terminal_width=WIDTH, max_content_width=WIDTH)
         command: click.Command = gofer
-        if self.arguments:
-            command = gofer.commands[self.arguments[0]]
-            context = click.Context(command, info_name=command.name, parent=context, terminal_width=WIDTH)
+        for word in self.arguments[0].split() if self.arguments else ():
+            assert isinstance(command, click.Group), f"{command.name} holds no commands"
+            command = command.commands[word]
+            context = click.Context(command, info_name=word, parent=context, terminal_width=WIDTH)
         text = command.get_help(context)
         return [nodes.literal_block(text, text, language="none")]
 

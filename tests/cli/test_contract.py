@@ -272,6 +272,39 @@ def test_a_submission_by_put_is_read_with_its_input() -> None:
     assert f" links.original {BASE}/things/7\n" in section(ran.stdout, "submit: s.txt")
 
 
+def test_reads_xml_and_a_job_that_must_be_started() -> None:
+    """A redirect that is the answer, XML and an idle job are read as the errand reads them; the start comes next."""
+    Path("s.txt").write_bytes(b"HTTP/1.1 303 See Other\r\nLocation: /tap/async/7?a=b\r\n\r\n")
+    words = ("check", "uws", "--url", f"{BASE}/tap/async", "--reply", "submit=s.txt")
+    ran = contract(*words)
+    assert ran.exit_code == 0, ran.output
+    told = section(ran.stdout, "submit: s.txt")
+    assert " id 7\n status 'PENDING', which means pending\n" in told
+    assert " next the job waits to be started by a second request\n" in told
+    assert section(ran.stdout, "next") == f" to POST {BASE}/tap/async/7/phase\n"
+    error = "<j:errorSummary type='fatal'><j:message>no such table</j:message></j:errorSummary>"
+    document = f"<j:job xmlns:j='x'><j:jobId>7</j:jobId><j:phase>ERROR</j:phase>{error}</j:job>"
+    Path("p.txt").write_text(f"HTTP/1.1 200 OK\nContent-Type: text/xml\n\n{document}")
+    failed = section(contract(*words, "--reply", "poll=p.txt").stdout, "poll: p.txt")
+    assert " status 'ERROR', which means failed\n error no such table\n error_code fatal\n" in failed
+
+
+def test_reads_why_a_job_has_failed() -> None:
+    """The document that says why a job has failed is asked for, and read where its reply is given."""
+    words = ("check", "wes", "--reply", f"poll={reply('p.txt', {'run_id': '7', 'state': 'EXECUTOR_ERROR'})}")
+    assert section(contract(*words, "--url", BASE).stdout, "next") == f" to GET {BASE}/runs/7\n"
+    told = contract(*words, "--reply", f"reason={reply('r.txt', {'run_log': {'stderr': 'no paint'}})}").stdout
+    assert " error no paint\n" in section(told, "reason: r.txt")
+
+
+def test_a_result_that_is_the_file() -> None:
+    """A result that is no document is told as the file that it is."""
+    Path("r.txt").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG")
+    ran = contract("check", "ogc-processes", "--url", BASE, "--reply", "result=r.txt")
+    told = section(ran.stdout, "result: r.txt")
+    assert f" file 'results', 4 bytes, image/png from {BASE}/jobs/JOB-ID/results\n" in told
+
+
 def test_a_refusal_is_read_as_one() -> None:
     """A reply that the contract does not read is told as the refusal or the redirect that it is."""
     refused = reply("s.txt", {"detail": "no such task"}, 422)
@@ -356,3 +389,15 @@ def test_bad_usage(args: tuple[str, ...], says: str) -> None:
     assert ran.exit_code == 2
     assert says in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+def test_the_example_of_the_documentation() -> None:
+    """The page on the command line shows what a dry run of its example prints."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"^```(toml|http|console)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    Path("mine.toml").write_text(blocks["toml"])
+    Path("poll.txt").write_text(blocks["http"])
+    line, _, printed = blocks["console"].partition("\n...\n")
+    ran = CliRunner().invoke(command, line.removeprefix("$ gofer "))
+    assert ran.exit_code == 1
+    assert ran.stdout.endswith(f"\n\n{printed}")

@@ -36,6 +36,12 @@ def test_help(command: str) -> None:
     assert "Exit codes:\n" in ran.stdout
 
 
+def test_every_command_is_in_the_reference() -> None:
+    """The page on the command line has the help of each command."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    assert {f"```{{command-help}} {name}\n" for name in commands(COMMANDS)} <= set(page.splitlines(keepends=True))
+
+
 def test_every_error_has_its_exit_code() -> None:
     """Each error that gofer raises ends a command with a code that the help explains, and usage errors with 2."""
     raised = [getattr(errors, name) for name in dir(errors) if inspect.isclass(getattr(errors, name))]

@@ -102,9 +102,8 @@ class Rehearsal:
         if leg == "cancel":
             self._cancelled(reply)
             return
-        if leg in ("poll", "result") and self._contract.peeks(leg):
-            if not self._contract.is_document(self._job(), leg, reply):
-                reply = Reply(reply.url, reply.status, reply.headers)  # the file itself, whose bytes are left alone
+        if leg in ("poll", "result"):
+            reply = self._opened(leg, reply)
         match leg:
             case "submit":
                 seen = self._contract.submitted(self._base, request, reply)
@@ -117,6 +116,12 @@ class Rehearsal:
             case "reason":
                 seen = self._contract.reasoned(self._ended(State.FAILED), reply)
         self._show(leg, seen, reply)
+
+    def _opened(self, leg: Literal["poll", "result"], reply: Reply) -> Reply:
+        """Leave the body alone, as an errand does, where it is the file itself."""
+        if not self._contract.peeks(leg) or self._contract.is_document(self._job(), leg, reply):
+            return reply
+        return Reply(reply.url, reply.status, reply.headers)
 
     def _request(self, leg: RehearsedLeg, raw: bytes, submission: Request | None) -> Request | None:
         """Build what this reply is taken for the answer to; None where gofer would send nothing."""
@@ -178,9 +183,10 @@ class Rehearsal:
             for name, link in seen.ref.links.items():
                 self._say(link, label=name if name.startswith("values.") else f"links.{name}")
         self._say(f"{str(status)!r}, which means {status.state}", label="status")
-        if status.progress is not None:
+        if status.progress is not None and leg != "result":
             self._say(f"{status.progress:.0%}", label="progress")
-        for label in ("message", "error", "error_code"):
+        bad = status.state in (State.FAILED, State.CANCELLED)
+        for label in ("error", "error_code") if bad else ("message",) if leg != "result" else ():
             if (words := getattr(status, label)) is not None:
                 self._say(words, label=label)
         if status.state is State.UNKNOWN:
