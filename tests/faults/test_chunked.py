@@ -7,7 +7,7 @@ import pytest
 from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
-from gofer import AnswerLost
+from gofer import AnswerLost, WrongFile
 from gofer.core.policies import Retry
 from support.faces import FAMILIES, MODES, face
 from support.raw_server import RESET, http, raw_server
@@ -52,3 +52,17 @@ def test_a_body_in_chunks_that_breaks_off_is_not_the_file(driver, way, tmp_path)
             client.download_file("lasting", lasting)
     assert target.read_bytes() == PAPER
     assert not lasting.exists()
+
+
+@pytest.mark.parametrize("driver", list(itertools.product(MODES, FAMILIES)), ids="-".join)
+def test_a_body_in_chunks_is_capped_as_it_comes(driver, tmp_path):
+    """Nobody said how long it is: past `max_file_bytes` it is refused, and no part of it stays."""
+
+    def service(call):
+        return [HEAD + chunk(PAPER), *[chunk(PAPER)] * 20, b"0\r\n\r\n"]
+
+    with face(*driver) as made, raw_server(service) as server:
+        client = made.client(server.url, retry=TRIES, patience=TRIES, max_file_bytes=5 * len(PAPER))
+        with pytest.raises(WrongFile):
+            client.download_file("j1", tmp_path / "paper.pdf")
+    assert list(tmp_path.iterdir()) == []
