@@ -43,7 +43,7 @@ def read(path: Path) -> Declaration:
         DeclarationError: the declaration is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors write a mark, and TOML knows none
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The declaration {str(path)!r} cannot be read: {error}.") from error
     return toml.parse(text, path.name)
