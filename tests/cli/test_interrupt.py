@@ -1,5 +1,6 @@
 """Ctrl-C: what becomes of the job, and how fast the command ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -104,6 +105,16 @@ gofer.cli.main()
 """
     ran = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
+
+def test_before_anything_is_sent(tmp_path: Path) -> None:
+    """Ctrl-C while the input is still being read says that nothing was sent, and ends with 130."""
+    pipe = tmp_path / "input.json"
+    os.mkfifo(pipe)
+    with started("run", "--contract", "uws", "--input", pipe) as run, pipe.open("wb"):  # opened once it is read
+        run.send_signal(signal.SIGINT)
+        stdout, stderr = run.communicate(timeout=10)
+    assert (run.returncode, stdout, stderr) == (130, "", "Interrupted. Nothing was sent.\n")
 
 
 def test_attach_leaves_the_job(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ class Notes:
         """What became of the job when Ctrl-C was pressed."""
         if self.called_off is not None:
             return "The job is cancelled." if self.called_off else "This service does not cancel jobs."
+        if self.ticket is None and self.key is None:
+            return "Nothing was sent."
         if self.ticket is None:
             return "The service had not answered yet; if it has made a job, that job goes on."
         return "The job goes on."

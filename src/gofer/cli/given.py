@@ -115,7 +115,7 @@ def variables_of(said: Declaration, flags: Mapping[str, str], shown: Mapping[str
     """
     values: dict[str, str] = {}
     for name, variable in said.variables.items():
-        value = flags.get(name, os.environ.get(_in_environment(name), (shown or {}).get(name)))
+        value = flags.get(name, os.environ.get(_in_environment(name)) or (shown or {}).get(name))
         if value is not None:
             values[name] = value
         elif variable.default is None:
@@ -141,7 +141,7 @@ def read_input(named: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is no JSON: {error}.") from error
     if not isinstance(value, dict):
-        raise UsageError(f'{where} must be a JSON object, as in {{"doi": …}}, not a {type(value).__name__}.')
+        raise UsageError(f'{where} must be a JSON object, as in {{"name": "value"}}, not a {type(value).__name__}.')
     return value  # pyright: ignore[reportUnknownVariableType]
 
 

@@ -102,7 +102,7 @@ def named(ticket: Ticket, url: str | None, *, secret: bool = False) -> str:
         what = "a GOFER_VAR_ variable" if token() is None else "SERVICE_TOKEN"
         raise TicketError(
             f"The ticket is for {ticket.base}, and {what} is meant for {configured(None)}. "
-            f"If {ticket.base} is to have the token, pass --url {ticket.base}."
+            f"If {ticket.base} is to have it, pass --url {ticket.base}."
         )
     return ticket.base
 
