@@ -62,6 +62,20 @@ class Call:
     multipart: Templates | None = None
     text: Template | None = None
 
+    @cached_property
+    def fixed(self) -> Mapping[str, str]:
+        """The headers that are the same every time."""
+        return {
+            name.lower(): template.fill(lambda _: None) or ""
+            for name, template in self.headers.items()
+            if template.is_text
+        }
+
+    @cached_property
+    def varied(self) -> Templates:
+        """The headers that are not."""
+        return {name.lower(): template for name, template in self.headers.items() if not template.is_text}
+
 
 @frozen
 class Submit(Call):

@@ -30,6 +30,8 @@ def for_address(text: str, hole: Hole) -> str:
     """Encode a variable's value for an address."""
     if hole.name == "base" or hole.name.startswith("links."):
         return text
+    if text.isalnum() and text.isascii():
+        return text  # most ids: nothing to encode
     return quote(text, safe=f"{RESERVED}%" if hole.reserved else "")
 
 
@@ -53,7 +55,11 @@ def built(
     for name, template in call.query.items():
         value = template.fill(lookup)
         url = url if value is None else added(url, name, value)
-    headers = header_values(call.headers, lookup)
+    headers = dict(call.fixed)
+    for name, template in call.varied.items():
+        value = template.fill(lookup)
+        if value is not None:
+            headers[name] = header(name, value)
     body, kind = _body(call, lookup, seed)
     if kind and "content-type" not in headers and "content-type" not in dressed:
         headers["content-type"] = kind
@@ -61,16 +67,6 @@ def built(
         headers.setdefault("accept", "application/json, application/xml;q=0.9, */*;q=0.8")
     verb = method if call.method is None else call.method.fill(lookup) or method
     return Request(verb.upper(), url, headers, body)
-
-
-def header_values(headers: Templates, lookup: Lookup) -> dict[str, str]:
-    """Fill the headers that have a value."""
-    made: dict[str, str] = {}
-    for name, template in headers.items():
-        value = template.fill(lookup)
-        if value is not None:
-            made[name.lower()] = value if template.is_text else header(name, value)
-    return made
 
 
 def header(name: str, value: str) -> str:

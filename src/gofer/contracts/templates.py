@@ -107,7 +107,7 @@ class Template:
             value = part.value(lookup)
             if value is None:
                 return None
-            text = plain(value)
+            text = value if isinstance(value, str) else plain(value)
             filled.append(text if encode is None else encode(text, part))
         return "".join(filled)
 
