@@ -151,7 +151,7 @@ SMALL = 'name = "m"\nsubmit = {{ url = "{{base}}", {} }}\n[poll]\nurl = "{{base}
     ("text", "line", "key", "words"),
     [
         (SMALL.format('links = { x = "/x" }'), 3, "poll", "status.state, or codes"),
-        (SMALL.format("idempotent = true") + '[status]\nstate = "/s"\n', 2, "submit", "id or by links"),
+        (SMALL.format('method = "PUT"') + '[status]\nstate = "/s"\n', 2, "submit", "id or by links"),
         ('name = "m"\nsubmit = { url = "{base}", id = "/id" }\n', None, "poll", "missing"),
         ('name = "m"\npoll = []\nsubmit = { url = "{base}", id = "/id" }\n', 2, "poll", "at least one"),
     ],
