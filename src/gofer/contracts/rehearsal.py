@@ -14,7 +14,7 @@ from gofer.contracts.base import Ref, Snapshot
 from gofer.contracts.declared import DeclaredContract
 from gofer.contracts.explain import request_lines
 from gofer.contracts.selectors import MISSING, Places, Reading, first, first_text
-from gofer.errors import BadReply, NotReady, Rejected, UsageError
+from gofer.errors import BadReply, ServiceError, UsageError
 from gofer.models import State, Status
 from gofer.wire import Reply, Request, origin, shown
 
@@ -82,7 +82,7 @@ class Rehearsal:
                 self.lines += ["", f"{leg}: {name}"]
                 try:
                     self._read(leg, name, raw, submission)
-                except (Rejected, NotReady) as refusal:
+                except ServiceError as refusal:
                     self._say(f"gofer would report: {type(refusal).__name__}: {refusal.message}")
                 except BadReply as error:
                     self._fail(error.message)
