@@ -249,6 +249,20 @@ def test_finished_at_once(tmp_path: Path) -> None:
     assert (told["value"], told["job_id"], told["ticket"]) == ({"sum": 3}, None, None)
 
 
+def test_finished_at_once_without_a_value(tmp_path: Path) -> None:
+    """A job without an id is not to be come back to, and no line claims that it is."""
+    request = tmp_path / "request.json"
+    request.write_text('{"process": "sum"}')
+    words = ("run", "--contract", "ogc-processes", "--input", request, "--quiet")
+    with raw_server(lambda _: [http(204)]) as server:
+        ran = gofer(*words, url=server.url)
+        kept = gofer(*words, "--to", tmp_path / "x", url=server.url)
+    assert (ran.returncode, ran.stdout) == (0, "null\n")
+    assert "cannot be come back to" in ran.stderr
+    assert kept.returncode == 1
+    assert "gofer attach" not in ran.stderr + kept.stderr
+
+
 def test_the_shipped_class(url: str, tmp_path: Path) -> None:
     """`--contract retrieve` works as well: its input has the DOI; the job's document is its value."""
     request = tmp_path / "request.json"

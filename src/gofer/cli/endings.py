@@ -276,7 +276,11 @@ def explain(error: GoferError) -> None:
 
 def _without_value(notes: Notes) -> None:
     """Say how files are brought, where there was no value to print."""
-    if notes.value is None and notes.way_back is not None:
+    if notes.value is not None:
+        return
+    if notes.way_back is None:
+        say("The job gave no value, and cannot be come back to. If it gives files, --to brings them.")
+    else:
         say("The job gave no value. If it gave files, this brings them:")
         say(notes.attach("out/"))
 
