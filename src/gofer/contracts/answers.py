@@ -120,7 +120,8 @@ class Answers:
     @property
     def success(self) -> str:
         """A word that means success, for a job that never had one."""
-        return next((word for word, state in self._words.items() if state is State.SUCCEEDED), State.SUCCEEDED.value)
+        states = self.declaration.states
+        return states.succeeded[0] if states is not None else State.SUCCEEDED.value
 
     def seen(self, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
         """Make the snapshot of a job with this status."""
@@ -184,28 +185,32 @@ class Answers:
 
         here = reading.reply.url
 
-        def link(value: Any) -> str | None:
-            """Return the address that an entry names; only what is to be had over HTTP is a file."""
-            found = first_text(said.url, Reading.over(value, here))
+        def named(value: Any) -> str | None:
+            """Return the link or the id that an entry names."""
             bare = isinstance(value, str) and (said.link is not None or "://" in value)
             if bare and (value is place or not said.url):
-                found = str(value)  # the place is the link itself, or holds links and nothing else
-            if not found:
+                return str(value)  # the place is the link itself, or holds links and nothing else
+            return first_text(said.url, Reading.over(value, here)) or None
+
+        def address(value: Any) -> str | None:
+            """Return an entry's address; only what is to be had over HTTP is a file."""
+            name = named(value)
+            if name is None:
                 return None
             if said.link is not None:
-                return address_of(said.link, found)
-            absolute = without(resolved(here, found), self.secret)
+                return address_of(said.link, name)
+            absolute = without(resolved(here, name), self.secret)
             return absolute if absolute.startswith(("http://", "https://")) else None
 
         files: list[ResultFile] = []
-        for key, value in found_under(place, lambda value: link(value) is not None, said.depth):
-            one, url = Reading.over(value, here), str(link(value))
-            size = text_of(first(said.size, one)) if said.size else None
+        for key, value in found_under(place, lambda value: address(value) is not None, said.depth):
+            one, url = Reading.over(value, here), address(value) or ""
+            last = named(value) if said.link is not None else unquote(urlsplit(url).path.rpartition("/")[2])
             files.append(
                 ResultFile(
-                    first_text(said.name, one) or key or unquote(urlsplit(url).path.rpartition("/")[2]) or "file",
+                    first_text(said.name, one) or key or last or "file",
                     url,
-                    size=_count(size),
+                    size=_count(first_text(said.size, one)),
                     format=first_text(said.format, one),
                 )
             )
@@ -257,6 +262,12 @@ def is_file(head: Head) -> bool:
     """Tell whether a body, by its media type, is neither data nor a page: it can only be a file."""
     kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
     return bool(kind) and kind != "text/plain" and not is_data(kind) and not is_page(head)
+
+
+def is_prose(reply: Reply) -> bool:
+    """Tell whether a body is plain text, and no document that is only labelled so."""
+    plain = reply.headers.get("content-type", "").lower().startswith("text/plain")
+    return plain and reply.body.lstrip()[:1] not in (b"{", b"[", b"<")
 
 
 def _sent_along(reply: Reply) -> ResultFile:

@@ -10,7 +10,6 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Ref
-from gofer.contracts.checks import holes_of
 from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
 from gofer.contracts.payload import as_map
 from gofer.contracts.positions import Key
@@ -93,6 +92,8 @@ class Calls:
             return built(call, url, lookup, method="POST", seed=key, dressed=self.dressed)
         except BadReply as error:
             raise UsageError(error.message) from error
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"The input cannot be written into a request: {error}.") from error
         except Unfilled as error:
             missing = error.name.removeprefix("input.")
             has = ", ".join(sorted(given)) or "nothing"
@@ -140,7 +141,7 @@ class Calls:
             }
 
         kept = evolve(call, query=harmless(call.query), headers=harmless(call.headers))
-        if self.secrets & {hole.name for hole in holes_of(kept)}:
+        if self.secrets & {hole.name for hole in kept.holes}:
             raise BadReply(
                 f"{self.declaration.place(*key)}: the service points to another origin, and a secret would go there.",
                 field=".".join(map(str, key)),
@@ -169,10 +170,9 @@ class Calls:
         return True
 
     def fits(self, base: str, ref: Ref, call: Call) -> bool:
-        """Tell whether all that a call's address needs is known of this job."""
+        """Tell whether all that a call needs to be built is known of this job."""
         lookup = self.lookup(base, ref)
-        holes = () if call.url is None else call.url.holes
-        return all(hole.optional or lookup(hole.name) is not None for hole in holes)
+        return all(lookup(name) is not None for name in call.needs)
 
     def poll_of(self, base: str, ref: Ref) -> tuple[Poll, Key] | None:
         """Return the first status request that can be built of what is known of a job, and its key."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
 from gofer.contracts.positions import Key
-from gofer.contracts.templates import Hole, Template, templates_in
+from gofer.contracts.templates import Template, templates_in
 from gofer.models import State
 from gofer.wire import origin
 
 _COMMON = {"base"}
 _SENT = _COMMON | {"key", "budget", "hold"}
-_LATER = _COMMON | {"id", "word"}
+_LATER = _COMMON | {"id"}
+_PERHAPS = {"hold", "word", "budget"}
 
 
 def check(given: Declaration) -> None:
@@ -24,7 +25,7 @@ def check(given: Declaration) -> None:
     if not given.poll:
         raise given.fault("there must be at least one status request", "poll")
     for at, poll in enumerate(given.poll):
-        _check_call(given, poll, _LATER | {"hold"}, given.nth("poll", at))
+        _check_call(given, poll, _LATER | {"hold", "word"}, given.nth("poll", at))
     for at, result in enumerate(given.result):
         _check_call(given, result, _LATER, given.nth("result", at))
         if result.files is not None and result.files.depth < 0:
@@ -45,7 +46,7 @@ def check(given: Declaration) -> None:
             _check_names(given, template, _COMMON, ("every", part, name), later=True)
             if part != "query":
                 _check_header(given, name, template, ("every", part, name))
-    if given.submit.idempotent and not any(hole.name == "key" for hole in holes_of(given.submit)):
+    if given.submit.idempotent and not any(hole.name == "key" for hole in given.submit.holes):
         raise given.fault("it repeats a lost submission by its key, and no {key} is sent", "submit", "idempotent")
     if not given.submit.id and not given.submit.links:
         raise given.fault("the answer's job is found by an id or by links; declare one of them", "submit", "id")
@@ -62,20 +63,10 @@ def check(given: Declaration) -> None:
         if not 0 < value < math.inf:
             raise given.fault("it is a number above 0", *key)
     for name, variable in given.variables.items():
-        if not re.fullmatch(r"[A-Za-z_][\w-]*", name) or name in _SENT | _LATER | {"input", "item"}:
+        if not re.fullmatch(r"[A-Za-z_][\w-]*", name) or name in _SENT | _LATER | _PERHAPS | {"input", "item"}:
             raise given.fault("a variable has a plain name that is not one of gofer's own", "variables", name)
         if variable.secret and variable.default is not None:
             raise given.fault("a secret has no default", "variables", name)
-
-
-def holes_of(call: Call) -> Iterator[Hole]:
-    """Yield every hole of a call."""
-    templates = [one for one in (call.url, call.method, call.text) if one is not None]
-    templates += [*call.query.values(), *call.headers.values(), *templates_in(call.json.pattern if call.json else None)]
-    for part in (call.form, call.multipart):
-        templates += [part] if isinstance(part, Template) else (part or {}).values()
-    for template in templates:
-        yield from template.holes
 
 
 def _check_words(given: Declaration) -> None:
@@ -149,6 +140,10 @@ def _check_header(given: Declaration, name: str, template: Template, key: Key) -
 def _check_names(given: Declaration, template: Template, names: set[str], key: Key, *, later: bool) -> None:
     known: set[str] = names | set(given.variables) | (given.links if later else set())
     for hole in template.holes:
+        if hole.name in _PERHAPS & known and not hole.optional and key[-2:][0] != "hold" and "hold" not in key:
+            raise given.fault(f"there may be no {hole.name}: write {{{hole.name}?}}", *key)
+        if hole.optional and key[-1] == "url" and template.sole is None:
+            raise given.fault(f"{{{hole.name}?}} may be left out, and an address may not: use query", *key)
         if hole.name in known or (not later and re.match(r"input(\.|$)", hole.name)):
             continue
         why = f"{{{hole.name}}} names no variable that is known here{meant(hole.name, known)}"

@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 from gofer.contracts.payload import as_list, as_map
 from gofer.contracts.positions import Key, dotted, line_of
 from gofer.contracts.selectors import Places
-from gofer.contracts.templates import Pattern, Template
+from gofer.contracts.templates import Hole, Pattern, Template, templates_in
 from gofer.errors import DeclarationError
 from gofer.models import State
 
@@ -61,6 +61,21 @@ class Call:
     form: Template | Templates | None = None
     multipart: Templates | None = None
     text: Template | None = None
+
+    @property
+    def holes(self) -> Iterator[Hole]:
+        """Every hole of it."""
+        templates = [one for one in (self.url, self.method, self.text) if one is not None]
+        templates += [*self.query.values(), *self.headers.values()]
+        templates += templates_in(self.json.pattern if self.json else None)
+        for part in (self.form, self.multipart):
+            templates += [part] if isinstance(part, Template) else (part or {}).values()
+        return (hole for template in templates for hole in template.holes)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The names of what must be known before it can be built."""
+        return frozenset(hole.name for hole in self.holes if not hole.optional)
 
     @cached_property
     def fixed(self) -> Mapping[str, str]:
@@ -116,8 +131,8 @@ class Poll(Call):
 
     @cached_property
     def by_id(self) -> bool:
-        """Whether its address needs nothing of the job but its id."""
-        return self.url is not None and all(hole.name in ("base", "id") for hole in self.url.holes)
+        """Whether it needs nothing of the job but its id."""
+        return self.needs <= {"base", "id"}
 
     @cached_property
     def held(self) -> Poll:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 
 from gofer.contracts import formats
-from gofer.contracts.answers import Answers, is_file, is_page, itself, joined, last_segment
+from gofer.contracts.answers import Answers, is_file, is_page, is_prose, itself, joined, last_segment
 from gofer.contracts.base import Contract, Leg, Ref, Snapshot
 from gofer.contracts.calls import Calls
 from gofer.contracts.declaration import Declaration
@@ -104,7 +104,7 @@ class DeclaredContract(Contract[Any, Any]):
     def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
         """Read the answer to a submission: a job, or where it was finished at once, its result."""
         said, reading = self.declaration.submit, Reading(reply, request)
-        if reply.status in said.finished and is_file(reply):
+        if reply.status in said.finished and (is_file(reply) or is_prose(reply)):
             reading = reading.blind()
         self._answers.hold_refusal(reading)
         links = self._answers.found(said.links, said.values, reading)
@@ -201,8 +201,8 @@ class DeclaredContract(Contract[Any, Any]):
     def results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
         """Return a succeeded job with its results, or the request for the document that tells them."""
         found = self._calls.result_of(base, snapshot.ref)
-        if found is None:
-            return snapshot
+        if found is None or not (snapshot.ref.id or snapshot.ref.links):
+            return snapshot  # what was answered at once has its result already
         call, key = found
         if call.url is not None:
             return self._calls.call(base, snapshot.ref, call, key, method="GET")
