@@ -89,6 +89,14 @@ def test_a_job_without_its_links_says_what_it_would_need(blocking, serve):
     assert server.calls == []
 
 
+def test_an_answer_without_its_links_is_no_answer(blocking, serve):
+    """An id alone does not find the job, so the submission's answer is refused, by the key that found nothing."""
+    server = serve(lambda call: as_json({"id": "p1", "status": "starting"}, 201))
+    with pytest.raises(gofer.SubmitUncertain, match=r"queue-urls.toml:8: submit.links: nothing was found"):
+        client_of(blocking, server.url, example("queue-urls")).run({}, timeout=5)
+    assert len(server.calls) == 1
+
+
 class Fal:
     """A queue like fal's: 202 while it works, and a response that tells how it went."""
 

@@ -128,6 +128,9 @@ class DeclaredContract(Contract[Any, Any]):
         status = self._answers.status(reading, self.declaration.status.state, self.declaration.status.absent)
         if status is None:
             status = Status(State.PENDING.value, State.PENDING)
+        if not status.done and self._calls.poll_of(base, ref) is None:  # its id alone is no way to ask for it
+            where = self.declaration.place("submit", "links")
+            raise BadReply(f"{where}: nothing was found in the answer.", field="submit.links")
         return self._answers.seen(ref, status, reading)
 
     def start(self, base: str, ref: Ref) -> Request | None:
