@@ -13,8 +13,15 @@ import pytest
 from gofer_service import embedded
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-SCRIPT, SERVICE, TEST = BLOCKS
+
+
+def blocks(kind: str) -> list[str]:
+    """Give the blocks of one kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+SCRIPT, SERVICE, ANY, TEST = blocks("python")
+(DECLARATION,) = blocks("toml")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,15 @@ def test_async_service(tmp_path: Path, address: dict[str, str]) -> None:
     """The async example brings every paper that is there, and says which one is not."""
     assert "no source has 10.5555/nothing" in run(SERVICE, tmp_path, address)
     assert len(list((tmp_path / "papers").glob("*.pdf"))) == 3
+
+
+def test_any_job_api(tmp_path: Path, address: dict[str, str]) -> None:
+    """The declared example brings a paper from the service, by no more than its page of TOML."""
+    (tmp_path / "papers.toml").write_text(DECLARATION)
+    here = f"http://{address['SERVICE_HOST']}:{address['SERVICE_PORT']}"
+    said = run(ANY.replace("http://localhost:8000", here), tmp_path, address)
+    assert said == "paper.pdf, checked by its digest\n"
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_transport(tmp_path: Path, address: dict[str, str]) -> None:
