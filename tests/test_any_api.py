@@ -138,7 +138,7 @@ def test_the_test_of_the_page_passes(atlas: tuple[Path, str], tmp_path: Path, mo
 
 def merged(variant: str) -> str:
     """Put a variant's tables in the place of the smallest declaration's."""
-    theirs = set(re.findall(r"^\[(\w+)", variant, re.MULTILINE))
+    theirs = set(re.findall(r"^\[+(\w+)", variant, re.MULTILINE))
     head, *tables = re.split(r"^(?=\[)", SMALLEST, flags=re.MULTILINE)
     kept = [table for table in tables if table[1:].split("]")[0] not in theirs]
     return head + "\n".join((*kept, variant))
@@ -180,6 +180,15 @@ TALKS: dict[str, tuple[Script, Any]] = {
             ("GET /where?job=1", reply(200, DONE)),
         ),
         DONE,
+    ),
+    "It depends on the answer which link is asked": (
+        Script(
+            ("POST /jobs", reply(202, location="/place/1")),
+            ("GET /place/1", reply(202)),
+            ("GET /place/1", reply(200, {"a": 1})),
+            ("GET /place/1", reply(200, {"a": 1})),
+        ),
+        {"a": 1},
     ),
     "The caller chooses the id": (Script(("PUT /jobs/k-1", reply(201)), ("GET /jobs/k-1", reply(200, DONE))), DONE),
     "The service knows idempotency keys": (Script(("POST /jobs", reply(503)), MADE, ENDED), DONE),
