@@ -305,6 +305,16 @@ def test_a_result_that_is_the_file() -> None:
     assert f" file 'results', 4 bytes, image/png from {BASE}/jobs/JOB-ID/results\n" in told
 
 
+def test_a_poll_whose_answer_is_the_file() -> None:
+    """Where a code says that the job is done, the answer may be the file, and is not read as a document."""
+    made = reply("s.txt", {}, 202, Location="/things/7")
+    Path("p.txt").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n\x89PNG")
+    ran = contract("check", "azure-lro", "--url", BASE, "--reply", f"submit={made}", "--reply", "poll=p.txt")
+    assert ran.exit_code == 0, ran.output
+    assert " status 'Succeeded', which means succeeded\n" in section(ran.stdout, "poll: p.txt")
+    assert section(ran.stdout, "next") == f" to GET {BASE}/things/7\n"
+
+
 def test_a_refusal_is_read_as_one() -> None:
     """A reply that the contract does not read is told as the refusal or the redirect that it is."""
     refused = reply("s.txt", {"detail": "no such task"}, 422)

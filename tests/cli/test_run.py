@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from gofer.cli.endings import Notes
 from gofer.cli.given import of_ticket
 from gofer.contracts import shipped
+from gofer.events import Saved
+from gofer.models import Verified
 from gofer.ticket import Ticket
 from support.raw_server import Call, RawServer, http, raw_server
 
@@ -92,6 +95,13 @@ def test_no_value(mine: Any, tmp_path: Path) -> None:
     again = gofer(*line[1:], url=mine[0].url, cwd=tmp_path, **KEYS)
     assert (again.returncode, again.stdout) == (0, "out\n"), again.stderr
     assert (tmp_path / "out" / "a.bin").exists()
+
+
+def test_a_media_type_is_no_misleading_name(tmp_path: Path) -> None:
+    """Where the service names a media type, the file's name is not found to be at odds with it."""
+    notes = Notes(str(tmp_path / "x.pdf"), general=True)
+    notes(Saved("j1", tmp_path / "x.pdf", 3, Verified.SIZE, "application/pdf"))
+    assert notes.misnamed is None
 
 
 def test_sends_files_along(mine: Any, tmp_path: Path) -> None:
