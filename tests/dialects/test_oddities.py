@@ -44,7 +44,6 @@ def test_ogc_job_that_is_only_in_location(location: str) -> None:
     assert seen.ref.id == "one"
 
 
-@pytest.mark.xfail(strict=True, reason="Job.cancel() is sent also for a job that is known to have ended")
 def test_ogc_job_that_has_ended_keeps_its_result() -> None:
     """A DELETE removes the result of a job that has ended: to cancel such a job sends nothing and changes nothing."""
     sent: list[str] = []

@@ -13,26 +13,30 @@ from gofer.contracts.declaration import Declaration
 from gofer.contracts.declared import DeclaredContract
 from gofer.errors import UsageError
 
-_HERE = files("gofer.contracts")
+_TEXTS: Mapping[str, str] = {
+    one.name.removesuffix(".toml"): one.read_text(encoding="utf-8")
+    for one in files("gofer.contracts").iterdir()
+    if one.name.endswith(".toml")
+}
+"""Read with this module, so that a client made within an event loop reads nothing from disk."""
 
 
-@lru_cache(1)
 def names() -> tuple[str, ...]:
     """Return the names of the declarations that gofer brings along."""
-    return tuple(sorted(one.name.removesuffix(".toml") for one in _HERE.iterdir() if one.name.endswith(".toml")))
+    return tuple(sorted(_TEXTS))
 
 
 @lru_cache(32)
 def shipped(name: str) -> Declaration:
     """Return the shipped declaration of this name, or raise `UsageError` that lists what there is."""
-    if name not in names():
+    if name not in _TEXTS:
         close = difflib.get_close_matches(name, names(), 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise UsageError(
             f"gofer has no contract named {name!r}.{meant} It has: retrieve, {', '.join(names())}. "
             "A declaration of your own is passed as a Path."
         )
-    return toml.parse((_HERE / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
+    return toml.parse(_TEXTS[name], f"{name}.toml")
 
 
 def read(path: Path) -> Declaration:

@@ -185,8 +185,11 @@ def cancel(trip: AnyTrip) -> Flow[bool]:
     """Ask the service to cancel the job; return whether it did or the job had ended.
 
     A service that has no cancellation (404, 405, 501, or none in its contract) leaves the job as it is: False.
-    Where its answer shows no job, the job is looked at once, so that the status is not what was hoped for but what is.
+    A job that is known to have ended is left alone: some services throw away the result of what they cancel. Where the
+    answer shows no job, the job is looked at once, so that the status is not what was hoped for but what is.
     """
+    if trip.known.status.done:
+        return True
     request = trip.contract.cancellation(trip.service.base, trip.ref)
     if request is None:
         return False
