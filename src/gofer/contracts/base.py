@@ -64,10 +64,8 @@ class Contract(Protocol[In_contra, Out]):
 
     # --- what every contract says ---
 
-    @property
-    def name(self) -> str:
-        """The contract's name, written into tickets; a ticket of another name is refused."""
-        ...
+    name: str
+    """The contract's name, written into tickets; a ticket of another name is refused."""
 
     def submission(self, base: str, order: In_contra, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission of `order`.

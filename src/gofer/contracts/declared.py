@@ -40,7 +40,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     declaration: Declaration
     variables: Mapping[str, str] = field(factory=dict[str, str], repr=lambda given: str(list(given)))
-    name: str = field(init=False)  # pyright: ignore[reportIncompatibleMethodOverride]
+    name: str = field(init=False)
     _answers: Answers = field(init=False, repr=False)
     _calls: Calls = field(init=False, repr=False)
 
@@ -124,7 +124,7 @@ class DeclaredContract(Contract[Any, Any]):
             raise BadReply(f"{self.declaration.place(*key)}: nothing was found in the answer.", field=".".join(key))
         word = said.codes.get(reply.status)
         if word is not None:
-            return self._answers.seen(ref, Status(word, self._answers.means(word)), reading)
+            return self._answers.seen(ref, self._answers.coded(reading, word), reading)
         status = self._answers.status(reading, self.declaration.status.state, self.declaration.status.absent)
         if status is None:
             status = Status(State.PENDING.value, State.PENDING)
@@ -170,7 +170,7 @@ class DeclaredContract(Contract[Any, Any]):
         word = call.codes.get(reply.status)
         if word is not None:
             links = self._answers.found(said.links, said.values, reading)
-            return self._answers.seen(joined(ref, links), Status(word, self._answers.means(word)), reading)
+            return self._answers.seen(joined(ref, links), self._answers.coded(reading, word), reading)
         self._answers.hold_refusal(reading)
         other = first_text(said.id, reading)
         if other is not None and other != ref.id:

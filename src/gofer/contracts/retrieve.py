@@ -28,7 +28,7 @@ SERVICE_BUDGET = 120
 class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     """The retrieval service's API, version 1, as a `Contract[RetrieveRequest, RetrieveResult]`."""
 
-    name: str = "retrieve"  # pyright: ignore[reportIncompatibleMethodOverride]
+    name: str = "retrieve"
     replays_keys: Literal["yes", "no", "ask"] = field(  # pyright: ignore[reportIncompatibleMethodOverride]
         default="ask", kw_only=True
     )
