@@ -376,3 +376,19 @@ def test_a_signature_over_the_body_is_the_clients() -> None:
         client.run({"a": 1}, timeout=10)
     assert seen == [(str(request.url), request.content) for request in script.requests]
     assert [request.headers["x-signature"] for request in script.requests] == ["7", "0"]
+
+
+@pytest.mark.parametrize(("url", "names"), [("", ["a"]), ('url = ""', ["a", "b"])], ids=["absolute", "relative"])
+def test_bare_links_are_files(url: str, names: list[str]) -> None:
+    """Without `url` absolute ones, with an empty one relative ones too."""
+    text = re.sub(r"^url = \[.*$", url, merged(VARIANTS["The result is several files"]), flags=re.MULTILINE)
+    answers = {
+        "/jobs": reply(201, ONE),
+        "/jobs/1": reply(200, DONE),
+        "/jobs/1/result": reply(200, {"outputs": ["http://jobs.test/f/a", "/f/b"]}),
+    }
+    transport = httpx.MockTransport(lambda request: answers[request.url.path])
+    with Client("http://jobs.test", contract=DeclaredContract(parse(text, "page.toml")), transport=transport) as client:
+        job = client.submit({})
+        job.result(timeout=30)
+        assert [file.name for file in job.files] == names
