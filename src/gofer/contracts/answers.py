@@ -117,6 +117,16 @@ class Answers:
             error_code=first_text(said.code, reading) if state.ended else None,
         )
 
+    def coded(self, reading: Reading, word: str) -> Status:
+        """Make the status of an HTTP code that stands for a word, with what more the answer says, if it is a document."""
+        bare = Status(word, self.means(word))
+        if not reading.reply.body or is_file(reading.reply):
+            return bare
+        try:
+            return self.status(reading, (), word) or bare
+        except BadReply:
+            return bare
+
     @property
     def success(self) -> str:
         """A word that means success, for a job that never had one."""
