@@ -2,10 +2,13 @@
 
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
 from gofer_service import embedded
+
+from .mine import written
 
 TOKEN = "s3cret-t0ken"
 
@@ -30,3 +33,12 @@ def ctrl_c_interrupts() -> Generator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder that has a declaration and an input, without what gofer reads from the environment."""
+    written(tmp_path, "value", data={"a.txt": "words"})
+    monkeypatch.chdir(tmp_path)
+    for name in ("SERVICE_URL", "SERVICE_TOKEN", "GOFER_VAR_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
