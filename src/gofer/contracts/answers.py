@@ -118,7 +118,7 @@ class Answers:
         )
 
     def coded(self, reading: Reading, word: str) -> Status:
-        """Make the status of an HTTP code that stands for a word, with what more the answer says, if it is a document."""
+        """Make the status of an HTTP code that stands for a word, with what more the answer says."""
         bare = Status(word, self.means(word))
         if not reading.reply.body or is_file(reading.reply):
             return bare
