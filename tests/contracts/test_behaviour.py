@@ -42,7 +42,7 @@ def states(*words, created="waiting"):
 
 def test_an_undeclared_word_is_an_error_after_the_grace(any_face, serve):
     """Without a timeout as well: the error names the word, and the job is not asked for ever."""
-    server = serve(states("pondering"))
+    server = serve(states(*["pondering"] * 20, "done"))
     began = time.monotonic()
     with pytest.raises(gofer.BadReply, match="'pondering'") as strange:
         client_of(any_face, server.url, said(DECLARED)).run({})
@@ -59,7 +59,7 @@ def test_a_word_that_changes_within_the_grace_is_borne(blocking, serve):
 
 def test_ever_new_undeclared_words_do_not_prolong_the_grace(blocking, serve):
     """A service that counts in its word is strange from the first one on."""
-    server = serve(lambda call: as_json({"id": "1", "state": f"step {call.nth}"}))
+    server = serve(lambda call: as_json({"id": "1", "state": f"step {call.nth}" if call.nth < 300 else "done"}))
     with pytest.raises(gofer.BadReply, match="step"):
         client_of(blocking, server.url, said(DECLARED)).run({})
 
@@ -114,7 +114,7 @@ def test_a_submission_may_be_answered_with_the_result(any_face, serve, tmp_path)
     assert client.run({}, to=str(tmp_path / "r.json"), timeout=10).value == [1, 2]
     assert (tmp_path / "r.json").read_text() == "[\n  1,\n  2\n]"
     job = client.submit({})
-    assert (job.status.done, job.result(timeout=1), job.cancel()) == (True, [1, 2], False)
+    assert (job.status.done, job.result(timeout=1), job.cancel()) == (True, [1, 2], True)
     assert len(server.calls) == 2
 
 
@@ -195,18 +195,16 @@ def test_without_a_declared_cancellation_there_is_none(any_face, serve):
     assert (job.cancel(), len(server.calls)) == (False, 1)
 
 
-def test_a_cancellation_that_lies_is_seen_through(any_face, serve):
+@pytest.mark.parametrize("body", ["ok", "", "{}", '{"state": "pondering"}', '{"state": null}'])
+def test_a_cancellation_that_lies_is_seen_through(any_face, serve, body):
     """200, and the job goes on: the status is what a look at it shows, and the job can be waited for."""
 
     def answer(call):
-        return (
-            http(200, "ok", content_type="text/plain")
-            if call.path.endswith("/stop")
-            else states("working", "done")(call)
-        )
+        if call.path.endswith("/stop"):
+            return http(200, body, content_type="application/json")
+        return states("working", "done")(call)
 
-    server = serve(lambda call: as_json({"id": "1", "state": "waiting"}) if call.path == "/jobs" else answer(call))
-    job = client_of(any_face, server.url, said(CANCELLABLE)).submit({})
+    job = client_of(any_face, serve(answer).url, said(CANCELLABLE)).submit({})
     assert (job.cancel(), job.status) == (True, "working")
     assert job.wait(timeout=10) == "done"
 
@@ -235,8 +233,8 @@ def test_a_service_that_ignores_the_hold_is_not_hammered(blocking, serve, proof)
     """Without the declared proof the schedule decides, and the looks keep their distance."""
     server = serve(lambda call: as_json({"id": "1", "state": "working"}, **proof))
     with pytest.raises(gofer.WaitTimeout):
-        client_of(blocking, server.url, said(HELD), poll=None).submit({}).wait(timeout=1.2)
-    assert len(sent_to(server, "/jobs/1")) <= 5
+        client_of(blocking, server.url, said(HELD), poll=None).submit({}).wait(timeout=2)
+    assert len(sent_to(server, "/jobs/1")) <= 6
 
 
 def test_proof_of_holding_lets_the_next_request_follow_at_once(blocking, serve):
