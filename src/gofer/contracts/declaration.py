@@ -7,14 +7,12 @@ sense, `declared.py` sends what it says and `answers.py` reads what comes.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import evolve, field, frozen
 
-from gofer.contracts.payload import as_list, as_map
 from gofer.contracts.positions import Key, dotted, line_of
 from gofer.contracts.selectors import Places
 from gofer.contracts.templates import Hole, Pattern, Template, templates_in
@@ -250,9 +248,14 @@ class Declaration:
 
     @property
     def digest(self) -> str:
-        """A short hash of what it says, whatever the comments and the layout."""
-        said = repr(sorted(_flat(tomllib.loads(self.text)))).encode()
-        return hashlib.sha256(said).hexdigest()[:8]
+        """A short hash of what gives a ticket its meaning: where the job's id, links and values were read.
+
+        Everything else may be mended, and a ticket from before goes on by it.
+        """
+        submit, status = self.submit, self.status
+        places = {"id": submit.id, **submit.links, **submit.values, **status.links, **status.values}
+        said = sorted((name, [place.text for place in many]) for name, many in places.items())
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
 
     @property
     def links(self) -> set[str]:
@@ -278,13 +281,3 @@ class Declaration:
     def place(self, *key: str | int) -> str:
         """Say where a key is, as in `mine.toml:12: status.state`."""
         return f"{self.source}:{line_of(self.text, key)}: {dotted(key)}"
-
-
-def _flat(value: Any, key: str = "") -> Iterator[str]:
-    members, items = as_map(value), as_list(value)
-    if members is None and items is None:
-        yield f"{key}={value!r}"
-    for name, inner in (members or {}).items():
-        yield from _flat(inner, f"{key}/{name}")
-    for at, inner in enumerate(items or ()):
-        yield from _flat(inner, f"{key}/{at}")

@@ -218,7 +218,7 @@ def known_from(service: Service[Any, Out], ticket: str) -> Known[Out]:
         if read.contract.partition("@")[0] == service.contract.name.partition("@")[0]:
             raise TicketError(
                 f"The ticket was made with {read.contract!r}, and this client has {service.contract.name!r}: "
-                "the declaration has changed since. Attach with it as it was."
+                "the declaration reads a job's id or links in another way since. Attach with it as it was."
             )
         raise TicketError(
             f"The ticket is for the contract {read.contract!r}; this client speaks {service.contract.name!r}."
