@@ -167,3 +167,11 @@ def test_variables_are_known_where_the_page_says(row: list[str]) -> None:
     known = set(PLACES) if places == "all" else set(places.split(", "))
     for hole in VARIABLES.get(named, named).split(", "):
         assert {place for place in PLACES if is_known(hole, place)} == known, hole
+
+
+def test_a_word_that_waits_for_a_start_means_pending() -> None:
+    """Any other would never be started."""
+    states = '[states]\nrunning = "CREATED"\nsucceeded = "DONE"'
+    start = '[start]\nwhen = "CREATED"\nurl = "{base}/start"'
+    with pytest.raises(DeclarationError, match=r"page.toml:\d+: start.when: the word 'CREATED' does not mean pending"):
+        parse('name = "page"\n' + "\n".join((*LEAST.values(), start, states)), "page.toml")

@@ -97,6 +97,8 @@ def _check_words(given: Declaration) -> None:
     for said, key in named:
         if said is not None and said.casefold() not in words:
             raise given.fault(f"the word {said!r} is not among the states{meant(said, words)}", *key)
+        if said is not None and key[0] == "start" and words[said.casefold()] is not State.PENDING:
+            raise given.fault(f"the word {said!r} does not mean pending, as that of a job before its start does", *key)
 
 
 def _check_call(given: Declaration, call: Call, names: set[str], key: Key) -> None:
