@@ -228,10 +228,9 @@ def test_a_job_that_runs_out_of_its_budget_is_cancelled_as_declared(any_face, se
 HELD = DECLARED + '[poll.hold]\nquery = { wait = "{hold}" }\nproof = "header:x-held"\n'
 
 
-@pytest.mark.parametrize("proof", [{}, {"x_other": "1"}])
-def test_a_service_that_ignores_the_hold_is_not_hammered(blocking, serve, proof):
+def test_a_service_that_ignores_the_hold_is_not_hammered(blocking, serve):
     """Without the declared proof the schedule decides, and the looks keep their distance."""
-    server = serve(lambda call: as_json({"id": "1", "state": "working"}, **proof))
+    server = serve(lambda call: as_json({"id": "1", "state": "working"}, x_other="1"))
     with pytest.raises(gofer.WaitTimeout):
         client_of(blocking, server.url, said(HELD), poll=None).submit({}).wait(timeout=2)
     assert len(sent_to(server, "/jobs/1")) <= 6
