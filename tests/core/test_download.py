@@ -233,7 +233,10 @@ def test_a_file_over_the_cap_is_refused_before_its_body():
     assert error.reason == "too big"
 
 
-@pytest.mark.parametrize("fault", [AnswerLost("cut"), reply(500), reply(503), reply(429)], ids=str)
+ENDLESS = reply(503, b"<html>" + b" " * (2 << 20))
+
+
+@pytest.mark.parametrize("fault", [AnswerLost("cut"), reply(500), reply(503), reply(429), ENDLESS], ids=str)
 def test_passing_failures_are_repeated(fault):
     """A service in trouble does not cost the download."""
     _, world = download(Files(PAPER, fault, fault))

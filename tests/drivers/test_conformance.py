@@ -23,6 +23,7 @@ from gofer import (
     OutOfTime,
     Rejected,
     SubmitUncertain,
+    Unavailable,
     Unreachable,
     UntrustedCertificate,
     WaitTimeout,
@@ -242,6 +243,18 @@ def test_an_answer_without_end_is_capped(driver):
         pytest.raises(BadReply, match="larger"),
     ):
         driver.client(server.url, **QUICK).get_job_status("j1")
+
+
+def test_a_refusal_of_any_length_counts_by_its_status(driver, tmp_path):
+    """A proxy's page of two mebibytes with 503 is a passing refusal, of a look and of a file alike."""
+    page = http(503, b" " * 2_000_000, content_type="text/html")
+    files = [[page], [http(200, PAPER, content_type="application/pdf")]]
+    with raw_server(service(look=lambda call: [page], file=lambda call: files.pop(0))) as server:
+        client = driver.client(server.url, **QUICK)
+        with pytest.raises(Unavailable):
+            client.get_job_status("j1")
+        client.download_file("j1", tmp_path / "paper.pdf")
+        assert (tmp_path / "paper.pdf").read_bytes() == PAPER
 
 
 def test_reading_into_memory_is_capped(driver):

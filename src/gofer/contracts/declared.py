@@ -144,18 +144,9 @@ class DeclaredContract(Contract[Any, Any]):
         """Build the first declared status request that can be built of what is known of the job."""
         found = self._calls.poll_of(base, ref)
         if found is None:
-            needs = ", ".join(
-                sorted(
-                    {
-                        f"{{{hole.name}}}"
-                        for poll in self.declaration.poll
-                        for hole in (poll.url.holes if poll.url else ())
-                    }
-                )
-            )
-            raise UsageError(
-                f"{self.declaration.place('poll')}: this job has no address to be asked at; it would need {needs}."
-            )
+            names = sorted({f"{{{name}}}" for poll in self.declaration.poll for name in poll.needs - {"base"}})
+            where, needs = self.declaration.place("poll"), ", ".join(names)
+            raise UsageError(f"{where}: this job has no address to be asked at; it would need {needs}.")
         call, key = found
         if hold and call.hold is not None:
             call = call.held

@@ -14,7 +14,15 @@ from gofer.core.policies import Retry, pause_after
 from gofer.core.run import Flow
 from gofer.core.table import LEGS
 from gofer.core.trip import Trip
-from gofer.errors import BadReply, GoferError, Rejected, ServiceError, TransportError, UntrustedCertificate
+from gofer.errors import (
+    BadReply,
+    GoferError,
+    Rejected,
+    ServiceError,
+    TransportError,
+    UntrustedCertificate,
+    WrongFile,
+)
 from gofer.events import Retrying
 from gofer.wire import Head, Reply, Request
 
@@ -146,6 +154,16 @@ def accept(trip: AnyTrip, reply: Reply, leg: Leg | None = None) -> Reply:
 
 
 def whole(trip: AnyTrip, head: Head, cap: int | None = None) -> Flow[Reply]:
-    """Read the body of an opened document, at most `cap` bytes, so that it can be judged."""
-    body = yield from verbs.read(trip, trip.rules.json_cap if cap is None else cap)
+    """Read the body of an opened document, at most `cap` bytes, so that it can be judged.
+
+    Raises:
+        BadReply: it is longer; a refusal counts by its status then, at whatever length it says why.
+    """
+    most = trip.rules.json_cap if cap is None else cap
+    try:
+        body = yield from verbs.read(trip, most)
+    except WrongFile as error:
+        if head.status < 400:
+            raise BadReply(f"The service's answer is larger than {most} bytes.", field="$") from error
+        body = b""
     return Reply(head.url, head.status, head.headers, body)

@@ -132,10 +132,7 @@ def _document(trip: AnyTrip, head: Head) -> Flow[Reply]:
     if trip.contract.peeks("result") and not trip.contract.is_document(trip.ref, "result", head):
         yield from verbs.drop()
         return Reply(head.url, head.status, head.headers)
-    try:
-        return (yield from whole(trip, head, trip.rules.result_cap))
-    except WrongFile as error:
-        raise BadReply(f"The result document is too large: {error.message}", field="$") from error
+    return (yield from whole(trip, head, trip.rules.result_cap))
 
 
 def bring(trip: AnyTrip, target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:

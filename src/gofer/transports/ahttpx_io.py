@@ -98,7 +98,9 @@ class AsyncHttpxIO:
                         async for chunk in chunks:
                             body += chunk
                             if len(body) > cap:
-                                raise over_cap(cap)
+                                if head.status < 400:
+                                    raise over_cap(cap)
+                                break  # a refusal counts by its status, at whatever length it says why
         except TimeoutError as error:
             raise AnswerLost(f"The answer was not whole after {timeout:.1f} s.") from error
         return Reply(head.url, head.status, head.headers, bytes(body))

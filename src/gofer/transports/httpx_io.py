@@ -94,7 +94,9 @@ class HttpxIO:
             for chunk in _chunks(response):
                 body += chunk
                 if len(body) > cap:
-                    raise over_cap(cap)
+                    if head.status < 400:
+                        raise over_cap(cap)
+                    break  # a refusal counts by its status, at whatever length it says why
         return Reply(head.url, head.status, head.headers, bytes(body))
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, HttpxBody]:
