@@ -67,7 +67,10 @@ class Saved:
 
 @frozen
 class CancelSent:
-    """The errand was abandoned and the service was asked to cancel; `confirmed` tells whether it said yes."""
+    """The errand was abandoned and the service was asked to cancel.
+
+    `confirmed` tells whether it said yes, `status` what it showed afterwards: some say yes and go on.
+    """
 
     job_id: str
     status: Status

@@ -66,12 +66,13 @@ RESULTS = {
     "two": {"files": [{"at": "/bytes/one", "called": "a.bin"}, {"at": "/bytes/two", "called": "../b.bin"}]},
     "wait": {"files": [{"at": "/bytes/one", "called": "a.bin"}, {"at": "/bytes/two", "called": "b.bin"}]},
     "nothing": {},
+    "deaf": {},
 }
 
 
 @contextmanager
 def mine_server() -> Generator[tuple[RawServer, threading.Event]]:
-    """Run the server; its job "wait" works until the event is set, and "lost" is never answered."""
+    """Run the server; job "wait" works until the event is set, "deaf" heeds no cancellation, "lost" is never answered."""
     free, stopped = threading.Event(), threading.Event()
 
     def answer(call: Call) -> list[object]:
@@ -82,6 +83,8 @@ def mine_server() -> Generator[tuple[RawServer, threading.Event]]:
         if call.method == "POST":
             named = next(name for name in (*RESULTS, "broken", "lost") if f"\r\n{name}\r\n".encode() in call.body)
             return [] if named == "lost" else [_json(202, {"id": named, "state": "queued"})]
+        if call.method == "DELETE" and task == "deaf":
+            return [_json(200, {})]
         if call.method == "DELETE":
             stopped.set()
             return [_json(200, {"id": task, "state": "stopped"})]
@@ -89,7 +92,7 @@ def mine_server() -> Generator[tuple[RawServer, threading.Event]]:
             return [_json(200, RESULTS[task])]
         if task == "broken":
             return [_json(200, {"id": task, "state": "broken", "error": "out of paint"})]
-        waits = task == "wait" and not free.is_set()
+        waits = task in ("wait", "deaf") and not free.is_set()
         state = "stopped" if stopped.is_set() else "working" if waits else "ready"
         return [_json(200, {"id": task, "state": state, "done": 40})]
 

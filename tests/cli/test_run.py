@@ -219,6 +219,30 @@ def test_ctrl_c_cancels_the_job(mine: Any, tmp_path: Path) -> None:
     assert any(call.method == "DELETE" for call in server.calls)
 
 
+def test_ctrl_c_where_the_service_says_yes_and_goes_on(mine: Any, tmp_path: Path) -> None:
+    """What is said is what the service shows afterwards, and the line that goes on with the job is printed."""
+    server, _ = mine
+    contract, request = written(tmp_path, "deaf")
+    words = (
+        "run",
+        "--contract",
+        contract,
+        "--var",
+        "region=x",
+        "--input",
+        request,
+        "--to",
+        f"{tmp_path}/out/",
+    )
+    with started(*words, url=server.url, **KEYS) as run:
+        read_until(run, "working")
+        run.send_signal(signal.SIGINT)
+        _, stderr = run.communicate(timeout=10)
+    assert run.returncode == 130
+    assert "was asked to cancel the job, and calls it working still" in stderr
+    assert "gofer attach" in stderr
+
+
 def test_ctrl_c_without_a_cancellation(tmp_path: Path) -> None:
     """Where the declaration has no cancellation the job goes on, and the line that goes on with it is printed."""
     document = '{"name": "operations/7", "done": false}'

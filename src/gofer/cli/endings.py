@@ -132,7 +132,7 @@ class Notes:
             case Saved():
                 self.saved = event
             case CancelSent():
-                self.status, self.over, self.called_off = str(event.status), event.confirmed, event.confirmed
+                self.status, self.over, self.called_off = str(event.status), event.status.done, event.confirmed
             case _:
                 pass
         if self.show is not None:
@@ -153,7 +153,11 @@ class Notes:
     def farewell(self) -> str:
         """What became of the job when Ctrl-C was pressed."""
         if self.called_off is not None:
-            return "The job is cancelled." if self.called_off else "This service does not cancel jobs."
+            if not self.called_off:
+                return "This service does not cancel jobs."
+            if not self.over:
+                return f"The service was asked to cancel the job, and calls it {self.status} still."
+            return "The job is cancelled."
         if self.ticket is None and self.key is None:
             return "Nothing was sent."
         if self.ticket is None:
