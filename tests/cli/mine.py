@@ -72,7 +72,7 @@ RESULTS = {
 
 @contextmanager
 def mine_server() -> Generator[tuple[RawServer, threading.Event]]:
-    """Run the server; job "wait" works until the event is set, "deaf" heeds no cancellation, "lost" is never answered."""
+    """Run the server; job "wait" works until the event is set, "deaf" heeds no cancel, "lost" is never answered."""
     free, stopped = threading.Event(), threading.Event()
 
     def answer(call: Call) -> list[object]:
