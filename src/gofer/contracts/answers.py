@@ -55,12 +55,12 @@ class Answers:
         return word is not None and self.means(word) is State.SUCCEEDED and not any(one.in_document for one in places)
 
     def is_document(self, call: Result, head: Head) -> bool:
-        """Tell by its media type whether the answer to a result request is a document."""
+        """Tell whether the answer to a result request is a document: as something in it is asked for, or by type."""
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
         if call.file:
             return False
         text = any(place.text.startswith("text:") for place in call.value)
-        return not kind or is_data(kind) or (text and kind.startswith("text/"))
+        return call.asks or not kind or is_data(kind) or (text and kind.startswith("text/"))
 
     def problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""
@@ -164,7 +164,7 @@ class Answers:
     def outcome(self, call: Result, snapshot: Snapshot[Any], reading: Reading, address_of: AddressOf) -> Snapshot[Any]:
         """Read value and files out of the result document."""
         reply = reading.reply
-        if reply.body and not self.is_document(call, reply):
+        if reply.body and (reading.unread or not self.is_document(call, reply)):
             return evolve(snapshot, value=None, files=(_sent_along(reply),))
         if call.failed and first(call.failed, reading) is not MISSING:
             error, code = first_text(call.error, reading), first_text(call.code, reading)
@@ -233,7 +233,7 @@ class Answers:
             return
         detail, code = first_text(said.message, reading), first_text(said.code, reading)
         raise Rejected(
-            f"The service refused{f': {detail}' if detail else '.'}",
+            f"The service refused{f' with {code}' if code else ''}{f': {detail}' if detail else '.'}",
             status_code=reading.reply.status,
             error_code=code,
             detail=detail,
@@ -259,7 +259,7 @@ def last_segment(links: Mapping[str, str]) -> str:
 
 def is_data(kind: str) -> bool:
     """Tell whether a media type is JSON or XML; a picture or an office document of XML is neither."""
-    return bool(re.fullmatch(r"(application|text)/(json|xml|([\w.+-]+\+)?(json|xml)|json-seq)", kind))
+    return bool(re.fullmatch(r"(application|text)/(xml|[\w.+-]+\+xml|([\w.+-]+[+.-])?json([+.-][\w.+-]+)?)", kind))
 
 
 def is_page(head: Head) -> bool:

@@ -97,6 +97,8 @@ class Calls:
         except Unfilled as error:
             missing = error.name.removeprefix("input.")
             has = ", ".join(sorted(given)) or "nothing"
+            if missing in given:
+                has = f"a null in its place, among {has}"
             raise UsageError(
                 f"The input has no {missing!r}, which {self.declaration.place('submit')} needs; it has {has}."
             ) from error

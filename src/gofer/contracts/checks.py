@@ -28,6 +28,10 @@ def check(given: Declaration) -> None:
         _check_call(given, poll, _LATER | {"hold", "word"}, given.nth("poll", at))
     for at, result in enumerate(given.result):
         _check_call(given, result, _LATER, given.nth("result", at))
+        if result.file and (result.value or result.failed or result.files):
+            raise given.fault(
+                "the answer is the file itself, and nothing is read out of it", *given.nth("result", at), "file"
+            )
         if result.files is not None and result.files.depth < 0:
             raise given.fault("it is 0 or more", *given.nth("result", at), "files", "depth")
         if result.files is not None and result.files.link is not None:
@@ -146,6 +150,8 @@ def _check_names(given: Declaration, template: Template, names: set[str], key: K
             raise given.fault(f"there may be no {hole.name}: write {{{hole.name}?}}", *key)
         if hole.optional and key[-1] == "url" and template.sole is None:
             raise given.fault(f"{{{hole.name}?}} may be left out, and an address may not: use query", *key)
+        if hole.optional and key[-1] == "text":
+            raise given.fault(f"{{{hole.name}?}} may be left out, and the whole text would be", *key)
         if hole.name in known or (not later and re.match(r"input(\.|$)", hole.name)):
             continue
         why = f"{{{hole.name}}} names no variable that is known here{meant(hole.name, known)}"

@@ -205,6 +205,11 @@ class Result(Call):
     value: Places = ()
     files: Files | None = None
 
+    @cached_property
+    def asks(self) -> bool:
+        """Whether its value or its failure is read out of the document, so that the answer must be one."""
+        return any(place.in_document for place in (*self.value, *self.failed))
+
 
 @frozen
 class Reason(Call):
@@ -280,4 +285,5 @@ class Declaration:
 
     def place(self, *key: str | int) -> str:
         """Say where a key is, as in `mine.toml:12: status.state`."""
-        return f"{self.source}:{line_of(self.text, key)}: {dotted(key)}"
+        line = line_of(self.text, key)
+        return f"{self.source}{'' if line is None else f':{line}'}: {dotted(key)}"

@@ -217,8 +217,12 @@ class DeclaredContract(Contract[Any, Any]):
                 snapshot,
                 status=Status(word, self._answers.means(word), error=problem.detail, error_code=problem.error_code),
             )
-        if not call.file and is_page(reply):
-            raise BadReply("The service answered with a web page in place of the job's result.")
+        if is_page(reply) and not (call.file or call.asks):
+            kind = reply.headers.get("content-type", "")
+            raise BadReply(
+                f"The service answered with {kind} in place of the job's result. If that is right, write file = true, "
+                "or a value, into the declaration's [result]."
+            )
         if not self._answers.is_document(call, reply):
             asked = self._calls.call(base, snapshot.ref, call, key, method="GET")
             return evolve(snapshot, value=None, files=(itself(asked, reply),))

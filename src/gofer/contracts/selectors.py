@@ -45,11 +45,11 @@ MISSING: Final = _Missing()
 class Reading:
     """One reply being read. Its document is parsed when something first points into it."""
 
-    __slots__ = ("_parsed", "reply", "request", "root", "tree")
+    __slots__ = ("_parsed", "reply", "request", "root", "tree", "unread")
 
     def __init__(self, reply: Reply, request: Request | None = None) -> None:
         self.reply, self.request = reply, request
-        self.root, self.tree, self._parsed = "", MISSING, False
+        self.root, self.tree, self._parsed, self.unread = "", MISSING, False, False
 
     @classmethod
     def over(cls, value: Any, url: str) -> Reading:
@@ -60,7 +60,7 @@ class Reading:
 
     def blind(self) -> Reading:
         """Leave the body unread: it is no document, though headers and codes may tell something."""
-        self._parsed = True
+        self._parsed = self.unread = True
         return self
 
     @property

@@ -98,7 +98,7 @@ def _json(body: Json, lookup: Lookup) -> tuple[bytes, str | None]:
     try:
         return json.dumps(value, separators=(",", ":")).encode(), "application/json"
     except (TypeError, ValueError) as error:
-        raise UsageError(f"The input cannot be written as JSON: {error}.") from error
+        raise UsageError(f"The input cannot be written as JSON (bytes go into a multipart body): {error}.") from error
 
 
 def _is_xml(call: Call) -> bool:

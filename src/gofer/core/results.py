@@ -100,7 +100,7 @@ def conclude(trip: AnyTrip) -> Flow[None]:
 def _reason(trip: AnyTrip, snapshot: Snapshot[Any]) -> Flow[None]:
     """Ask once why a job has failed, where its status does not say; what goes wrong with that is no matter."""
     request = trip.contract.reason(trip.service.base, snapshot)
-    if request is None or trip.known.told:
+    if request is None or trip.known.told or snapshot.status.state is not State.FAILED:
         return
     trip.known.told = True
     try:
@@ -113,6 +113,7 @@ def _reason(trip: AnyTrip, snapshot: Snapshot[Any]) -> Flow[None]:
 def _ask(trip: AnyTrip, request: Request, snapshot: Snapshot[Any]) -> Flow[Snapshot[Any]]:
     """Bring the result document and read it."""
     tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
+    garbled = Tries(trip, trip.rules.retry)  # what is no document now will hardly be one in five minutes
     while True:
         try:
             head = yield from follow_open(trip, request, "result")
@@ -121,10 +122,12 @@ def _ask(trip: AnyTrip, request: Request, snapshot: Snapshot[Any]) -> Flow[Snaps
                 continue
             reply = yield from _document(trip, head)
             return trip.contract.resulted(trip.service.base, snapshot, reply)
-        except (TransportError, BadReply, NotReady) as error:
-            if not isinstance(error, NotReady) and not passes(error):
-                raise
+        except (TransportError, NotReady) as error:
             yield from tries.rest(error, at_least=poll.CLOSEST)
+        except BadReply as error:
+            if not passes(error):
+                raise
+            yield from garbled.rest(error)
 
 
 def _document(trip: AnyTrip, head: Head) -> Flow[Reply]:
