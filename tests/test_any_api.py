@@ -1,11 +1,12 @@
 """The how-to for any API is true: its worked example runs as it stands, each variant speaks to a service."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,26 @@ import httpx
 import pytest
 
 from dialects.servers.processes import free_port
-from gofer import Client, JobFailed, Rejected, Request
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.toml import parse
+from gofer import JobFailed
+from support.any_api import (
+    DONE,
+    ENDED,
+    EXAMPLE,
+    MADE,
+    ONE,
+    ORDERS,
+    VARIANTS,
+    WPS,
+    XML,
+    Script,
+    client_of,
+    fenced,
+    reply,
+)
 
-PAGE = (Path(__file__).parents[1] / "docs" / "howto" / "any-api.md").read_text(encoding="utf-8")
-EXAMPLE, OTHERS = PAGE.split("## A worked example", 1)[1].split("## Common variants", 1)
-VARIED = OTHERS.split("## What cannot be said", 1)[0]
 PORT = "18080"
-
-
-def fenced(kind: str, text: str) -> list[str]:
-    """Give the blocks of one kind."""
-    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-
-
 ATLAS = "\n".join(fenced("toml", EXAMPLE))
 SERVER, FETCH, TESTED = fenced("python", EXAMPLE)
-SMALLEST = fenced("toml", VARIED)[0]
-VARIANTS = dict(re.findall(r"^### (.+?)\n.*?^```toml\n(.*?)^```$", VARIED, re.DOTALL | re.MULTILINE))
 
 # --- the worked example ---
 
@@ -137,41 +139,14 @@ def test_the_test_of_the_page_passes(atlas: tuple[Path, str], tmp_path: Path, mo
 # --- the variants ---
 
 
-def merged(variant: str) -> str:
-    """Put a variant's tables in the place of the smallest declaration's."""
-    theirs = set(re.findall(r"^\[+(\w+)", variant, re.MULTILINE))
-    head, *tables = re.split(r"^(?=\[)", SMALLEST, flags=re.MULTILINE)
-    kept = [table for table in tables if table[1:].split("]")[0] not in theirs]
-    return head + "\n".join((*kept, variant))
-
-
-class Script:
-    """A service that is asked for these things in this order, and gives these answers."""
-
-    def __init__(self, *exchanges: tuple[str, httpx.Response]) -> None:
-        self.left, self.requests = list(exchanges), list[httpx.Request]()
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request."""
-        self.requests.append(request)
-        wanted, answer = self.left.pop(0)
-        assert f"{request.method} {request.url.raw_path.decode()}" == wanted
-        return answer
-
-
-def reply(status: int = 200, body: Any = None, **headers: str) -> httpx.Response:
-    """Make an answer: bytes and text as they are, anything else as JSON."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    if body is None or isinstance(body, bytes | str):
-        return httpx.Response(status, content=body, headers=named)
-    return httpx.Response(status, json=body, headers=named)
-
-
-ONE, DONE = {"id": "1"}, {"id": "1", "status": "succeeded"}
-MADE, ENDED = ("POST /jobs", reply(201, ONE)), ("GET /jobs/1", reply(200, DONE))
-XML = {"content_type": "application/xml"}
 FILES: dict[str, Any] = {"outputs": {"map": {"href": "/f/1"}, "log": {"url": "s3://b/log"}}}
+AWS = {"Job": {"Status": "SUCCEEDED"}}
 RPC = {"status": {"result": {"state": "succeeded", "answer": 42}}}
+
+WPS_ASKED = (
+    "GET /?service=WPS&version=1.0.0&request=Execute&identifier=add&DataInputs=a%3D1%3Bb%3D2"
+    "&storeExecuteResponse=true&status=true"
+)
 
 TALKS: dict[str, tuple[Script, Any]] = {
     "The id is only in a link": (Script(("POST /jobs", reply(201, location="/jobs/1")), ENDED), DONE),
@@ -215,6 +190,17 @@ TALKS: dict[str, tuple[Script, Any]] = {
             ("POST /jobs", reply(200, '<j:Job xmlns:j="u" id="1"><j:Status><j:Finished/></j:Status></j:Job>', **XML))
         ),
         {"@id": "1", "Status": {"Finished": ""}},
+    ),
+    "The link is an attribute, as in WPS 1.0": (
+        Script(
+            (WPS_ASKED, reply(200, WPS.format("<w:ProcessAccepted>Accepted</w:ProcessAccepted>"), **XML)),
+            (
+                "GET /statuses/1.xml",
+                reply(200, WPS.format('<w:ProcessStarted percentCompleted="5">On</w:ProcessStarted>')),
+            ),
+            ("GET /statuses/1.xml", reply(200, WPS.format("<w:ProcessSucceeded>Done</w:ProcessSucceeded>"), **XML)),
+        ),
+        {"Output": {"Identifier": "out", "LiteralData": {"@dataType": "integer", "#text": "42"}}},
     ),
     "The answers are plain text": (
         Script(
@@ -278,6 +264,17 @@ TALKS: dict[str, tuple[Script, Any]] = {
         Script(("POST /", reply(200, {"result": {"job": 1}})), ("POST /", reply(200, RPC["status"]))),
         42,
     ),
+    "GraphQL": (
+        Script(
+            ("POST /graphql", reply(200, {"data": {"draw": {"id": "d1", "state": "pending"}}})),
+            ("POST /graphql", reply(200, {"data": {"drawing": {"id": "d1", "state": "succeeded", "answer": 42}}})),
+        ),
+        42,
+    ),
+    "The operation is a header, as at AWS": (
+        Script(("POST /", reply(200, {"JobId": "1"})), ("POST /", reply(200, AWS))),
+        AWS,
+    ),
     "The body is XML": (
         Script(
             ("POST /", reply(200, "<Envelope><Body><submitResponse><job>1</job></submitResponse></Body></Envelope>")),
@@ -287,20 +284,6 @@ TALKS: dict[str, tuple[Script, Any]] = {
     ),
     "Files go with the submission": (Script(MADE, ENDED), DONE),
 }
-
-ORDERS: dict[str, dict[str, Any]] = {
-    "The body is XML": {"what": "a < b"},
-    "Files go with the submission": {"params": {"n": 1}, "files": {"a.txt": "text", "b.bin": b"\x00"}},
-}
-
-
-def client_of(title: str, service: Callable[[httpx.Request], httpx.Response]) -> Client[Any, Any]:
-    """Make a client of a variant."""
-    declaration = parse(merged(VARIANTS[title]), f"{title}.toml")
-    given = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
-    contract = DeclaredContract(declaration, given)
-    transport = httpx.MockTransport(service)
-    return Client("http://jobs.test", contract=contract, transport=transport, new_key=lambda: "k-1")
 
 
 def test_every_variant_is_tried() -> None:
@@ -326,6 +309,14 @@ def test_a_variant_speaks_to_its_service(title: str) -> None:
         case "A key, a version or a cookie on every address":
             assert [request.headers.get("cookie") for request in script.requests] == [None, "session=s3"]
             assert script.requests[1].headers["authorization"] == "Key s3cret"
+        case "GraphQL":
+            first, second = (json.loads(request.content) for request in script.requests)
+            assert first["query"] == "mutation($order: Order!) { draw(order: $order) { id state } }"
+            assert (first["variables"], second["variables"]) == ({"order": {"region": "Utopia"}}, {"id": "d1"})
+        case "The operation is a header, as at AWS":
+            assert {request.headers["content-type"] for request in script.requests} == {"application/x-amz-json-1.1"}
+            targets = [request.headers["x-amz-target"] for request in script.requests]
+            assert targets == ["Jobs.StartJob", "Jobs.DescribeJob"]
         case "Files go with the submission":
             assert b'filename="b.bin"' in script.requests[0].content
 
@@ -345,51 +336,3 @@ def test_files_are_what_the_variants_say() -> None:
             job = client.submit({})
             job.result(timeout=30)
             assert ([file.name for file in job.files], [file.url for file in job.files]) == (names, urls)
-
-
-def test_a_refusal_with_200_is_one() -> None:
-    """What the page says of `[refusal]`."""
-    answer = {"error": {"message": "no such method", "code": -32601}}
-    with (
-        client_of("Everything is a POST to one address", lambda _: reply(200, answer)) as client,
-        pytest.raises(Rejected, match="no such method"),
-    ):
-        client.submit({})
-
-
-# --- what cannot be said ---
-
-
-def test_a_signature_over_the_body_is_the_clients() -> None:
-    """`auth=` gets the whole request, as it is sent: its final address and its body."""
-    seen: list[tuple[str, bytes]] = []
-
-    def sign(request: Request) -> Request:
-        seen.append((request.url, request.body))
-        return request.with_headers({"x-signature": str(len(request.body))})
-
-    script = Script(
-        ("POST /jobs?api-version=2024-01", reply(201, ONE)), ("GET /jobs/1?api-version=2024-01", reply(200, DONE))
-    )
-    title = "A key, a version or a cookie on every address"
-    contract = DeclaredContract(parse(merged(VARIANTS[title]), "page.toml"), {"api_key": "s3cret"})
-    with Client("http://jobs.test", contract=contract, transport=httpx.MockTransport(script), auth=sign) as client:
-        client.run({"a": 1}, timeout=10)
-    assert seen == [(str(request.url), request.content) for request in script.requests]
-    assert [request.headers["x-signature"] for request in script.requests] == ["7", "0"]
-
-
-@pytest.mark.parametrize(("url", "names"), [("", ["a"]), ('url = ""', ["a", "b"])], ids=["absolute", "relative"])
-def test_bare_links_are_files(url: str, names: list[str]) -> None:
-    """Without `url` absolute ones, with an empty one relative ones too."""
-    text = re.sub(r"^url = \[.*$", url, merged(VARIANTS["The result is several files"]), flags=re.MULTILINE)
-    answers = {
-        "/jobs": reply(201, ONE),
-        "/jobs/1": reply(200, DONE),
-        "/jobs/1/result": reply(200, {"outputs": ["http://jobs.test/f/a", "/f/b"]}),
-    }
-    transport = httpx.MockTransport(lambda request: answers[request.url.path])
-    with Client("http://jobs.test", contract=DeclaredContract(parse(text, "page.toml")), transport=transport) as client:
-        job = client.submit({})
-        job.result(timeout=30)
-        assert [file.name for file in job.files] == names

@@ -1,0 +1,79 @@
+"""The pieces of the how-to for any API: its declarations, and a service and a client to try them with."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gofer import Client
+from gofer.contracts.declared import DeclaredContract
+from gofer.contracts.toml import parse
+
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "any-api.md").read_text(encoding="utf-8")
+EXAMPLE, OTHERS = PAGE.split("## A worked example", 1)[1].split("## Common variants", 1)
+VARIED = OTHERS.split("## What cannot be said", 1)[0]
+
+
+def fenced(kind: str, text: str) -> list[str]:
+    """Give the blocks of one kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+SMALLEST = fenced("toml", VARIED)[0]
+VARIANTS = dict(re.findall(r"^### (.+?)\n.*?^```toml\n(.*?)^```$", VARIED, re.DOTALL | re.MULTILINE))
+
+
+def merged(variant: str) -> str:
+    """Put a variant's tables in the place of the smallest declaration's."""
+    theirs = set(re.findall(r"^\[+(\w+)", variant, re.MULTILINE))
+    head, *tables = re.split(r"^(?=\[)", SMALLEST, flags=re.MULTILINE)
+    kept = [table for table in tables if table[1:].split("]")[0] not in theirs]
+    return head + "\n".join((*kept, variant))
+
+
+class Script:
+    """A service that is asked for these things in this order, and gives these answers."""
+
+    def __init__(self, *exchanges: tuple[str, httpx.Response]) -> None:
+        self.left, self.requests = list(exchanges), list[httpx.Request]()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        self.requests.append(request)
+        wanted, answer = self.left.pop(0)
+        assert f"{request.method} {request.url.raw_path.decode()}" == wanted
+        return answer
+
+
+def reply(status: int = 200, body: Any = None, **headers: str) -> httpx.Response:
+    """Make an answer: bytes and text as they are, anything else as JSON."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if body is None or isinstance(body, bytes | str):
+        return httpx.Response(status, content=body, headers=named)
+    return httpx.Response(status, json=body, headers=named)
+
+
+ONE, DONE = {"id": "1"}, {"id": "1", "status": "succeeded"}
+MADE, ENDED = ("POST /jobs", reply(201, ONE)), ("GET /jobs/1", reply(200, DONE))
+XML = {"content_type": "application/xml"}
+WPS = """<w:ExecuteResponse xmlns:w="http://www.opengis.net/wps/1.0.0" statusLocation="/statuses/1.xml">
+<w:Status creationTime="2026-01-01T00:00:00Z">{}</w:Status><w:ProcessOutputs><w:Output><w:Identifier>out</w:Identifier>
+<w:LiteralData dataType="integer">42</w:LiteralData></w:Output></w:ProcessOutputs></w:ExecuteResponse>"""
+
+ORDERS: dict[str, dict[str, Any]] = {
+    "The link is an attribute, as in WPS 1.0": {"process": "add", "inputs": "a=1;b=2"},
+    "GraphQL": {"region": "Utopia"},
+    "The body is XML": {"what": "a < b"},
+    "Files go with the submission": {"params": {"n": 1}, "files": {"a.txt": "text", "b.bin": b"\x00"}},
+}
+
+
+def client_of(title: str, service: Callable[[httpx.Request], httpx.Response]) -> Client[Any, Any]:
+    """Make a client of a variant."""
+    declaration = parse(merged(VARIANTS[title]), f"{title}.toml")
+    given = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
+    contract = DeclaredContract(declaration, given)
+    transport = httpx.MockTransport(service)
+    return Client("http://jobs.test", contract=contract, transport=transport, new_key=lambda: "k-1")
