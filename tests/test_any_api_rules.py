@@ -51,6 +51,33 @@ def test_a_refusal_with_200_is_one(title: str) -> None:
                 client.job("none").refresh()
 
 
+def test_an_empty_list_of_errors_is_a_find() -> None:
+    """So `/errors` is a refusal then, and `/errors/0` is none."""
+    made = reply(200, {"data": {"draw": {"id": "d1", "state": "pending"}}, "errors": []})
+    text = merged(VARIANTS["GraphQL"])
+    with client_of("GraphQL", lambda _: made) as client, pytest.raises(Rejected):
+        client.submit({})
+    contract = DeclaredContract(parse(text.replace('when = "/errors"', 'when = "/errors/0"'), "page.toml"))
+    with Client("http://jobs.test", contract=contract, transport=httpx.MockTransport(lambda _: made)) as client:
+        assert client.submit({}).id == "d1"
+
+
+def test_files_that_need_not_be_there() -> None:
+    """`{name*?}` sends no file where there is no map."""
+    text = merged(VARIANTS["Files go with the submission"]).replace("files*}", "files*?}")
+    sent: list[bytes] = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        return reply(201, ONE)
+
+    contract = DeclaredContract(parse(text, "page.toml"))
+    with Client("http://jobs.test", contract=contract, transport=httpx.MockTransport(service)) as client:
+        client.submit({"params": {}})
+        client.submit({"params": {}, "files": {"a.txt": "text"}})
+    assert [b"filename" in body for body in sent] == [False, True]
+
+
 def test_an_element_with_attributes_gives_its_text() -> None:
     """Where a text is wanted, as for the message."""
     started = WPS.format('<w:ProcessStarted percentCompleted="5">On it</w:ProcessStarted>')
