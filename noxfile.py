@@ -39,6 +39,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Play the matrix of faults on all six drivers; the default tests do on three of them."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    session.env["EVERY_DRIVER"] = "1"
+    workers = [] if session.posargs else ["-n", "2", "--dist", "loadgroup"]
+    session.run("pytest", *workers, "tests/faults/test_matrix.py", *session.posargs)
+
+
+@nox.session
 def simulate(session: nox.Session) -> None:
     """Play a million errands against the model service, in virtual time: `nox -s simulate -- --seed 7`."""
     session.install("-q", EVERYTHING, *groups("tests"))
