@@ -126,6 +126,9 @@ class Rehearsal:
     def _request(self, leg: RehearsedLeg, raw: bytes, submission: Request | None) -> Request | None:
         """Build what this reply is taken for the answer to; None where gofer would send nothing."""
         contract, base = self._contract, self._base
+        if leg == "result" and not any(result.url for result in contract.declaration.result):
+            self._fail("there is no result.url: the result is in the status document, so give that: --reply poll=FILE.")
+            return None
         try:
             match leg:
                 case "submit":
