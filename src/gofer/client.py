@@ -136,7 +136,7 @@ class Client(Generic[In, Out]):
             patience: for failed polls and downloads in a row; by default five minutes of them.
             poll: a tenacity wait strategy for services that do not hold status requests.
             hold: seconds the service may hold a request, at most; 0 asks it not to.
-            stall: seconds a download may pause.
+            stall: seconds a download may pause, or bring less than a kibibyte.
             on_abandon: what becomes of the job on a deadline, Ctrl-C or cancellation: "cancel", "leave", or
                 "cancel-if-interrupted" (a deadline leaves it). By default `run` cancels it, and the verbs of a
                 handle leave it.
