@@ -29,6 +29,7 @@ url = "{base}/jobs/{id}/result"
 """
 
 PAGE = http(200, "<!doctype html><html><body>Please sign in", content_type="text/html")
+TIDY = http(200, "<html><body>Please sign in</body></html>", content_type="text/html")
 
 
 def gives(reply, state="done"):
@@ -63,10 +64,11 @@ def test_any_kind_of_json_is_a_document(blocking, serve):
     assert [file.name for file in job.files] == ["a", "b"]
 
 
+@pytest.mark.parametrize("page", [PAGE, TIDY], ids=["untidy", "tidy"])
 @pytest.mark.parametrize("asked", ["", 'value = "/answer"\n'], ids=["nothing", "a value"])
-def test_a_page_in_the_place_of_a_result_ends_soon(any_face, serve, asked):
+def test_a_page_in_the_place_of_a_result_ends_soon(any_face, serve, asked, page):
     """It is asked for again a few times, by the policy for failed exchanges and not by the patience for downloads."""
-    server = serve(gives(PAGE))
+    server = serve(gives(page))
     client = client_of(any_face, server.url, said(DECLARED + asked), patience=None)
     began = time.monotonic()
     with pytest.raises(gofer.BadReply, match="text/html"):

@@ -76,6 +76,8 @@ class Reading:
         try:
             if body[:1] not in (b"{", b"[") and _is_markup(body):
                 self.root, self.tree = markup.parse(body)
+                if self.root.casefold() == "html":
+                    raise ValueError("a web page")  # well-formed or not, it is nobody's document
             elif body:
                 self.tree = json.loads(body)
         except (ValueError, RecursionError) as error:
