@@ -14,7 +14,7 @@ from urllib.parse import quote
 from gofer.contracts.declaration import Call, Declaration, Files, Poll, Result, Templates
 from gofer.contracts.payload import as_list, as_map
 from gofer.contracts.selectors import Places, Selector
-from gofer.contracts.templates import Hole, Pattern, Template, templates_in
+from gofer.contracts.templates import Hole, Pattern, Template
 from gofer.models import State
 from gofer.wire import Request
 
@@ -97,11 +97,10 @@ def needs(said: Declaration) -> tuple[list[str], list[str]]:
     """Return what the input must have and what it may have, by dotted names; "" is the whole of it."""
     must: dict[str, None] = {}
     may: dict[str, None] = {}
-    for template in _templates(said.submit):
-        for hole in template.holes:
-            name, dot, member = hole.name.partition(".")
-            if name == "input":
-                (may if hole.optional else must)[member if dot else ""] = None
+    for hole in said.submit.holes:
+        name, dot, member = hole.name.partition(".")
+        if name == "input":
+            (may if hole.optional else must)[member if dot else ""] = None
     return list(must), [name for name in may if name not in must]
 
 
@@ -281,7 +280,7 @@ def _legend(said: Declaration) -> Lines:
     calls: list[Call | None] = [said.submit, said.start, *said.poll, *said.result, said.reason, said.cancel]
     links = [result.files.link for result in said.result if result.files and result.files.link]
     used = {hole.name: hole for template in links for hole in template.holes}
-    holes = [hole for call in calls if call is not None for template in _templates(call) for hole in template.holes]
+    holes = [hole for call in calls if call is not None for hole in _holes(call)]
     used |= {hole.name: hole for hole in holes}
     yield from (line for name, means in _MEANINGS.items() if name in used for line in _rows(f"{{{name}}}", [means]))
     if any(hole.reserved for hole in holes):
@@ -352,17 +351,6 @@ def _holes(call: Call) -> Iterable[Hole]:
     return () if call.url is None else call.url.holes
 
 
-def _templates(call: Call) -> Iterator[Template]:
-    """Yield every template of a call."""
-    maps = [call.query, call.headers, call.multipart or {}]
-    if isinstance(call, Poll) and call.hold is not None:
-        maps += [call.hold.query, call.hold.headers]
-    singles = [call.url, call.method, call.text]
-    if isinstance(call.form, Template):
-        singles.append(call.form)
-    else:
-        maps.append(call.form or {})
-    yield from (template for template in singles if template is not None)
-    yield from (template for templates in maps for template in templates.values())
-    if call.json is not None:
-        yield from templates_in(call.json.pattern)
+def _holes(call: Call) -> Iterator[Hole]:
+    """Yield every hole of a call, also of what asks to be held."""
+    yield from call.held.holes if isinstance(call, Poll) and call.hold is not None else call.holes
