@@ -280,7 +280,7 @@ def _legend(said: Declaration) -> Lines:
     calls: list[Call | None] = [said.submit, said.start, *said.poll, *said.result, said.reason, said.cancel]
     links = [result.files.link for result in said.result if result.files and result.files.link]
     used = {hole.name: hole for template in links for hole in template.holes}
-    holes = [hole for call in calls if call is not None for hole in _holes(call)]
+    holes = [hole for call in calls if call is not None for hole in _of(call)]
     used |= {hole.name: hole for hole in holes}
     yield from (line for name, means in _MEANINGS.items() if name in used for line in _rows(f"{{{name}}}", [means]))
     if any(hole.reserved for hole in holes):
@@ -351,6 +351,6 @@ def _holes(call: Call) -> Iterable[Hole]:
     return () if call.url is None else call.url.holes
 
 
-def _holes(call: Call) -> Iterator[Hole]:
+def _of(call: Call) -> Iterator[Hole]:
     """Yield every hole of a call, also of what asks to be held."""
     yield from call.held.holes if isinstance(call, Poll) and call.hold is not None else call.holes
