@@ -34,7 +34,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the default tests, in less than three minutes: real service, real sockets, cassettes replayed."""
     session.install("-q", EVERYTHING, *groups("tests"))
-    workers = [] if session.posargs else ["-n", "2", "--dist", "loadgroup"]
+    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]  # many of them wait
     session.run("pytest", *workers, *session.posargs)
 
 
