@@ -192,27 +192,22 @@ def attach_line_without_target(stderr: str) -> str:
     return found[0]
 
 
-def test_ctrl_c_cancels_the_job(mine: Any, tmp_path: Path) -> None:
-    """Ctrl-C cancels the job by the declared request, says so, and ends with 130."""
-    server, _ = mine
-    contract, request = written(tmp_path, "wait")
-    words = (
-        "run",
-        "--contract",
-        contract,
-        "--var",
-        "region=x",
-        "--input",
-        request,
-        "--to",
-        f"{tmp_path}/out/",
-        "--json",
-    )
-    with started(*words, url=server.url, **KEYS) as run:
+def interrupted(server: Any, folder: Path, task: str) -> tuple[str, str]:
+    """Press Ctrl-C while this task is at work; return what was printed on stdout and on stderr."""
+    contract, request = written(folder, task)
+    words = ("--contract", contract, "--var", "region=x", "--input", request, "--to", f"{folder}/out/", "--json")
+    with started("run", *words, url=server.url, **KEYS) as run:
         read_until(run, "working")
         run.send_signal(signal.SIGINT)
         stdout, stderr = run.communicate(timeout=10)
     assert run.returncode == 130
+    return stdout, stderr
+
+
+def test_ctrl_c_cancels_the_job(mine: Any, tmp_path: Path) -> None:
+    """Ctrl-C cancels the job by the declared request, says so, and ends with 130."""
+    server, _ = mine
+    stdout, stderr = interrupted(server, tmp_path, "wait")
     assert "The job is cancelled." in stderr
     assert "gofer attach" not in stderr
     assert one_object(stdout)["status"] == "stopped"
@@ -222,25 +217,10 @@ def test_ctrl_c_cancels_the_job(mine: Any, tmp_path: Path) -> None:
 def test_ctrl_c_where_the_service_says_yes_and_goes_on(mine: Any, tmp_path: Path) -> None:
     """What is said is what the service shows afterwards, and the line that goes on with the job is printed."""
     server, _ = mine
-    contract, request = written(tmp_path, "deaf")
-    words = (
-        "run",
-        "--contract",
-        contract,
-        "--var",
-        "region=x",
-        "--input",
-        request,
-        "--to",
-        f"{tmp_path}/out/",
-    )
-    with started(*words, url=server.url, **KEYS) as run:
-        read_until(run, "working")
-        run.send_signal(signal.SIGINT)
-        _, stderr = run.communicate(timeout=10)
-    assert run.returncode == 130
+    stdout, stderr = interrupted(server, tmp_path, "deaf")
     assert "was asked to cancel the job, and calls it working still" in stderr
     assert "gofer attach" in stderr
+    assert one_object(stdout)["status"] == "working"
 
 
 def test_ctrl_c_without_a_cancellation(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from gofer.setup import key_of, random_key
 )
 @variables_option
 @key_option
-@fetching("The file to write, or, with a slash at its end, the folder. [default: the value is printed]", must=False)
+@fetching("The file to write, or, where there are several, the folder. [default: the value is printed]", must=False)
 @url_option
 def run(
     contract: str,

@@ -76,7 +76,8 @@ own (it ends in .toml, or has a slash in it). `gofer contract check` explains it
 
 What the job gave goes to --to: one file to a file; several into a folder, all or none of them, with a manifest.json; a
 value to a file, as it is or as JSON. With a slash at the end of PATH, or where a folder is already, it is a folder,
-which must be empty. Without --to the value is printed on stdout as JSON. Progress goes to stderr.
+which must be empty; several files make a folder of any PATH that is not there yet. Without --to the value is printed on
+stdout as JSON. Progress goes to stderr.
 
 A file that is sent along is named with --attach: it goes into the input's FIELD, which becomes a map of file names and
 contents, as the multipart bodies of a declaration take it.
