@@ -174,3 +174,16 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
     parts.keep(target)
     parts.close()
     assert synced == [(False, b"old"), (True, PAPER)]
+
+
+@pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]"])
+def test_a_manifest_that_lists_more_than_is_there_counts_for_nothing(tmp_path, listed):
+    """A file that somebody removed from the staging folder is fetched again, and no folder lacks it."""
+    staging = tmp_path / ".out.parts"
+    staging.mkdir()
+    (staging / "a").write_bytes(b"a")
+    (staging / "manifest.json").write_text(listed)
+    assert Parts().muster(tmp_path / "out", staging) is None
+    (staging / "b").write_bytes(b"b")
+    whole = Parts().muster(tmp_path / "out", staging)
+    assert whole == (listed.encode() if '"b"' in listed else None)

@@ -208,8 +208,10 @@ class Parts:
             if folder.is_dir() and next(folder.iterdir(), None) is not None:
                 raise TargetError(f"{folder} has something in it already; name an empty folder, or one to be made.")
             _makeable(folder)
-            manifest = None if staging is None else staging / MANIFEST
-            return manifest.read_bytes() if manifest is not None and manifest.exists() else None
+            if staging is None or not (staging / MANIFEST).exists():
+                return None
+            manifest = (staging / MANIFEST).read_bytes()
+            return manifest if _all_there(manifest, staging) else None
 
     def assemble(self, staging: Path, folder: Path) -> None:
         """Put the staging folder in the place of the folder in one step."""
@@ -262,6 +264,14 @@ def _makeable(target: Path) -> None:
         raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
+
+
+def _all_there(manifest: bytes, staging: Path) -> bool:
+    """Tell whether every file that a manifest lists still is where it was put."""
+    try:
+        return all((staging / entry["file"]).is_file() for entry in json.loads(manifest)["files"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def pour(source: Path, file: BinaryIO) -> None:
