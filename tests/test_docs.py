@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gofer.contracts.flaws import Flaw
 from gofer.core.table import TABLE, Move, Stage
 from gofer_service import embedded
-from gofer_service.sniff import Flaw
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -15,8 +15,9 @@ import anyio
 import anyio.to_thread
 from attrs import define, field, frozen
 
+from gofer.contracts.flaws import Flaw
 from gofer_service.engine import ErrorCode, Failure, Result, Run, Status, Submission, Tried
-from gofer_service.sniff import Flaw, Unfit, check
+from gofer_service.sniff import Unfit, check
 from gofer_service.sources.base import Candidate, Paper, Source
 from gofer_service.store import CHUNK, Store
 from gofer_service.vpn import VpnWatch, no_vpn
@@ -29,7 +30,6 @@ REPORT_EVERY: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
-_NO_VPN: Final = "VPN_DOWN"
 _NOT_THE_PAPER: Final = frozenset({Flaw.NOT_THE_FILE, Flaw.LOGIN_PAGE, Flaw.METADATA_ONLY, Flaw.WRONG_PAPER})
 """Flaws of a place that has not got the paper; the others mean that it had, and could not give it."""
 
@@ -52,7 +52,7 @@ class Retrieval:
         search = _Search(run, wanted, self.store)
         for source in self.sources:
             if source.needs_vpn and not self.vpn().connected:
-                await search.note(source.name, source.name, _NO_VPN)
+                await search.note(source.name, source.name, Flaw.VPN_DOWN.value)
             elif result := await search.ask(source):
                 return result
         raise search.failure()
@@ -100,9 +100,9 @@ class _Search:
     def failure(self) -> Failure:
         """Sum up what was tried."""
         flaws = {tried.failure for tried in self.tried}
-        if flaws - _NOT_THE_PAPER - {_NO_VPN}:
+        if flaws - _NOT_THE_PAPER - {Flaw.VPN_DOWN.value}:
             return Failure(ErrorCode.DOWNLOAD_FAILED, f"{self.wanted.doi} was found, but no copy of it is sound")
-        if _NO_VPN in flaws:
+        if Flaw.VPN_DOWN.value in flaws:
             return Failure(ErrorCode.VPN_ERROR, f"{self.wanted.doi} was not found without the VPN, which is down")
         lacks = "a usable copy of " if self.tried else ""
         return Failure(ErrorCode.NOT_FOUND, f"no source has {lacks}{self.wanted.doi}")

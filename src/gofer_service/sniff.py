@@ -7,40 +7,17 @@ Names, headers and promises of a source do not count here: login pages arrive as
 import re
 import unicodedata
 import zipfile
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from pypdf.errors import DependencyError
 
+from gofer.contracts.flaws import Flaw
 from gofer_service.reading import opened
 
 _CHALLENGE: Final = (b"just a moment", b"captcha", b"cf-challenge", b"are you a robot", b"verify you are human")
 _LOGIN: Final = (b"sign in", b"log in", b"login", b"purchase", b"institutional access", b'type="password"')
 _MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
-
-
-class Flaw(StrEnum):
-    """Why a file is not taken; `words` says it to people."""
-
-    words: str
-
-    EMPTY = "EMPTY", "the file is empty"
-    NOT_THE_FILE = "NOT_THE_FILE", "not a PDF, EPUB, XML or saved HTML page"
-    LOGIN_PAGE = "LOGIN_PAGE", "a web page that asks for a login or a payment"
-    BLOCKED = "BLOCKED", "a web page that wants to know whether a robot is asking"
-    METADATA_ONLY = "METADATA_ONLY", "an XML file without <body>: it describes the paper and has no text"
-    TRUNCATED = "TRUNCATED", "the PDF breaks off: its end mark %%EOF is missing"
-    BROKEN_PDF = "BROKEN_PDF", "the PDF cannot be read, or has no pages"
-    BROKEN_EPUB = "BROKEN_EPUB", "the EPUB is damaged"
-    WRONG_PAPER = "WRONG_PAPER", "its first pages do not have the title that was asked for"
-    UNREACHABLE = "UNREACHABLE", "the file cannot be read"
-
-    def __new__(cls, value: str, words: str) -> "Flaw":
-        """Make a flaw out of its code and its words."""
-        self = str.__new__(cls, value)
-        self._value_, self.words = value, words
-        return self
 
 
 class Unfit(Exception):

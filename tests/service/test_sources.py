@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
+from gofer.contracts.flaws import Flaw
 from gofer_service import sample_library
 from gofer_service.engine import ErrorCode, Failure, Fenced, Job, Result, Status, Submission
 from gofer_service.retrieval import MAX_CANDIDATES, Retrieval
-from gofer_service.sniff import Flaw, Unfit, check, sniff
+from gofer_service.sniff import Unfit, check, sniff
 from gofer_service.sources.base import Candidate, Paper
 from gofer_service.sources.library import Library, Overview
 from gofer_service.store import FolderStore

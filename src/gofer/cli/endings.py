@@ -18,6 +18,7 @@ import click
 from attrs import asdict
 
 from gofer.cli.screen import printable
+from gofer.contracts.flaws import words_of
 from gofer.core.commands import MANIFEST
 from gofer.errors import (
     Expired,
@@ -62,21 +63,6 @@ CHECK_EXITS = (
 
 HEALTH_EXITS = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or nobody answered"), (130, "Ctrl-C"))
 """The exit codes of `gofer health`, which has no job."""
-
-FAILURES: Mapping[str, str] = {
-    "EMPTY": "the file is empty",
-    "NOT_THE_FILE": "not a PDF, EPUB, XML or saved HTML page",
-    "LOGIN_PAGE": "a web page that asks for a login or a payment",
-    "BLOCKED": "a web page that wants to know whether a robot is asking",
-    "METADATA_ONLY": "an XML file without <body>: it describes the paper and has no text",
-    "TRUNCATED": "the PDF breaks off: its end mark %%EOF is missing",
-    "BROKEN_PDF": "the PDF cannot be read, or has no pages",
-    "BROKEN_EPUB": "the EPUB is damaged",
-    "WRONG_PAPER": "its first pages do not have the title that was asked for",
-    "UNREACHABLE": "the file cannot be read",
-    "VPN_DOWN": "it needs the VPN, which is down",
-}
-"""What the reference service's codes for a place that did not serve mean."""
 
 SUFFIXES: Mapping[str, str] = {".pdf": "pdf", ".epub": "epub", ".xml": "xml", ".html": "html", ".htm": "html"}
 """What a file's name promises; other suffixes promise nothing."""
@@ -274,7 +260,7 @@ def explain(error: GoferError) -> None:
     value = error.value if isinstance(error, JobFailed) else None
     for attempt in value.attempts if isinstance(value, RetrieveResult) else ():
         place = ", ".join(fact for fact in (attempt.source, attempt.place) if fact)
-        means = FAILURES.get(attempt.failure or "")
+        means = words_of(attempt.failure)
         say(f"  tried {place or 'a place'}: {attempt.failure or 'no luck'}" + (f" ({means})" if means else ""))
 
 
