@@ -46,8 +46,8 @@ def measure(*, quick: bool) -> list[Figure]:
 def _seconds(contract: Contract, polls: int) -> float:
     began = time.process_time()
     for _ in range(polls):
-        request = contract.poll(BASE, REF, hold=20, etag=None, seen=SEEN)
-        _ = contract.dress(BASE, REF, request), contract.peeks("poll"), contract.reads("poll", 200)
-        assert contract.polled(BASE, REF, REPLY).status == "downloading"
+        request = contract.build_poll(BASE, REF, hold=20, etag=None, seen=SEEN)
+        _ = contract.add_to_every(BASE, REF, request), contract.may_be_file("poll"), contract.reads("poll", 200)
+        assert contract.read_poll(BASE, REF, REPLY).status == "downloading"
         _ = contract.held(REPLY, hold=20, took=1.0)
     return time.process_time() - began

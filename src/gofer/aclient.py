@@ -1,4 +1,4 @@
-"""The awaited face, on asyncio and trio: `AsyncClient` and `AsyncJob`. It builds trips; the driver performs flows.
+"""The awaited face, on asyncio and trio: `AsyncClient` and `AsyncJob`. It builds errands; the driver performs flows.
 
 `client.py` is its blocking twin, written by hand; parity tests hold the two together.
 """
@@ -20,11 +20,11 @@ from anyio.to_thread import run_sync
 from tenacity.wait import wait_base
 
 from gofer.contracts.base import Contract, Ref
-from gofer.core import errands
+from gofer.core import flows
+from gofer.core.errand import Errand, Known, Service, known_from, ticket_of
 from gofer.core.policies import OnAbandon, Retry
 from gofer.core.results import Target
 from gofer.core.run import Flow, Run
-from gofer.core.trip import Known, Service, Trip, known_from, ticket_of
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, RetrieveRequest, RetrieveResult, Status
 from gofer.setup import (
@@ -188,9 +188,9 @@ class AsyncClient(Generic[In, Out]):
             SubmitUncertain: the answer was lost and the service does not promise to replay keys.
             Unreachable, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
-        trip = self._trip()
-        _ = await self._perform(errands.start(trip, request, key_of(key, self._new_key), again=key is not None), trip)
-        return self._handle(trip.known)
+        errand = self._errand()
+        _ = await self._perform(flows.start(errand, request, key_of(key, self._new_key), again=key is not None), errand)
+        return self._handle(errand.known)
 
     async def run(
         self,
@@ -215,10 +215,10 @@ class AsyncClient(Generic[In, Out]):
             SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
         target = None if to is None else target_of(to, folders=self._service.contract.folders)
-        trip = self._trip(timeout=budget(timeout))
+        errand = self._errand(timeout=budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
-        flow = errands.run(trip, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
-        return await self._perform(flow, trip)
+        flow = flows.run(errand, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
+        return await self._perform(flow, errand)
 
     def job(self, id: str) -> AsyncJob[Out]:
         """Return the handle of a job by its id. No request is sent."""
@@ -250,23 +250,23 @@ class AsyncClient(Generic[In, Out]):
     def _handle(self, known: Known[Out]) -> AsyncJob[Out]:
         return AsyncJob(self, known)
 
-    def _trip(
+    def _errand(
         self,
         known: Known[Out] | None = None,
         *,
         timeout: float | None = None,
         service: Service[In, Out] | None = None,
-    ) -> Trip[In, Out]:
+    ) -> Errand[In, Out]:
         service = self._service if service is None else service
-        return Trip(service, known, timeout=timeout, heard=bool(self._listeners))
+        return Errand(service, known, timeout=timeout, heard=bool(self._listeners))
 
-    async def _perform(self, flow: Flow[T], trip: Trip[In, Out]) -> T:
+    async def _perform(self, flow: Flow[T], errand: Errand[In, Out]) -> T:
         with listening(self._listeners) as tell:
-            return await adrive(Run(flow, trip), self._io, Parts(), tell)
+            return await adrive(Run(flow, errand), self._io, Parts(), tell)
 
-    def _events(self, flow: Flow[Any], trip: Trip[In, Out]) -> AsyncGenerator[Event, None]:
-        trip.heard = True
-        return awatch(Run(flow, trip), self._io, Parts())
+    def _events(self, flow: Flow[Any], errand: Errand[In, Out]) -> AsyncGenerator[Event, None]:
+        errand.heard = True
+        return awatch(Run(flow, errand), self._io, Parts())
 
 
 class AsyncJob(Generic[Out]):
@@ -314,8 +314,8 @@ class AsyncJob(Generic[Out]):
 
     async def refresh(self) -> Status:
         """Look at the job once and return its status."""
-        trip = self._trip(None)
-        return await self._perform(errands.refresh(trip), trip)
+        errand = self._errand(None)
+        return await self._perform(flows.refresh(errand), errand)
 
     async def wait(self, timeout: float | None = None) -> Status:
         """Wait until the job has ended, well or not, and return its status.
@@ -327,8 +327,8 @@ class AsyncJob(Generic[Out]):
             WaitTimeout: the job had not ended in time; it goes on, unless `on_abandon="cancel"`.
             JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(timeout)
-        return await self._perform(errands.wait(trip), trip)
+        errand = self._errand(timeout)
+        return await self._perform(flows.wait(errand), errand)
 
     async def result(self, timeout: float | None = None) -> Out:
         """Wait for the job and return its document; no file is fetched.
@@ -340,8 +340,8 @@ class AsyncJob(Generic[Out]):
             JobFailed, JobCancelled: the job ended without a result.
             WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(timeout)
-        return await self._perform(errands.result(trip), trip)
+        errand = self._errand(timeout)
+        return await self._perform(flows.result(errand), errand)
 
     async def download(self, to: str | PathLike[str], timeout: float | None = None) -> Path:
         """Wait for the job, bring its file to `to`, and return where it is.
@@ -397,8 +397,8 @@ class AsyncJob(Generic[Out]):
                 `gofer.errors`.
         """
         most = int(positive(max_bytes, "max_bytes"))
-        trip = self._trip(timeout)
-        return await self._perform(errands.read(trip, most), trip)
+        errand = self._errand(timeout)
+        return await self._perform(flows.read(errand, most), errand)
 
     async def cancel(self) -> bool:
         """Ask the service to cancel the job.
@@ -407,8 +407,8 @@ class AsyncJob(Generic[Out]):
             False where the service offers no cancellation; True when it took the request, or the job had ended. Some
             take it and go on all the same: `status` is what the service showed afterwards.
         """
-        trip = self._trip(None)
-        return await self._perform(errands.cancel(trip), trip)
+        errand = self._errand(None)
+        return await self._perform(flows.cancel(errand), errand)
 
     def watch(self, timeout: float | None = None) -> AsyncGenerator[Event, None]:
         """Wait for the job and yield what happens meanwhile; leaving the loop early leaves the job as it is.
@@ -419,15 +419,15 @@ class AsyncJob(Generic[Out]):
         Raises:
             WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(timeout)
-        return self._client._events(errands.wait(trip), trip)  # pyright: ignore[reportPrivateUsage]
+        errand = self._errand(timeout)
+        return self._client._events(flows.wait(errand), errand)  # pyright: ignore[reportPrivateUsage]
 
     async def _fetch(self, target: Target, timeout: float | None) -> tuple[Path, tuple[Fetched, ...]]:
-        trip = self._trip(timeout)
-        return await self._perform(errands.download(trip, target), trip)
+        errand = self._errand(timeout)
+        return await self._perform(flows.download(errand, target), errand)
 
-    def _trip(self, timeout: float | None) -> Trip[Any, Out]:
-        return self._client._trip(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
+    def _errand(self, timeout: float | None) -> Errand[Any, Out]:
+        return self._client._errand(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
 
-    async def _perform(self, flow: Flow[T], trip: Trip[Any, Out]) -> T:
-        return await self._client._perform(flow, trip)  # pyright: ignore[reportPrivateUsage]
+    async def _perform(self, flow: Flow[T], errand: Errand[Any, Out]) -> T:
+        return await self._client._perform(flow, errand)  # pyright: ignore[reportPrivateUsage]

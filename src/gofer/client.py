@@ -1,4 +1,4 @@
-"""The blocking face: `Client` and `Job`. Thin: it builds trips and lets the driver perform flows.
+"""The blocking face: `Client` and `Job`. Thin: it builds errands and lets the driver perform flows.
 
 `aclient.py` is its awaited twin, written by hand; parity tests hold the two together.
 """
@@ -17,11 +17,11 @@ import httpx
 from tenacity.wait import wait_base
 
 from gofer.contracts.base import Contract, Ref
-from gofer.core import errands
+from gofer.core import flows
+from gofer.core.errand import Errand, Known, Service, known_from, ticket_of
 from gofer.core.policies import OnAbandon, Retry
 from gofer.core.results import Target
 from gofer.core.run import Flow, Run
-from gofer.core.trip import Known, Service, Trip, known_from, ticket_of
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, RetrieveRequest, RetrieveResult, Status
 from gofer.setup import (
@@ -185,9 +185,9 @@ class Client(Generic[In, Out]):
             SubmitUncertain: the answer was lost and the service does not promise to replay keys.
             Unreachable, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
-        trip = self._trip()
-        _ = self._perform(errands.start(trip, request, key_of(key, self._new_key), again=key is not None), trip)
-        return self._handle(trip.known)
+        errand = self._errand()
+        _ = self._perform(flows.start(errand, request, key_of(key, self._new_key), again=key is not None), errand)
+        return self._handle(errand.known)
 
     def run(
         self,
@@ -212,10 +212,10 @@ class Client(Generic[In, Out]):
             SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
         target = None if to is None else target_of(to, folders=self._service.contract.folders)
-        trip = self._trip(timeout=budget(timeout))
+        errand = self._errand(timeout=budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
-        flow = errands.run(trip, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
-        return self._perform(flow, trip)
+        flow = flows.run(errand, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
+        return self._perform(flow, errand)
 
     def job(self, id: str) -> Job[Out]:
         """Return the handle of a job by its id. No request is sent."""
@@ -247,23 +247,23 @@ class Client(Generic[In, Out]):
     def _handle(self, known: Known[Out]) -> Job[Out]:
         return Job(self, known)
 
-    def _trip(
+    def _errand(
         self,
         known: Known[Out] | None = None,
         *,
         timeout: float | None = None,
         service: Service[In, Out] | None = None,
-    ) -> Trip[In, Out]:
+    ) -> Errand[In, Out]:
         service = self._service if service is None else service
-        return Trip(service, known, timeout=timeout, heard=bool(self._listeners))
+        return Errand(service, known, timeout=timeout, heard=bool(self._listeners))
 
-    def _perform(self, flow: Flow[T], trip: Trip[In, Out]) -> T:
+    def _perform(self, flow: Flow[T], errand: Errand[In, Out]) -> T:
         with listening(self._listeners) as tell:
-            return drive(Run(flow, trip), self._io, Parts(), tell)
+            return drive(Run(flow, errand), self._io, Parts(), tell)
 
-    def _events(self, flow: Flow[Any], trip: Trip[In, Out]) -> Iterator[Event]:
-        trip.heard = True
-        return watch(Run(flow, trip), self._io, Parts())
+    def _events(self, flow: Flow[Any], errand: Errand[In, Out]) -> Iterator[Event]:
+        errand.heard = True
+        return watch(Run(flow, errand), self._io, Parts())
 
 
 class Job(Generic[Out]):
@@ -311,8 +311,8 @@ class Job(Generic[Out]):
 
     def refresh(self) -> Status:
         """Look at the job once and return its status."""
-        trip = self._trip(None)
-        return self._perform(errands.refresh(trip), trip)
+        errand = self._errand(None)
+        return self._perform(flows.refresh(errand), errand)
 
     def wait(self, timeout: float | None = None) -> Status:
         """Wait until the job has ended, well or not, and return its status.
@@ -324,8 +324,8 @@ class Job(Generic[Out]):
             WaitTimeout: the job had not ended in time; it goes on, unless `on_abandon="cancel"`.
             JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(timeout)
-        return self._perform(errands.wait(trip), trip)
+        errand = self._errand(timeout)
+        return self._perform(flows.wait(errand), errand)
 
     def result(self, timeout: float | None = None) -> Out:
         """Wait for the job and return its document; no file is fetched.
@@ -337,8 +337,8 @@ class Job(Generic[Out]):
             JobFailed, JobCancelled: the job ended without a result.
             WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(timeout)
-        return self._perform(errands.result(trip), trip)
+        errand = self._errand(timeout)
+        return self._perform(flows.result(errand), errand)
 
     def download(self, to: str | PathLike[str], timeout: float | None = None) -> Path:
         """Wait for the job, bring its file to `to`, and return where it is.
@@ -390,8 +390,8 @@ class Job(Generic[Out]):
                 `gofer.errors`.
         """
         most = int(positive(max_bytes, "max_bytes"))
-        trip = self._trip(timeout)
-        return self._perform(errands.read(trip, most), trip)
+        errand = self._errand(timeout)
+        return self._perform(flows.read(errand, most), errand)
 
     def cancel(self) -> bool:
         """Ask the service to cancel the job.
@@ -400,8 +400,8 @@ class Job(Generic[Out]):
             False where the service offers no cancellation; True when it took the request, or the job had ended. Some
             take it and go on all the same: `status` is what the service showed afterwards.
         """
-        trip = self._trip(None)
-        return self._perform(errands.cancel(trip), trip)
+        errand = self._errand(None)
+        return self._perform(flows.cancel(errand), errand)
 
     def watch(self, timeout: float | None = None) -> Iterator[Event]:
         """Wait for the job and yield what happens meanwhile; leaving the loop early leaves the job as it is.
@@ -412,15 +412,15 @@ class Job(Generic[Out]):
         Raises:
             WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(timeout)
-        return self._client._events(errands.wait(trip), trip)  # pyright: ignore[reportPrivateUsage]
+        errand = self._errand(timeout)
+        return self._client._events(flows.wait(errand), errand)  # pyright: ignore[reportPrivateUsage]
 
     def _fetch(self, target: Target, timeout: float | None) -> tuple[Path, tuple[Fetched, ...]]:
-        trip = self._trip(timeout)
-        return self._perform(errands.download(trip, target), trip)
+        errand = self._errand(timeout)
+        return self._perform(flows.download(errand, target), errand)
 
-    def _trip(self, timeout: float | None) -> Trip[Any, Out]:
-        return self._client._trip(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
+    def _errand(self, timeout: float | None) -> Errand[Any, Out]:
+        return self._client._errand(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
 
-    def _perform(self, flow: Flow[T], trip: Trip[Any, Out]) -> T:
-        return self._client._perform(flow, trip)  # pyright: ignore[reportPrivateUsage]
+    def _perform(self, flow: Flow[T], errand: Errand[Any, Out]) -> T:
+        return self._client._perform(flow, errand)  # pyright: ignore[reportPrivateUsage]

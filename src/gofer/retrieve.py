@@ -13,8 +13,8 @@ import httpx
 
 from gofer.client import Client, Job
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
-from gofer.core import errands, results
-from gofer.core.trip import Known
+from gofer.core import flows, results
+from gofer.core.errand import Known
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult
 from gofer.setup import HEALTH_SECONDS, Options, address, budget, polling_every, target_of
@@ -99,10 +99,10 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
 
     def get_health_status(self) -> HealthStatus | None:
         """Return within 5 s how the service is; None when it does not answer as it should. Never raises."""
-        trip = self._trip(timeout=HEALTH_SECONDS)
+        errand = self._errand(timeout=HEALTH_SECONDS)
         try:
-            reply = self._perform(errands.probe(trip, self._contract.health(self._service.base)), trip)
-            return self._contract.health_status(reply)
+            reply = self._perform(flows.probe(errand, self._contract.build_health(self._service.base)), errand)
+            return self._contract.read_health(reply)
         except GoferError:
             return None
 
@@ -134,8 +134,8 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotFound: the service knows no such job.
             TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(Known(self._contract.ref(job_id)))
-        return self._perform(errands.check(trip), trip)
+        errand = self._errand(Known(self._contract.ref(job_id)))
+        return self._perform(flows.check(errand), errand)
 
     def wait_for_completion(self, job_id: str, timeout: float = 120.0, poll_interval: float = 2.0) -> RetrieveResult:
         """Wait until a job is completed or failed, and return it.
@@ -150,8 +150,8 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotFound, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         service = polling_every(self._service, poll_interval)
-        trip = self._trip(Known(self._contract.ref(job_id)), timeout=budget(timeout), service=service)
-        return self._perform(errands.ended(trip), trip)
+        errand = self._errand(Known(self._contract.ref(job_id)), timeout=budget(timeout), service=service)
+        return self._perform(flows.ended(errand), errand)
 
     def download_file(self, job_id: str, local_path: str | PathLike[str]) -> str:
         """Bring the file of a completed job and return where it is; folders are made as needed.
@@ -160,9 +160,9 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotReady: the job is not completed yet.
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        trip = self._trip(Known(self._contract.ref(job_id)))
-        file = self._contract.file(self._service.base, trip.ref)
-        return str(self._perform(results.fetch(trip, target_of(local_path).path, file), trip).path)
+        errand = self._errand(Known(self._contract.ref(job_id)))
+        file = self._contract.file(self._service.base, errand.ref)
+        return str(self._perform(results.fetch(errand, target_of(local_path).path, file), errand).path)
 
     def retrieve_and_download(
         self,
@@ -205,9 +205,9 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotSupported: this service does not list its jobs.
             TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        request = self._contract.listing(self._service.base, status=status, limit=limit, cursor=cursor)
-        trip = self._trip()
-        return self._contract.page(self._perform(errands.optional(trip, request), trip))
+        request = self._contract.build_listing(self._service.base, status=status, limit=limit, cursor=cursor)
+        errand = self._errand()
+        return self._contract.read_listing(self._perform(flows.optional(errand, request), errand))
 
     def _handle(self, known: Known[RetrieveResult]) -> RetrieveJob:
         return RetrieveJob(self, known)

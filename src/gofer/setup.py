@@ -21,9 +21,9 @@ from tenacity.wait import wait_base, wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
+from gofer.core.errand import Service
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.results import Target
-from gofer.core.trip import Service
 from gofer.errors import UsageError
 from gofer.progress import ProgressLine
 from gofer.transports.base import Listener

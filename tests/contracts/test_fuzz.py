@@ -310,16 +310,16 @@ def test_any_answer_is_read_or_refused_by_the_contract(given):
     contract = READ[name]
     (first, second) = (Reply(f"{BASE}/x", status, headers, body) for status, headers, body in answers)
     refs = [contract.ref("1")]
-    fault, made = refused(contract.submitted, BASE, Request("PUT", f"{BASE}/x"), first)
+    fault, made = refused(contract.read_submission, BASE, Request("PUT", f"{BASE}/x"), first)
     assert not isinstance(fault, gofer.UsageError)
     refs += [] if made is None else [made.ref]
     for ref in refs:
         for step in (
-            lambda ref=ref: contract.packed(looked(contract, ref, second)),
+            lambda ref=ref: contract.file_of_value(looked(contract, ref, second)),
             lambda ref=ref: gathered(contract, Snapshot(ref, ENDED, None), second),
-            lambda ref=ref: contract.cancelled(BASE, ref, second),
-            lambda ref=ref: contract.cancellation(BASE, ref),
-            lambda: contract.problem(second),
+            lambda ref=ref: contract.read_cancellation(BASE, ref, second),
+            lambda ref=ref: contract.build_cancellation(BASE, ref),
+            lambda: contract.read_problem(second),
         ):
             with contextlib.suppress(gofer.GoferError):
                 step()
@@ -327,17 +327,17 @@ def test_any_answer_is_read_or_refused_by_the_contract(given):
 
 def looked(contract, ref, reply):
     """Read a status document, as after the request for it."""
-    contract.poll(BASE, ref, hold=0, etag=None, seen=Status("x"))
-    return contract.polled(BASE, ref, reply)
+    contract.build_poll(BASE, ref, hold=0, etag=None, seen=Status("x"))
+    return contract.read_poll(BASE, ref, reply)
 
 
 def gathered(contract, snapshot, reply):
     """Read a result, from a document of its own or from the status document, and pack it."""
-    asked = contract.results(BASE, snapshot)
-    ended = contract.resulted(BASE, snapshot, reply) if isinstance(asked, Request) else asked
-    contract.packed(ended)
+    asked = contract.build_results(BASE, snapshot)
+    ended = contract.read_results(BASE, snapshot, reply) if isinstance(asked, Request) else asked
+    contract.file_of_value(ended)
     seen = looked(contract, snapshot.ref, reply)
-    contract.results(BASE, Snapshot(seen.ref, ENDED, seen.value))
+    contract.build_results(BASE, Snapshot(seen.ref, ENDED, seen.value))
 
 
 @settings(few, max_examples=60)
@@ -373,12 +373,12 @@ def test_a_document_type_is_refused(body):
     contract = shipped.declared("uws")
     for answer in (body, body.replace(b"<a>", b"<job><phase>QUEUED</phase><a>").replace(b"</a>", b"</a></job>")):
         with pytest.raises(gofer.BadReply):
-            contract.polled(BASE, contract.ref("1"), Reply(BASE, 200, {}, answer))
+            contract.read_poll(BASE, contract.ref("1"), Reply(BASE, 200, {}, answer))
 
 
 @pytest.mark.parametrize(("depth", "read"), [(50, True), (100, False)])
 def test_elements_are_read_to_a_depth(depth, read):
     """As deep as documents are, and no deeper."""
     body = b"<job><phase>QUEUED</phase>" + b"<a>" * depth + b"</a>" * depth + b"</job>"
-    fault, _ = refused(READ["uws"].polled, BASE, READ["uws"].ref("1"), Reply(BASE, 200, {}, body))
+    fault, _ = refused(READ["uws"].read_poll, BASE, READ["uws"].ref("1"), Reply(BASE, 200, {}, body))
     assert (fault is None) is read

@@ -8,11 +8,11 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Ref
-from gofer.core import errands, results
+from gofer.core import flows, results
 from gofer.core.commands import Mark, Open, Weigh
+from gofer.core.errand import Errand, Known
 from gofer.core.policies import Retry
 from gofer.core.results import Target
-from gofer.core.trip import Known, Trip
 from gofer.errors import (
     AnswerLost,
     Expired,
@@ -32,23 +32,23 @@ TARGET = Path("/papers/paper.pdf")
 FOUR = Retry(wait_fixed(0), stop_after_attempt(4))
 
 
-def whole(trip, target):
+def whole(errand, target):
     """A download as a handle makes it, down to the one file of it."""
-    _, (fetched,) = yield from errands.download(trip, Target(target))
+    _, (fetched,) = yield from flows.download(errand, Target(target))
     return fetched
 
 
-def bare_file(trip, target):
+def bare_file(errand, target):
     """A fetch of a job that nobody has looked at."""
-    return (yield from results.fetch(trip, target, trip.contract.file(trip.service.base, trip.ref)))
+    return (yield from results.fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
 
 
 def download(service, *, flow=whole, parts=None, timeout=None, **rules):
     """Play one download; return what was fetched and the world."""
     world = World(service)
     world.parts.update(parts or {})
-    trip = Trip(world.service(**rules), Known(Ref("j1"), vouched=True), timeout=timeout)
-    return world.play(flow(trip, TARGET), trip), world
+    errand = Errand(world.service(**rules), Known(Ref("j1"), vouched=True), timeout=timeout)
+    return world.play(flow(errand, TARGET), errand), world
 
 
 def fails(service, kind, **options):
@@ -56,9 +56,9 @@ def fails(service, kind, **options):
     world = World(service)
     world.parts.update(options.pop("parts", None) or {})
     flow = options.pop("flow", whole)
-    trip = Trip(world.service(**options), Known(Ref("j1"), vouched=True))
+    errand = Errand(world.service(**options), Known(Ref("j1"), vouched=True))
     with pytest.raises(kind) as caught:
-        world.play(flow(trip, TARGET), trip)
+        world.play(flow(errand, TARGET), errand)
     assert TARGET not in world.files
     return caught.value, world
 
@@ -312,9 +312,9 @@ def test_the_budget_bounds_the_transfer():
         return reply(200, whole.body[:100], **dict(whole.headers.items()))
 
     world = World(Files(PAPER, slow))
-    trip = Trip(world.service(), Known(Ref("j1"), vouched=True), timeout=20)
+    errand = Errand(world.service(), Known(Ref("j1"), vouched=True), timeout=20)
     with pytest.raises(OutOfTime) as caught:
-        world.play(whole(trip, TARGET), trip)
+        world.play(whole(errand, TARGET), errand)
     assert caught.value.leg == "download"
     assert len(world.parts[TARGET][0]) == 100
 

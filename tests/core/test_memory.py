@@ -3,8 +3,8 @@
 import pytest
 
 from gofer.contracts.base import Ref
-from gofer.core import errands
-from gofer.core.trip import Known, Trip
+from gofer.core import flows
+from gofer.core.errand import Errand, Known
 from gofer.errors import AnswerLost, WrongFile
 from support.files import OTHER, PAPER, Files, completed, digest
 from support.world import World, reply
@@ -13,8 +13,8 @@ from support.world import World, reply
 def read(service, cap=10_000, **rules):
     """Play a read into memory."""
     world = World(service)
-    trip = Trip(world.service(**rules), Known(Ref("j1"), vouched=True))
-    return world.play(errands.read(trip, cap), trip)
+    errand = Errand(world.service(**rules), Known(Ref("j1"), vouched=True))
+    return world.play(flows.read(errand, cap), errand)
 
 
 def test_a_file_can_be_read_into_memory():

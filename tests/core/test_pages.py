@@ -7,8 +7,8 @@ import pytest
 from gofer.contracts.base import Ref
 from gofer.core import results
 from gofer.core.download import to_memory
+from gofer.core.errand import Errand, Known
 from gofer.core.table import Move
-from gofer.core.trip import Known, Trip
 from gofer.errors import AnswerLost, BadReply, GoferError, NotFound, Unauthorized, WrongFile
 from support.files import PAPER, Files, completed
 from support.world import World, reply
@@ -18,23 +18,23 @@ PAGE = reply(200, b"<!doctype html><html>Please sign in</html>", content_type="t
 UNTYPED = reply(200, PAGE.body)
 
 
-def bare_file(trip, target):
+def bare_file(errand, target):
     """A fetch of a job that nobody has looked at."""
-    return (yield from results.fetch(trip, target, trip.contract.file(trip.service.base, trip.ref)))
+    return (yield from results.fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
 
 
-def bare(trip, target):
+def bare(errand, target):
     """A read of a job that nobody has looked at."""
-    trip.move(Move.FETCH)
-    return to_memory(trip, 10_000, trip.contract.file(trip.service.base, trip.ref))
+    errand.move(Move.FETCH)
+    return to_memory(errand, 10_000, errand.contract.file(errand.service.base, errand.ref))
 
 
 def unseen(service, flow=bare_file):
     """Play a bare fetch of a job that is known by its id only; return what came and what was asked."""
     world = World(service)
-    trip = Trip(world.service(), Known(Ref("j1")))
+    errand = Errand(world.service(), Known(Ref("j1")))
     try:
-        came = world.play(flow(trip, TARGET), trip)
+        came = world.play(flow(errand, TARGET), errand)
     except GoferError as error:
         came = error
     assert world.body is None

@@ -8,9 +8,9 @@ import pytest
 from tenacity import stop_never, wait_fixed
 
 from gofer.contracts.base import Ref
-from gofer.core import errands
+from gofer.core import flows
+from gofer.core.errand import Errand, Known
 from gofer.core.policies import Retry
-from gofer.core.trip import Known, Trip
 from gofer.errors import (
     AnswerLost,
     BadReply,
@@ -33,8 +33,8 @@ def doc(status, **more):
 
 
 def trip_to(world, *, vouched=True, timeout=None, **rules):
-    """A trip to a job that was submitted before."""
-    return Trip(world.service(**rules), Known(Ref("j1"), vouched=vouched), timeout=timeout)
+    """A errand to a job that was submitted before."""
+    return Errand(world.service(**rules), Known(Ref("j1"), vouched=vouched), timeout=timeout)
 
 
 def looks(world):
@@ -65,8 +65,8 @@ class JobUntil:
 def test_a_held_request_is_followed_by_the_next_at_once():
     """Where the service proves that it holds requests, there is no pause of ours."""
     world = World(JobUntil(70, holds=True))
-    trip = trip_to(world)
-    assert world.play(errands.wait(trip), trip) == "completed"
+    errand = trip_to(world)
+    assert world.play(flows.wait(errand), errand) == "completed"
     assert looks(world) == 5  # the first shows the job at once; 70 s are four holds of 20
     assert world.naps == []
 
@@ -76,8 +76,8 @@ def test_the_delay_in_noticing_the_end_is_bounded_by_the_jobs_length(length):
     """Without long-poll the end is seen within half a second, or a fifth of the job's time, or a minute."""
     service = JobUntil(length)
     world = World(service)
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     delay = world.mono - service.starts[0] - length
     assert delay <= max(0.56, min(0.2 * length, 66))
 
@@ -85,8 +85,8 @@ def test_the_delay_in_noticing_the_end_is_bounded_by_the_jobs_length(length):
 def test_polls_grow_with_the_logarithm_of_the_jobs_time():
     """An hour's job costs far fewer looks than a loop that sleeps two seconds."""
     world = World(JobUntil(3600))
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     assert looks(world) < 100
 
 
@@ -94,8 +94,8 @@ def test_a_service_that_ignores_prefer_is_not_hammered():
     """Answers without Preference-Applied are spaced by the schedule, however quickly they come."""
     service = JobUntil(30)
     world = World(service)
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     gaps = [later - earlier for earlier, later in itertools.pairwise(service.starts)]
     assert min(gaps) >= 0.25
 
@@ -110,8 +110,8 @@ def test_a_service_that_claims_to_hold_but_answers_at_once_is_not_hammered():
         return answers.pop(0)
 
     world = World(service)
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     assert min(b - a for a, b in itertools.pairwise(starts[1:-1])) >= 0.249
 
 
@@ -122,8 +122,8 @@ def test_a_failed_look_is_repeated_and_the_job_is_not_lost(fault):
     """Passing failures between two looks do not end the wait."""
     answers = [fault, fault, fault, reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    trip = trip_to(world)
-    assert world.play(errands.wait(trip), trip) == "completed"
+    errand = trip_to(world)
+    assert world.play(flows.wait(errand), errand) == "completed"
 
 
 def test_failed_looks_keep_their_distance_too():
@@ -135,8 +135,8 @@ def test_failed_looks_keep_their_distance_too():
         return AnswerLost("cut") if len(starts) < 40 else reply(200, doc("completed"))
 
     world = World(service)
-    trip = trip_to(world, patience=Retry(wait_fixed(0), stop_never))
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world, patience=Retry(wait_fixed(0), stop_never))
+    world.play(flows.wait(errand), errand)
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
 
 
@@ -150,9 +150,9 @@ def test_the_last_look_of_a_budget_keeps_its_distance_too(timeout):
         return reply(503)
 
     world = World(service)
-    trip = trip_to(world, timeout=timeout, patience=Retry(wait_fixed(20), stop_never))
+    errand = trip_to(world, timeout=timeout, patience=Retry(wait_fixed(20), stop_never))
     with pytest.raises(WaitTimeout):
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert len(starts) == 2
     assert starts[1] - starts[0] >= 0.25
 
@@ -168,17 +168,17 @@ def test_a_look_after_a_blip_keeps_its_distance_from_that_blips_last_try():
         return reply(200, doc("searching" if len(starts) < 6 else "completed"), preference_applied="wait=20")
 
     world = World(service)
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
 
 
 def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():
     """Failures in a row end the wait in the end, and the error can go on later."""
     world = World(lambda request, world: AnswerLost("cut"))
-    trip = trip_to(world)
+    errand = trip_to(world)
     with pytest.raises(AnswerLost) as caught:
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert 300 <= world.mono - 1000 < 400
     assert caught.value.ticket is not None
     assert caught.value.job_id == "j1"
@@ -188,9 +188,9 @@ def test_an_unknown_status_is_still_active_and_logged_once(caplog):
     """A word from a newer service neither ends nor breaks the wait."""
     answers = [reply(200, doc("pondering"))] * 3 + [reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    trip = trip_to(world)
+    errand = trip_to(world)
     with caplog.at_level(logging.WARNING, "gofer"):
-        assert world.play(errands.wait(trip), trip) == "completed"
+        assert world.play(flows.wait(errand), errand) == "completed"
     assert len(caplog.records) == 1
 
 
@@ -198,16 +198,16 @@ def test_a_404_of_a_known_job_is_a_blip_at_first():
     """A replica that has not heard of the job yet does not end the wait."""
     answers = [reply(404), reply(404), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    trip = trip_to(world)
-    assert world.play(errands.wait(trip), trip) == "completed"
+    errand = trip_to(world)
+    assert world.play(flows.wait(errand), errand) == "completed"
 
 
 def test_a_job_that_stays_unknown_is_lost_after_three_404s_over_five_seconds():
     """The third 404 in five seconds is believed."""
     world = World(lambda request, world: reply(404))
-    trip = trip_to(world)
+    errand = trip_to(world)
     with pytest.raises(JobLost):
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert looks(world) == 3
     assert sum(world.naps) == pytest.approx(5)
 
@@ -215,9 +215,9 @@ def test_a_job_that_stays_unknown_is_lost_after_three_404s_over_five_seconds():
 def test_a_404_of_a_job_nobody_vouched_for_is_believed_at_once():
     """An id of the caller's own that the service does not know is NotFound."""
     world = World(lambda request, world: reply(404))
-    trip = trip_to(world, vouched=False)
+    errand = trip_to(world, vouched=False)
     with pytest.raises(NotFound):
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert looks(world) == 1
 
 
@@ -225,18 +225,18 @@ def test_a_404_of_a_job_nobody_vouched_for_is_believed_at_once():
 def test_refusals_that_do_not_pass_end_the_wait_at_once(status, kind):
     """Wrong credentials and expired results are not retried."""
     world = World(lambda request, world: reply(status))
-    trip = trip_to(world)
+    errand = trip_to(world)
     with pytest.raises(kind):
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert looks(world) == 1
 
 
 def test_the_budget_ends_the_wait_and_the_error_says_where_the_time_went():
     """WaitTimeout is a TimeoutError, comes in time, and knows the job."""
     world = World(lambda request, world: reply(200, doc("searching")), latency=0.1)
-    trip = trip_to(world, timeout=30)
+    errand = trip_to(world, timeout=30)
     with pytest.raises(WaitTimeout) as caught:
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert isinstance(caught.value, TimeoutError)
     assert 28 < world.mono - 1000 <= 30.2
     assert (caught.value.leg, caught.value.status, caught.value.job_id) == ("poll", "searching", "j1")
@@ -248,9 +248,9 @@ def test_no_request_is_allowed_to_outlive_the_budget():
     world = World(
         lambda request, world: reply(200, doc("searching"), preference_applied="wait=5", etag='"1"'), latency=2
     )
-    trip = trip_to(world, timeout=7)
+    errand = trip_to(world, timeout=7)
     with pytest.raises(WaitTimeout):
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     for command in world.commands:
         if hasattr(command, "timeout"):
             assert command.timeout <= 7
@@ -261,8 +261,8 @@ def test_retry_after_on_a_status_document_is_waited_for():
     """A service that asks for slower polls gets them."""
     answers = [reply(200, doc("searching"), retry_after="9"), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     assert world.naps == [9]
 
 
@@ -270,8 +270,8 @@ def test_the_entity_tag_is_sent_with_the_next_look():
     """A conditional request lets the service hold it until something changes."""
     answers = [reply(200, doc("searching"), etag='"7"'), reply(304), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     assert [request.headers.get("if-none-match") for request in world.requests] == [None, '"7"', '"7"']
 
 
@@ -279,9 +279,9 @@ def test_the_entity_tag_is_sent_with_the_next_look():
 def test_a_failed_job_raises_with_the_services_code_and_words(code):
     """JobFailed is a RuntimeError that names error_code and error, also a code nobody knows yet."""
     world = World(lambda request, world: reply(200, doc("failed", error="it broke", error_code=code)))
-    trip = trip_to(world)
+    errand = trip_to(world)
     with pytest.raises(JobFailed, match=f"{code}.*it broke") as caught:
-        world.play(errands.result(trip), trip)
+        world.play(flows.result(errand), errand)
     assert isinstance(caught.value, RuntimeError)
     assert (caught.value.error_code, caught.value.error) == (code, "it broke")
 
@@ -289,16 +289,16 @@ def test_a_failed_job_raises_with_the_services_code_and_words(code):
 def test_a_cancelled_job_is_its_own_kind_of_failure():
     """failed with CANCELLED raises JobCancelled."""
     world = World(lambda request, world: reply(200, doc("failed", error_code="CANCELLED")))
-    trip = trip_to(world)
+    errand = trip_to(world)
     with pytest.raises(JobCancelled):
-        world.play(errands.result(trip), trip)
+        world.play(flows.result(errand), errand)
 
 
 def test_waiting_never_raises_for_a_failed_job():
     """`wait` returns the failed status."""
     world = World(lambda request, world: reply(200, doc("failed", error_code="NOT_FOUND")))
-    trip = trip_to(world)
-    status = world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    status = world.play(flows.wait(errand), errand)
     assert status == "failed"
     assert status.error_code == "NOT_FOUND"
 
@@ -318,17 +318,17 @@ def test_waiting_never_raises_for_a_failed_job():
 def test_a_document_that_breaks_the_contract_names_the_field(body, field):
     """A null is never "None" and true is never 1: the reply is bad, and the error says where."""
     world = World(lambda request, world: reply(200, body))
-    trip = trip_to(world)
+    errand = trip_to(world)
     with pytest.raises(BadReply) as caught:
-        world.play(errands.refresh(trip), trip)
+        world.play(flows.refresh(errand), errand)
     assert caught.value.field == field
 
 
 def test_unknown_fields_are_ignored():
     """A newer service may say more."""
     world = World(lambda request, world: reply(200, doc("completed", queue_position=3)))
-    trip = trip_to(world)
-    assert world.play(errands.refresh(trip), trip) == "completed"
+    errand = trip_to(world)
+    assert world.play(flows.refresh(errand), errand) == "completed"
 
 
 def test_news_are_told():
@@ -340,8 +340,8 @@ def test_news_are_told():
         reply(200, doc("completed")),
     ]
     world = World(lambda request, world: answers.pop(0))
-    trip = trip_to(world)
-    world.play(errands.wait(trip), trip)
+    errand = trip_to(world)
+    world.play(flows.wait(errand), errand)
     assert [str(event.status) for event in world.events if isinstance(event, Changed)] == [
         "searching",
         "downloading",
@@ -353,24 +353,24 @@ def test_news_are_told():
 def test_a_service_without_cancellation_leaves_the_job(status):
     """cancel() is False, not an error."""
     world = World(lambda request, world: reply(status))
-    trip = trip_to(world)
-    assert world.play(errands.cancel(trip), trip) is False
+    errand = trip_to(world)
+    assert world.play(flows.cancel(errand), errand) is False
 
 
 @pytest.mark.parametrize("answer", [reply(200, doc("failed", error_code="CANCELLED")), reply(204)], ids=["200", "204"])
 def test_a_cancelled_job_is_confirmed(answer):
     """200 with the job and 204 without are both a yes."""
     world = World(lambda request, world: answer)
-    trip = trip_to(world)
-    assert world.play(errands.cancel(trip), trip) is True
+    errand = trip_to(world)
+    assert world.play(flows.cancel(errand), errand) is True
 
 
 def test_a_dead_service_is_tried_until_the_budget_ends():
     """Refused looks do not end the wait early, and the error says what the last one met."""
     world = World(lambda request, world: Unreachable("No connection: refused."))
-    trip = trip_to(world, timeout=20)
+    errand = trip_to(world, timeout=20)
     with pytest.raises(WaitTimeout, match="refused") as caught:
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert 19 < world.mono - 1000 <= 20
     assert isinstance(caught.value.__cause__, Unreachable)
 
@@ -379,7 +379,7 @@ def test_a_dead_service_is_tried_until_the_budget_ends():
 def test_a_small_budget_is_used_as_well(timeout):
     """What is kept back for the last look is a share of the budget."""
     world = World(lambda request, world: reply(200, doc("searching")))
-    trip = trip_to(world, timeout=timeout)
+    errand = trip_to(world, timeout=timeout)
     with pytest.raises(WaitTimeout):
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert world.mono - 1000 >= 0.8 * timeout

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core import errands
-from gofer.core.trip import Trip
+from gofer.core import flows
+from gofer.core.errand import Errand
 from gofer.errors import (
     Abandoned,
     AnswerLost,
@@ -39,21 +39,21 @@ class Scripted:
 
 
 def submit(script, *, timeout=None, contract=None, **rules):
-    """Play one submission; return its world and trip."""
+    """Play one submission; return its world and errand."""
     world = World(script)
     service = world.service(contract=contract or RetrieveContract(), **rules)
-    trip = Trip(service, timeout=timeout)
-    world.trip = trip
-    world.status = world.play(errands.start(trip, PAPER, "key-1"), trip)
+    errand = Errand(service, timeout=timeout)
+    world.errand = errand
+    world.status = world.play(flows.start(errand, PAPER, "key-1"), errand)
     return world
 
 
 def fails(script, kind, **options):
     """Play a submission that must raise; return the error and the requests."""
     world = World(script)
-    trip = Trip(world.service(contract=options.pop("contract", None) or RetrieveContract()), **options)
+    errand = Errand(world.service(contract=options.pop("contract", None) or RetrieveContract()), **options)
     with pytest.raises(kind) as caught:
-        world.play(errands.start(trip, PAPER, "key-1"), trip)
+        world.play(flows.start(errand, PAPER, "key-1"), errand)
     return caught.value, world
 
 
@@ -67,7 +67,7 @@ def test_an_accepted_submission_costs_one_request():
     world = submit(Scripted(ACCEPTED))
     assert [request.method for request in world.requests] == ["POST"]
     assert world.status == "pending"
-    assert world.trip.ticket is not None
+    assert world.errand.ticket is not None
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203])
@@ -184,9 +184,9 @@ def test_losses_until_the_policy_gives_up_are_uncertain():
 def test_a_wrong_doi_is_found_before_anything_is_sent(doi):
     """A malformed DOI is a UsageError that shows what one looks like."""
     world = World(Scripted())
-    trip = Trip(world.service())
+    errand = Errand(world.service())
     with pytest.raises(UsageError, match=r"10\."):
-        world.play(errands.start(trip, RetrieveRequest(doi), "key-1"), trip)
+        world.play(flows.start(errand, RetrieveRequest(doi), "key-1"), errand)
     assert world.commands == []
 
 
@@ -222,8 +222,8 @@ def test_a_held_submission_that_something_cuts_is_repeated_unheld():
     """A proxy that cuts long requests would cut the next one too; key and bytes stay the same."""
     done = reply(200, '{"job_id":"j1","status":"completed"}')
     world = World(Scripted(reply(504), done))
-    trip = Trip(world.service())
-    world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip)
+    errand = Errand(world.service())
+    world.play(flows.run(errand, PAPER, "key-1", None, hold=20), errand)
     first, second = posts(world)
     assert (first.body, first.headers["idempotency-key"]) == (second.body, second.headers["idempotency-key"])
     assert (first.headers["prefer"], second.headers["prefer"]) == ("respond-async, wait=20", "respond-async")
@@ -232,9 +232,9 @@ def test_a_held_submission_that_something_cuts_is_repeated_unheld():
 def test_the_farewell_finds_the_job_by_an_unheld_submission():
     """There are two seconds to cancel, so the service is not asked to hold the answer."""
     world = World(Scripted(ACCEPTED, ACCEPTED, reply(204)))
-    trip = Trip(world.service())
+    errand = Errand(world.service())
     with pytest.raises(Abandoned):
-        world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip, leave_at=0)
+        world.play(flows.run(errand, PAPER, "key-1", None, hold=20), errand, leave_at=0)
     assert [(request.method, request.headers.get("prefer")) for request in world.requests[-2:]] == [
         ("POST", "respond-async"),
         ("DELETE", None),

@@ -21,8 +21,8 @@ def reply(document: object, status: int = 200) -> Reply:
 def test_flower_task_that_ended_before_its_submission_was_answered() -> None:
     """The answer calls the task a success and has no result: it is not taken for the end."""
     contract = declared("flower", None)
-    request = contract.submission(URL, {"task": "tasks.add"}, key="key", budget=None, hold=0)
-    seen = contract.submitted(URL, request, reply({"task-id": "one", "state": "SUCCESS"}))
+    request = contract.build_submission(URL, {"task": "tasks.add"}, key="key", budget=None, hold=0)
+    seen = contract.read_submission(URL, request, reply({"task-id": "one", "state": "SUCCESS"}))
     assert (seen.ref, seen.status.state) == (Ref("one"), State.PENDING)
 
 
@@ -30,8 +30,8 @@ def test_ogc_job_that_ended_before_its_submission_was_answered() -> None:
     """The job is done, and its results are asked for where they are."""
     contract = declared("ogc-processes", None)
     document = {"jobID": "one", "status": "successful", "type": "process"}
-    seen = contract.submitted(URL, Request("POST", URL), reply(document, 201))
-    asked = contract.results(URL, seen)
+    seen = contract.read_submission(URL, Request("POST", URL), reply(document, 201))
+    asked = contract.build_results(URL, seen)
     assert isinstance(asked, Request)
     assert (seen.status.state, asked.url) == (State.SUCCEEDED, f"{URL}/jobs/one/results")
 
@@ -40,7 +40,7 @@ def test_ogc_job_that_ended_before_its_submission_was_answered() -> None:
 def test_ogc_job_that_is_only_in_location(location: str) -> None:
     """Version 1.0 lays down no body for the answer to a submission: the job's id is read from its address."""
     contract = declared("ogc-processes", None)
-    seen = contract.submitted(URL, Request("POST", URL), Reply(URL, 201, {"location": location}))
+    seen = contract.read_submission(URL, Request("POST", URL), Reply(URL, 201, {"location": location}))
     assert seen.ref.id == "one"
 
 

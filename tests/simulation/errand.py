@@ -15,10 +15,10 @@ from attrs import define
 from tenacity.stop import stop_after_attempt, stop_after_delay
 
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core import errands
+from gofer.core import flows
+from gofer.core.errand import Errand, Known, Service, known_from
 from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.results import Target
-from gofer.core.trip import Known, Service, Trip, known_from
 from gofer.errors import JobFailed
 from gofer.models import RetrieveRequest
 from gofer.wire import Request
@@ -73,10 +73,10 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
     ticket: str | None = None
 
     def call(name: str) -> Call:
-        trip = Trip(service, known if name in VERBS else None, timeout=timeout)
+        errand = Errand(service, known if name in VERBS else None, timeout=timeout)
         wire.model.call += 1
-        flow = VERBS[name](trip, target) if name in VERBS else _submission(name, trip, target, plan.hold, again)
-        return Call(flow, trip, breaks.pop(0) if breaks else None)
+        flow = VERBS[name](errand, target) if name in VERBS else _submission(name, errand, target, plan.hold, again)
+        return Call(flow, errand, breaks.pop(0) if breaks else None)
 
     for go in range(GOES):
         if go == GOES - 1:
@@ -91,7 +91,7 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
             end = yield made
             check(plan, wire, name, made, end, before, read(target))
             endings.append(end.how if end.error is None else type(end.error).__name__)
-            known = made.trip.known if end.how == "ended" else None
+            known = made.errand.known if end.how == "ended" else None
             if end.error is not None or end.how != "ended":
                 break
         else:
@@ -110,21 +110,21 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
     return Tally(endings, False)
 
 
-def _download(trip: Trip[Any, Any], target: Path) -> Any:
-    _, (fetched,) = yield from errands.download(trip, Target(target))
+def _download(errand: Errand[Any, Any], target: Path) -> Any:
+    _, (fetched,) = yield from flows.download(errand, Target(target))
     return fetched
 
 
-VERBS: dict[str, Callable[[Trip[Any, Any], Path], Any]] = {
+VERBS: dict[str, Callable[[Errand[Any, Any], Path], Any]] = {
     "download": _download,
-    "read": lambda trip, _: errands.read(trip, ROOM),
+    "read": lambda errand, _: flows.read(errand, ROOM),
 }
 
 
-def _submission(name: str, trip: Trip[Any, Any], target: Path, hold: int, again: bool) -> Any:
+def _submission(name: str, errand: Errand[Any, Any], target: Path, hold: int, again: bool) -> Any:
     if name == "start":
-        return errands.start(trip, ORDER, KEY, again=again)
-    return errands.run(trip, ORDER, KEY, Target(target) if name == "run" else None, hold=hold, again=again)
+        return flows.start(errand, ORDER, KEY, again=again)
+    return flows.run(errand, ORDER, KEY, Target(target) if name == "run" else None, hold=hold, again=again)
 
 
 def _possible(plan: Plan, wire: Wire) -> bool:

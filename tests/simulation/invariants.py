@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gofer.core.commands import Open, Send, Sleep
-from gofer.core.errands import FAREWELL
+from gofer.core.flows import FAREWELL
 from gofer.core.table import Stage
 from gofer.errors import (
     Abandoned,
@@ -52,7 +52,7 @@ def check(plan: Plan, wire: Wire, name: str, call: Call, end: End, before: bytes
         _right_file(plan, wire, name, end.value, after)
     elif after != before:
         _replaced_at_the_last_moment(plan, wire, end, after)
-    if end.how == "left" and (call.trip.submission is not None or call.trip.known.ref is not None):
+    if end.how == "left" and (call.errand.submission is not None or call.errand.known.ref is not None):
         _job_cancelled(plan, wire, name, end)
 
 
@@ -69,10 +69,14 @@ def _clean_wire(wire: Wire) -> None:
 def _in_time(call: Call, end: End) -> None:
     """A call ends within its budget; the farewell has a little more."""
     took = end.ended - end.started
-    if call.trip.timeout is not None and took > call.trip.timeout + FAREWELL + SLACK:
-        raise Violation(f"the call took {took} of {call.trip.timeout} seconds")
-    if isinstance(end.value, Outcome | Fetched) and call.trip.timeout is not None and took > call.trip.timeout + SLACK:
-        raise Violation(f"the call succeeded after {took} of {call.trip.timeout} seconds")
+    if call.errand.timeout is not None and took > call.errand.timeout + FAREWELL + SLACK:
+        raise Violation(f"the call took {took} of {call.errand.timeout} seconds")
+    if (
+        isinstance(end.value, Outcome | Fetched)
+        and call.errand.timeout is not None
+        and took > call.errand.timeout + SLACK
+    ):
+        raise Violation(f"the call succeeded after {took} of {call.errand.timeout} seconds")
 
 
 def _no_hammering(sent: list[Sent]) -> None:
@@ -119,9 +123,9 @@ def _gives_up(sent: list[Sent]) -> None:
 
 def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> None:
     """Every error is gofer's and says where the errand was, what it cost, and how to go on."""
-    error, trip = end.error, call.trip
+    error, errand = end.error, call.errand
     assert isinstance(error, GoferError)
-    if trip.known.ref is not None and (error.job_id != trip.known.ref.id or error.ticket is None):
+    if errand.known.ref is not None and (error.job_id != errand.known.ref.id or error.ticket is None):
         raise Violation(f"{error!r} does not name the job")
     made = sum(isinstance(command, Send | Open) for command in end.commands)
     if error.attempts != made:
@@ -130,9 +134,9 @@ def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> N
         raise Violation(f"{error!r} names the leg {error.leg}")
     if error.leg is not None and abs(sum(error.spent.values()) - (end.ended - end.started)) > SLACK:
         raise Violation(f"{error!r} books {dict(error.spent)} of {end.ended - end.started} s")
-    if sent and not isinstance(error, Abandoned) and trip.stage not in ENDED:
-        raise Violation(f"{error!r} leaves the errand at {trip.stage}")
-    unknown = trip.known.ref is None and any(job.call == wire.model.call for job in wire.model.jobs.values())
+    if sent and not isinstance(error, Abandoned) and errand.stage not in ENDED:
+        raise Violation(f"{error!r} leaves the errand at {errand.stage}")
+    unknown = errand.known.ref is None and any(job.call == wire.model.call for job in wire.model.jobs.values())
     if unknown and not isinstance(error, Abandoned) and getattr(error, "key", None) is None:
         raise Violation(f"{error!r}: a job was made, and neither ticket nor key is here")
     if isinstance(error, SubmitUncertain | OutOfTime) and error.leg == "submit" and error.key is None:
@@ -146,7 +150,7 @@ ENDED = frozenset(stage for stage in Stage if stage not in ("new", "submitting",
 
 def _honest_ending(wire: Wire, name: str, call: Call, end: End) -> None:
     """A job that is said to have ended has ended so."""
-    job = wire.model.jobs.get(call.trip.job_id or "")
+    job = wire.model.jobs.get(call.errand.job_id or "")
     if job is None or job.lost or name == "start" or end.how != "ended":
         return
     word = wire.model.word(job, wire.mono)

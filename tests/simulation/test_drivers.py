@@ -59,7 +59,7 @@ class Recording(Run):
     """A run that keeps its steps, and lets the wire know when the caller is to leave."""
 
     def __init__(self, call, wire):
-        super().__init__(call.flow, call.trip)
+        super().__init__(call.flow, call.errand)
         self.call, self.wire, self.end = call, wire, End(started=wire.mono)
 
     def _step(self, value, **how):

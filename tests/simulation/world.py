@@ -35,8 +35,8 @@ from gofer.core.commands import (
     Tell,
     Weigh,
 )
+from gofer.core.errand import Errand
 from gofer.core.run import Flow, Run
-from gofer.core.trip import Trip
 from gofer.errors import GoferError, TargetError, WrongFile
 from gofer.events import Submitted
 from gofer.transports.base import Disk, Writer
@@ -198,10 +198,10 @@ class Cramped:
 
 @define
 class Call:
-    """One call of a face: its flow and trip, and where it is broken off."""
+    """One call of a face: its flow and errand, and where it is broken off."""
 
     flow: Flow[Any]
-    trip: Trip[Any, Any]
+    errand: Errand[Any, Any]
     broken: Break | None = None
 
 
@@ -223,7 +223,7 @@ def play(call: Call, wire: Wire, disk: Mortal) -> End:
     """Perform a call to its end, or to where it is broken off."""
     end = End(started=wire.mono)
     hands = _Hands(wire, disk)
-    run = Run(call.flow, call.trip)
+    run = Run(call.flow, call.errand)
     try:
         step = run.start(wire.now())
         while not isinstance(step, Done):

@@ -38,9 +38,9 @@ from gofer.core.commands import (
     Tell,
     Weigh,
 )
+from gofer.core.errand import Errand, Service
 from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.run import Flow, Run
-from gofer.core.trip import Service, Trip
 from gofer.errors import GoferError, TargetError, WrongFile
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
@@ -102,9 +102,9 @@ class World:
         sign = changes.pop("sign", lambda request: request)
         return Service(contract, BASE, rules(**changes), sign)
 
-    def play(self, flow: Flow[T], trip: Trip[Any, Any], *, leave_at: int | None = None) -> T:
+    def play(self, flow: Flow[T], errand: Errand[Any, Any], *, leave_at: int | None = None) -> T:
         """Perform a flow to its end; with `leave_at`, the caller leaves in place of that command."""
-        run = Run(flow, trip)
+        run = Run(flow, errand)
         step = run.start(self.now)
         while not isinstance(step, Done):
             if leave_at is not None and len(self.commands) == leave_at:

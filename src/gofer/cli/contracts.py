@@ -62,7 +62,7 @@ def check(
         if given is not None:
             entries = read_input(given)
             order = with_files(said, entries, attached)
-            submission = speaks.submission(base, order, key="another-key-each-time", budget=120.0, hold=1)
+            submission = speaks.build_submission(base, order, key="another-key-each-time", budget=120.0, hold=1)
             _show(["", "for this input"])
             _show(f"  {line}".rstrip() for line in request_lines(_signed(speaks, base, submission)))
             _show(f"  not sent: {name}" for name in unsent(said, entries))
@@ -91,7 +91,7 @@ def show(contract: str) -> None:
 
 def _signed(speaks: DeclaredContract, base: str, request: Request) -> Request:
     """Add what every request carries, with the token masked."""
-    dressed = speaks.dress(base, None, request)
+    dressed = speaks.add_to_every(base, None, request)
     bearer = {} if token() is None or "authorization" in dressed.headers else {"authorization": f"Bearer {MASK}"}
     return dressed.with_headers(bearer)
 

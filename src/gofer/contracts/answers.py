@@ -62,7 +62,7 @@ class Answers:
         text = any(place.text.startswith("text:") for place in call.value)
         return call.asks or not kind or is_data(kind) or (text and kind.startswith("text/"))
 
-    def problem(self, reply: Reply) -> Problem:
+    def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""
         said, reading = self.declaration.status, Reading(reply)
         try:
@@ -71,8 +71,8 @@ class Answers:
             error = first_text(refusal.message, reading) or first_text(said.error, reading)
             code = first_text(refusal.code, reading) or first_text(said.code, reading)
         except BadReply:
-            return payload.problem(reply)
-        usual = payload.problem(reply)
+            return payload.read_problem(reply)
+        usual = payload.read_problem(reply)
         if error is None and usual.detail is None and reading.root:
             error = _words_in(document)
         return Problem(code or usual.error_code, error or usual.detail)

@@ -67,23 +67,23 @@ class Contract(Protocol[In_contra, Out]):
     name: str
     """The contract's name, written into tickets; a ticket of another name is refused."""
 
-    def submission(self, base: str, order: In_contra, *, key: str, budget: float | None, hold: int) -> Request:
-        """Build the submission of `order`.
+    def build_submission(self, base: str, request: In_contra, *, key: str, budget: float | None, hold: int) -> Request:
+        """Build the submission of `request`.
 
         Args:
             base: the service's address.
-            order: the caller's input; a wrong one raises `UsageError`.
+            request: the caller's input; a wrong one raises `UsageError`.
             key: the idempotency key.
             budget: the errand's total in seconds, None without one.
             hold: whole seconds the service may hold the answer to give a finished job; 0 for an answer at once.
         """
         ...
 
-    def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[Out]:
+    def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[Out]:
         """Read the answer to a submission; `request` is the submission as it was built."""
         ...
 
-    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
+    def build_poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
         """Build a status request.
 
         Args:
@@ -95,7 +95,7 @@ class Contract(Protocol[In_contra, Out]):
         """
         ...
 
-    def polled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out]:
+    def read_poll(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out]:
         """Read the answer to a status request."""
         ...
 
@@ -120,7 +120,7 @@ class Contract(Protocol[In_contra, Out]):
         """Tell whether a reply of this HTTP status is the contract's to read; HTTP's own meaning holds for others."""
         return 200 <= status < 300
 
-    def dress(self, base: str, ref: Ref | None, request: Request) -> Request:
+    def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
         """Add what the service wants on every request to its own origin."""
         return request
 
@@ -128,7 +128,7 @@ class Contract(Protocol[In_contra, Out]):
         """Return where the job of this id is, or raise `UsageError`."""
         return Ref(job_id)
 
-    def start(self, base: str, ref: Ref) -> Request | None:
+    def build_start(self, base: str, ref: Ref) -> Request | None:
         """Build the request that starts an idle job; it may be sent twice."""
         return None
 
@@ -136,7 +136,7 @@ class Contract(Protocol[In_contra, Out]):
         """Tell whether this answer, which took so many seconds, proves that the service holds status requests."""
         return False
 
-    def peeks(self, leg: Leg) -> bool:
+    def may_be_file(self, leg: Leg) -> bool:
         """Tell whether the answer on this leg may be the file itself, so that its head is looked at first."""
         return False
 
@@ -144,23 +144,23 @@ class Contract(Protocol[In_contra, Out]):
         """Tell, where the contract peeks, whether what was opened is a document to be read, and not the file."""
         return True
 
-    def results(self, base: str, snapshot: Snapshot[Out]) -> Request | Snapshot[Out]:
+    def build_results(self, base: str, snapshot: Snapshot[Out]) -> Request | Snapshot[Out]:
         """Return a succeeded job with its results, or the request for the document that tells them."""
         return snapshot
 
-    def resulted(self, base: str, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
+    def read_results(self, base: str, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
         """Read the result document; the status is FAILED where it says that the job has failed after all."""
         return snapshot
 
-    def reason(self, base: str, snapshot: Snapshot[Out]) -> Request | None:
+    def build_reason(self, base: str, snapshot: Snapshot[Out]) -> Request | None:
         """Build the request for the document that says why a job has failed; None where its status says all."""
         return None
 
-    def reasoned(self, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
+    def read_reason(self, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
         """Read that document into the failed job's status."""
         return snapshot
 
-    def packed(self, snapshot: Snapshot[Out]) -> ResultFile | None:
+    def file_of_value(self, snapshot: Snapshot[Out]) -> ResultFile | None:
         """Return the value of a result without files as a file of its own; None where there is nothing to keep."""
         return None
 
@@ -168,22 +168,22 @@ class Contract(Protocol[In_contra, Out]):
         """Look at a file's first bytes: return why they cannot be the promised format, or None."""
         return None
 
-    def cancellation(self, base: str, ref: Ref) -> Request | None:
+    def build_cancellation(self, base: str, ref: Ref) -> Request | None:
         """Build the request that cancels the job; None where the service has none."""
         return None
 
-    def cancelled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out] | None:
+    def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out] | None:
         """Read the answer to a cancellation; None where it shows no job."""
         return None
 
-    def health(self, base: str) -> Request | None:
+    def build_health(self, base: str) -> Request | None:
         """Build the health request, None where the service has none."""
         return None
 
-    def capabilities(self, reply: Reply) -> frozenset[str]:
+    def read_capabilities(self, reply: Reply) -> frozenset[str]:
         """Read the extensions a health answer names; "idempotency-key" means that keys are replayed."""
         return frozenset()
 
-    def problem(self, reply: Reply) -> Problem:
+    def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer of any shape; never raises."""
-        return payload.problem(reply)
+        return payload.read_problem(reply)

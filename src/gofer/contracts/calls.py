@@ -54,7 +54,7 @@ class Calls:
         """The names of the headers that every request gets."""
         return frozenset(name.lower() for name in self.declaration.every.headers)
 
-    def dress(self, base: str, ref: Ref | None, request: Request) -> Request:
+    def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
         """Add what `[every]` declares to a request to the service's own origin."""
         every = self.declaration.every
         if not (every.query or every.headers or every.cookies):
@@ -72,11 +72,11 @@ class Calls:
             headers["cookie"] = "; ".join(cookies)
         return evolve(request, url=url, headers={**headers, **request.headers})
 
-    def submission(self, base: str, order: Any, *, key: str, budget: float | None, hold: int) -> Request:
+    def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission from the input, a map as JSON has it."""
-        given = as_map(order)
+        given = as_map(request)
         if given is None:
-            raise UsageError(f"The input is a map, as JSON has it, not {type(order).__name__}.")
+            raise UsageError(f"The input is a map, as JSON has it, not {type(request).__name__}.")
         more: dict[str, Any] = {
             "key": key,
             "hold": str(hold) if hold else None,

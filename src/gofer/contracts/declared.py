@@ -85,9 +85,9 @@ class DeclaredContract(Contract[Any, Any]):
             case _:
                 return False
 
-    def dress(self, base: str, ref: Ref | None, request: Request) -> Request:
+    def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
         """Add what `[every]` declares to a request to the service's own origin."""
-        return self._calls.dress(base, ref, request)
+        return self._calls.add_to_every(base, ref, request)
 
     # --- submit ---
 
@@ -97,11 +97,11 @@ class DeclaredContract(Contract[Any, Any]):
             raise UsageError("The job id is empty; pass the id that the submission gave.")
         return Ref(job_id)
 
-    def submission(self, base: str, order: Any, *, key: str, budget: float | None, hold: int) -> Request:
+    def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission from the input, a map as JSON has it."""
-        return self._calls.submission(base, order, key=key, budget=budget, hold=hold)
+        return self._calls.build_submission(base, request, key=key, budget=budget, hold=hold)
 
-    def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
+    def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
         """Read the answer to a submission: a job, or where it was finished at once, its result."""
         said, reading = self.declaration.submit, Reading(reply, request)
         if reply.status in said.finished and (is_file(reply) or is_prose(reply)):
@@ -133,14 +133,14 @@ class DeclaredContract(Contract[Any, Any]):
             raise BadReply(f"{where}: nothing was found in the answer.", field="submit.links")
         return self._answers.seen(ref, status, reading)
 
-    def start(self, base: str, ref: Ref) -> Request | None:
+    def build_start(self, base: str, ref: Ref) -> Request | None:
         """Build the declared start."""
         call = self.declaration.start
         return None if call is None else self._calls.call(base, ref, call, ("start",), method="POST")
 
     # --- poll ---
 
-    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
+    def build_poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
         """Build the first declared status request that can be built of what is known of the job."""
         found = self._calls.poll_of(base, ref)
         if found is None:
@@ -153,7 +153,7 @@ class DeclaredContract(Contract[Any, Any]):
         more = {"hold": str(hold) if hold else None, "word": str(seen) or None}
         return self._calls.call(base, ref, call, key, more, method="GET")
 
-    def polled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any]:
+    def read_poll(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any]:
         """Read a status document, or what stands for one."""
         found = self._calls.poll_of(base, ref)
         assert found is not None  # noqa: S101  (the request was built of it)
@@ -180,7 +180,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     # --- result ---
 
-    def peeks(self, leg: Leg) -> bool:
+    def may_be_file(self, leg: Leg) -> bool:
         """Tell whether the answer may be the file: a poll whose code says success, or a result."""
         return leg == "result" or (leg == "poll" and self._answers.may_be_file)
 
@@ -192,7 +192,7 @@ class DeclaredContract(Contract[Any, Any]):
         result = self._calls.result_of("", ref)
         return result is None or self._answers.is_document(result[0], head)
 
-    def results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
+    def build_results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
         """Return a succeeded job with its results, or the request for the document that tells them."""
         found = self._calls.result_of(base, snapshot.ref)
         if found is None or not (snapshot.ref.id or snapshot.ref.links):
@@ -203,7 +203,7 @@ class DeclaredContract(Contract[Any, Any]):
         known = Reading.over(snapshot.value, snapshot.url or base)
         return self._answers.outcome(call, snapshot, known, self._calls.addresses(base, snapshot.ref))
 
-    def resulted(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
+    def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read the result document; what is none is the file itself."""
         found = self._calls.result_of(base, snapshot.ref)
         assert found is not None  # noqa: S101  (the request was built of it)
@@ -212,7 +212,7 @@ class DeclaredContract(Contract[Any, Any]):
         if reply.status == 202 if word is None else not self._answers.means(word).ended:
             raise NotReady("The job has succeeded, and its result is not ready yet.", status_code=reply.status)
         if word is not None and self._answers.means(word) is not State.SUCCEEDED:
-            problem = self.problem(reply)
+            problem = self.read_problem(reply)
             return evolve(
                 snapshot,
                 status=Status(word, self._answers.means(word), error=problem.detail, error_code=problem.error_code),
@@ -228,14 +228,14 @@ class DeclaredContract(Contract[Any, Any]):
             return evolve(snapshot, value=None, files=(itself(asked, reply),))
         return self._answers.outcome(call, snapshot, Reading(reply), self._calls.addresses(base, snapshot.ref))
 
-    def reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
+    def build_reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
         """Build the declared request for why a job has failed."""
         call = self.declaration.reason
         if call is None or not self._calls.fits(base, snapshot.ref, call):
             return None
         return self._calls.call(base, snapshot.ref, call, ("reason",), method="GET")
 
-    def reasoned(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
+    def read_reason(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read why a job has failed."""
         said, reading, status = self.declaration.reason, Reading(reply), snapshot.status
         if said is None:
@@ -248,7 +248,7 @@ class DeclaredContract(Contract[Any, Any]):
         )
         return evolve(snapshot, status=told)
 
-    def packed(self, snapshot: Snapshot[Any]) -> ResultFile | None:
+    def file_of_value(self, snapshot: Snapshot[Any]) -> ResultFile | None:
         """Return an inline value as a file: text as it is, anything else as JSON."""
         value = snapshot.value
         if value is None:
@@ -266,14 +266,14 @@ class DeclaredContract(Contract[Any, Any]):
 
     # --- cancel, and errors ---
 
-    def cancellation(self, base: str, ref: Ref) -> Request | None:
+    def build_cancellation(self, base: str, ref: Ref) -> Request | None:
         """Build the declared cancellation; None where there is none, or nothing to send it to."""
         call = self.declaration.cancel
         if call is None or not self._calls.fits(base, ref, call):
             return None
         return self._calls.call(base, ref, call, ("cancel",), method="DELETE")
 
-    def cancelled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
+    def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if the answer shows it."""
         try:
             reading = Reading(reply)
@@ -286,6 +286,6 @@ class DeclaredContract(Contract[Any, Any]):
             return None
         return self._answers.seen(ref, status, reading)
 
-    def problem(self, reply: Reply) -> Problem:
+    def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""
-        return self._answers.problem(reply)
+        return self._answers.read_problem(reply)

@@ -88,7 +88,7 @@ _CODES = ("error_code", "code", "status")
 _WORDS = ("detail", "error", "message", "msg", "description", "title", "error_description")
 
 
-def problem(reply: Reply) -> Problem:
+def read_problem(reply: Reply) -> Problem:
     """Read an error answer: RFC 9457 problem+json, the usual names in any JSON object, or plain text; never raises."""
     try:
         body = document(reply)

@@ -106,20 +106,20 @@ class Rehearsal:
             reply = self._opened(leg, reply)
         match leg:
             case "submit":
-                seen = self._contract.submitted(self._base, request, reply)
+                seen = self._contract.read_submission(self._base, request, reply)
                 self._ref = seen.ref
             case "poll":
-                seen = self._contract.polled(self._base, self._job(raw), reply)
+                seen = self._contract.read_poll(self._base, self._job(raw), reply)
                 self._ref = seen.ref
             case "result":
-                seen = self._contract.resulted(self._base, self._succeeded(), reply)
+                seen = self._contract.read_results(self._base, self._succeeded(), reply)
             case "reason":
-                seen = self._contract.reasoned(self._ended(State.FAILED), reply)
+                seen = self._contract.read_reason(self._ended(State.FAILED), reply)
         self._show(leg, seen, reply)
 
     def _opened(self, leg: Literal["poll", "result"], reply: Reply) -> Reply:
         """Leave the body alone, as an errand does, where it is the file itself."""
-        if not self._contract.peeks(leg) or self._contract.is_document(self._job(), leg, reply):
+        if not self._contract.may_be_file(leg) or self._contract.is_document(self._job(), leg, reply):
             return reply
         return Reply(reply.url, reply.status, reply.headers)
 
@@ -137,14 +137,14 @@ class Rehearsal:
                     return submission or Request(verb, base)
                 case "poll":
                     status = Status("") if self._snapshot is None else self._snapshot.status
-                    return contract.poll(base, self._job(raw), hold=0, etag=None, seen=status)
+                    return contract.build_poll(base, self._job(raw), hold=0, etag=None, seen=status)
                 case "result":
-                    asked = contract.results(base, self._succeeded())
+                    asked = contract.build_results(base, self._succeeded())
                     request = asked if isinstance(asked, Request) else None
                 case "reason":
-                    request = contract.reason(base, self._ended(State.FAILED))
+                    request = contract.build_reason(base, self._ended(State.FAILED))
                 case "cancel":
-                    request = contract.cancellation(base, self._job())
+                    request = contract.build_cancellation(base, self._job())
         except UsageError as error:
             known = self._ref is not None and self._ref.links
             hint = "" if known else " What answered the submission may tell it: --reply submit=FILE."
@@ -229,7 +229,7 @@ class Rehearsal:
             self._say(", ".join(missing), label="not there")
 
     def _cancelled(self, reply: Reply) -> None:
-        seen = self._contract.cancelled(self._base, self._job(), reply)
+        seen = self._contract.read_cancellation(self._base, self._job(), reply)
         if seen is None:
             self._say("it shows no job: gofer would look at the job once", label="status")
         else:
@@ -241,7 +241,7 @@ class Rehearsal:
         if 300 <= reply.status < 400 and location:
             self._say(f"a redirect: gofer would follow it to {location}")
             return
-        problem = self._contract.problem(reply)
+        problem = self._contract.read_problem(reply)
         self._say("a refusal")
         for label, words in (("words", problem.detail), ("error_code", problem.error_code)):
             if words is not None:
@@ -254,17 +254,17 @@ class Rehearsal:
             return
         try:
             if seen.status.state is State.SUCCEEDED:
-                asked = self._contract.results(self._base, seen)
+                asked = self._contract.build_results(self._base, seen)
                 request = asked if isinstance(asked, Request) else None
                 if isinstance(asked, Snapshot):
                     self.lines += ["", "result: in the last status document"]
                     self._outcome(asked)
             elif seen.status.state is State.FAILED:
-                request = None if "reason" in replies else self._contract.reason(self._base, seen)
+                request = None if "reason" in replies else self._contract.build_reason(self._base, seen)
             elif seen.idle:
-                request = self._contract.start(self._base, seen.ref)
+                request = self._contract.build_start(self._base, seen.ref)
             elif not seen.status.done:
-                request = self._contract.poll(self._base, seen.ref, hold=0, etag=None, seen=seen.status)
+                request = self._contract.build_poll(self._base, seen.ref, hold=0, etag=None, seen=seen.status)
             else:
                 request = None
         except (BadReply, UsageError) as error:
@@ -278,7 +278,7 @@ class Rehearsal:
     def _to(self, request: Request) -> None:
         """Say where a request goes; its headers and body were told with the declaration."""
         if origin(request.url) == origin(self._base):
-            request = self._contract.dress(self._base, self._ref, request)
+            request = self._contract.add_to_every(self._base, self._ref, request)
         self._say(next(iter(request_lines(request))), label="to")
 
     def _say(self, *words: str, label: str = "reads as") -> None:

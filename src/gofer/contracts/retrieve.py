@@ -39,20 +39,22 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
             raise UsageError("The job id is empty; pass the job_id that the submission returned.")
         return Ref(job_id)
 
-    def submission(self, base: str, order: RetrieveRequest, *, key: str, budget: float | None, hold: int) -> Request:
+    def build_submission(
+        self, base: str, request: RetrieveRequest, *, key: str, budget: float | None, hold: int
+    ) -> Request:
         """Build POST /retrieve; the DOI is checked and normalised first."""
-        if not isinstance(order, RetrieveRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"The request is a RetrieveRequest, as in RetrieveRequest({str(order)[:40]!r}).")
-        seconds = order.timeout_seconds
+        if not isinstance(request, RetrieveRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"The request is a RetrieveRequest, as in RetrieveRequest({str(request)[:40]!r}).")
+        seconds = request.timeout_seconds
         if seconds is None:
             seconds = SERVICE_BUDGET if budget is None else max(1, int(0.9 * budget))
         elif seconds <= 0:
             raise UsageError(f"timeout_seconds must be above 0, not {seconds}.")
-        wanted: dict[str, object] = {"doi": _checked(order.doi)}
-        if order.title is not None:
-            wanted["title"] = order.title
-        if order.authors is not None:
-            wanted["authors"] = [order.authors] if isinstance(order.authors, str) else list(order.authors)
+        wanted: dict[str, object] = {"doi": _checked(request.doi)}
+        if request.title is not None:
+            wanted["title"] = request.title
+        if request.authors is not None:
+            wanted["authors"] = [request.authors] if isinstance(request.authors, str) else list(request.authors)
         wanted["timeout_seconds"] = seconds
         return Request(
             "POST",
@@ -66,11 +68,11 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
             json.dumps(wanted, separators=(",", ":")).encode(),
         )
 
-    def submitted(self, base: str, request: Request, reply: Reply) -> Snapshot[RetrieveResult]:
+    def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[RetrieveResult]:
         """Read `{job_id, status}` and whatever more the service sent."""
         return _snapshot(base, reply, structure(document(reply), RetrieveResult))
 
-    def poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
+    def build_poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
         """Build GET /jobs/{id}."""
         headers = {"accept": "application/json"}
         if hold:
@@ -79,7 +81,7 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
             headers["if-none-match"] = etag
         return Request("GET", _job(base, ref), headers)
 
-    def polled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[RetrieveResult]:
+    def read_poll(self, base: str, ref: Ref, reply: Reply) -> Snapshot[RetrieveResult]:
         """Read a job's document; one of another job is a `BadReply`."""
         result = structure(document(reply), RetrieveResult)
         if result.job_id != ref.id:
@@ -99,37 +101,37 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         """Hold the first bytes against the promised format; an unknown format is believed."""
         return formats.unlike(promised, head)
 
-    def cancellation(self, base: str, ref: Ref) -> Request | None:
+    def build_cancellation(self, base: str, ref: Ref) -> Request | None:
         """Build DELETE /jobs/{id}."""
         return Request("DELETE", _job(base, ref), {"accept": "application/json"})
 
-    def cancelled(self, base: str, ref: Ref, reply: Reply) -> Snapshot[RetrieveResult] | None:
+    def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[RetrieveResult] | None:
         """Read the cancelled job, if the service sent it."""
-        return self.polled(base, ref, reply) if reply.body else None
+        return self.read_poll(base, ref, reply) if reply.body else None
 
-    def health(self, base: str) -> Request:
+    def build_health(self, base: str) -> Request:
         """Build GET /health."""
         return Request("GET", f"{base}/health", {"accept": "application/json"})
 
-    def health_status(self, reply: Reply) -> HealthStatus:
+    def read_health(self, reply: Reply) -> HealthStatus:
         """Read a health document, of 200 or 503."""
         return structure(document(reply), HealthStatus)
 
-    def capabilities(self, reply: Reply) -> frozenset[str]:
+    def read_capabilities(self, reply: Reply) -> frozenset[str]:
         """Read the extensions the service names; none if it names none."""
-        return frozenset(self.health_status(reply).capabilities)
+        return frozenset(self.read_health(reply).capabilities)
 
-    def listing(self, base: str, *, status: str | None, limit: int | None, cursor: str | None) -> Request:
+    def build_listing(self, base: str, *, status: str | None, limit: int | None, cursor: str | None) -> Request:
         """Build GET /jobs with the given filters."""
         asked = {"status": status, "limit": None if limit is None else str(limit), "cursor": cursor}
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value is not None)
         return Request("GET", f"{base}/jobs" + (f"?{query}" if query else ""), {"accept": "application/json"})
 
-    def page(self, reply: Reply) -> JobPage:
+    def read_listing(self, reply: Reply) -> JobPage:
         """Read one page of jobs."""
         return structure(document(reply), JobPage)
 
-    def problem(self, reply: Reply) -> Problem:
+    def read_problem(self, reply: Reply) -> Problem:
         """Read RFC 9457 problem+json, or `error` or `detail` of any JSON object."""
         try:
             body = document(reply)

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from gofer.core import poll, verbs
 from gofer.core.commands import Mark, Part, Stored
-from gofer.core.exchange import AnyTrip, Tries, follow_open, refused, whole
+from gofer.core.exchange import AnyErrand, Tries, follow_open, refused, whole
 from gofer.core.judging import PASSING, content_length, content_range, sha256_of, strong_etag
 from gofer.core.poll import Absence
 from gofer.core.run import Flow
@@ -30,30 +30,30 @@ PAGES = frozenset({"text/html", "application/xhtml+xml", ""})
 """Media types of what may be a web page, as a proxy or a sign-in sends with status 200."""
 
 
-def to_file(trip: AnyTrip, target: Path, file: ResultFile) -> Flow[Fetched]:
+def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Bring a file of the job to `target`."""
     request = _request(file)
     source = hashlib.sha256(request.url.encode()).hexdigest()
-    tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
+    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
     reached, cured, page = 0, False, None
     while True:
-        yield from _learn(trip, page)
+        yield from _learn(errand, page)
         part = yield from verbs.look(target)
         if part is not None and (part.mark.source != source or part.mark.etag is None or part.size == 0):
             part = None
-        if part is not None and part.size >= reached + trip.rules.crawl:
+        if part is not None and part.size >= reached + errand.rules.crawl:
             tries.reset()  # the last tries brought something
             reached = part.size
         try:
-            head = yield from follow_open(trip, _ranged(request, part))
+            head = yield from follow_open(errand, _ranged(request, part))
             if head.status not in (200, 206, 416):
-                yield from bear(trip, head, tries, absence)
+                yield from bear(errand, head, tries, absence)
                 continue
-            page = yield from _doubtful(trip, head)
+            page = yield from _doubtful(errand, head)
             if page is not None:
                 continue
-            stored, total, named = yield from _bring(trip, target, source, head, part)
-            verified = _verify(trip, file, head, stored, total, named)
+            stored, total, named = yield from _bring(errand, target, source, head, part)
+            verified = _verify(errand, file, head, stored, total, named)
         except TransportError as error:
             yield from tries.rest(error)
         except WrongFile as error:
@@ -64,25 +64,25 @@ def to_file(trip: AnyTrip, target: Path, file: ResultFile) -> Flow[Fetched]:
         else:
             yield from verbs.keep(target)
             return Fetched(target, stored.size, verified)
-        trip.move(Move.RESUME)
+        errand.move(Move.RESUME)
 
 
-def to_memory(trip: AnyTrip, max_bytes: int, file: ResultFile) -> Flow[bytes]:
+def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes]:
     """Bring a file of the job as bytes, at most `max_bytes` of them."""
     request = _request(file)
-    tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
+    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
     cured, page = False, None
     while True:
-        yield from _learn(trip, page)
+        yield from _learn(errand, page)
         try:
-            head = yield from follow_open(trip, request)
+            head = yield from follow_open(errand, request)
             if head.status != 200:
-                yield from bear(trip, head, tries, absence)
+                yield from bear(errand, head, tries, absence)
                 continue
-            page = yield from _doubtful(trip, head)
+            page = yield from _doubtful(errand, head)
             if page is not None:
                 continue
-            body = yield from _read(trip, file, head, max_bytes)
+            body = yield from _read(errand, file, head, max_bytes)
         except TransportError as error:
             yield from tries.rest(error)
         except WrongFile as error:
@@ -91,7 +91,7 @@ def to_memory(trip: AnyTrip, max_bytes: int, file: ResultFile) -> Flow[bytes]:
             cured = True
         else:
             return body
-        trip.move(Move.RESUME)
+        errand.move(Move.RESUME)
 
 
 def _request(file: ResultFile) -> Request:
@@ -102,9 +102,9 @@ def _request(file: ResultFile) -> Request:
     return Request(file.method, file.url, file.headers, file.body).with_headers(asked)
 
 
-def _promise(trip: AnyTrip, file: ResultFile) -> ResultFile:
+def _promise(errand: AnyErrand, file: ResultFile) -> ResultFile:
     """Return what the job's document, if it was looked at meanwhile, promises of the file."""
-    return next((known for known in trip.known.files if known.url == file.url), file)
+    return next((known for known in errand.known.files if known.url == file.url), file)
 
 
 def _ranged(request: Request, part: Part | None) -> Request:
@@ -114,23 +114,23 @@ def _ranged(request: Request, part: Part | None) -> Request:
     return request.with_headers({"range": f"bytes={part.size}-", "if-range": part.mark.etag})
 
 
-def bear(trip: AnyTrip, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
+def bear(errand: AnyErrand, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
     """Rest after a refusal that may pass, or raise it."""
-    reply = yield from whole(trip, head)
-    if reply.status == 404 and trip.known.vouched:
-        yield from absence.rest(refused(trip, reply))
+    reply = yield from whole(errand, head)
+    if reply.status == 404 and errand.known.vouched:
+        yield from absence.rest(refused(errand, reply))
         return
     if reply.status == 409:
-        failure: ServiceError = refused(trip, reply, NotReady)
-        passing = trip.known.status.state is State.SUCCEEDED  # it is ready, some replica just has not heard
+        failure: ServiceError = refused(errand, reply, NotReady)
+        passing = errand.known.status.state is State.SUCCEEDED  # it is ready, some replica just has not heard
     else:
-        failure, passing = refused(trip, reply), reply.status in PASSING
+        failure, passing = refused(errand, reply), reply.status in PASSING
     if not passing:
         raise failure
     yield from tries.rest(failure)
 
 
-def _doubtful(trip: AnyTrip, head: Head) -> Flow[Head | None]:
+def _doubtful(errand: AnyErrand, head: Head) -> Flow[Head | None]:
     """Drop and return what may be a web page in the file's place, while nobody has seen what the job promises.
 
     Raises:
@@ -138,7 +138,7 @@ def _doubtful(trip: AnyTrip, head: Head) -> Flow[Head | None]:
     """
     encoding = head.headers.get("content-encoding", "identity").strip()
     encoded = encoding.lower() not in ("", "identity")
-    if not encoded and (trip.known.snapshot is not None or _kind(head) not in PAGES):
+    if not encoded and (errand.known.snapshot is not None or _kind(head) not in PAGES):
         return None
     yield from verbs.drop()
     if encoded:
@@ -146,23 +146,23 @@ def _doubtful(trip: AnyTrip, head: Head) -> Flow[Head | None]:
     return head
 
 
-def _learn(trip: AnyTrip, page: Head | None) -> Flow[None]:
+def _learn(errand: AnyErrand, page: Head | None) -> Flow[None]:
     """Look at the job, if something doubtful came and nobody has yet: the document says what the file is to be.
 
     Raises:
         WrongFile: the job has no file, so what came is none.
         GoferError: the job cannot be seen; the page is not believed then.
     """
-    if page is None or trip.known.snapshot is not None:
+    if page is None or errand.known.snapshot is not None:
         return
-    _ = yield from poll.look(trip, trip.rules.patience)
-    if trip.known.status.state is not State.SUCCEEDED:
+    _ = yield from poll.look(errand, errand.rules.patience)
+    if errand.known.status.state is not State.SUCCEEDED:
         came = _kind(page) or "something of no type"
-        raise WrongFile(f"This is not the file: {came} came, and the job is {trip.known.status}.")
+        raise WrongFile(f"This is not the file: {came} came, and the job is {errand.known.status}.")
 
 
 def _bring(
-    trip: AnyTrip, target: Path, source: str, head: Head, part: Part | None
+    errand: AnyErrand, target: Path, source: str, head: Head, part: Part | None
 ) -> Flow[tuple[Stored, int | None, bytes | None]]:
     """Bring the opened body to disk; return it with the size and the digest that were named for the whole."""
     named = sha256_of(head) or (part.mark.digest if part is not None and head.status != 200 else None)
@@ -175,31 +175,31 @@ def _bring(
             yield from verbs.drop()
             raise WrongFile(f"The service's {head.status} does not continue what is here.", reason="range")
         mark = evolve(part.mark, total=total, digest=named)
-    if total is not None and total > trip.rules.file_cap:
+    if total is not None and total > errand.rules.file_cap:
         yield from verbs.drop()
-        raise WrongFile(f"The file has {total} bytes, more than the cap of {trip.rules.file_cap}.", reason="too big")
+        raise WrongFile(f"The file has {total} bytes, more than the cap of {errand.rules.file_cap}.", reason="too big")
     if head.status == 416:
         yield from verbs.drop()
         return (yield from verbs.weigh(target, hashed=named is not None)), total, named
-    limit = trip.rules.file_cap if total is None else total
-    stored = yield from verbs.store(trip, target, offset, mark, limit=limit, hashed=named is not None)
+    limit = errand.rules.file_cap if total is None else total
+    stored = yield from verbs.store(errand, target, offset, mark, limit=limit, hashed=named is not None)
     if total is not None and stored.size < total:
         raise AnswerLost(f"The body ended after {stored.size} of {total} bytes.")
     return stored, total, named
 
 
-def _read(trip: AnyTrip, file: ResultFile, head: Head, max_bytes: int) -> Flow[bytes]:
+def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Flow[bytes]:
     """Bring the opened body into memory and check it."""
     length, named = content_length(head), sha256_of(head)
-    total = length if length is not None else _promise(trip, file).size
+    total = length if length is not None else _promise(errand, file).size
     if total is not None and total > max_bytes:
         yield from verbs.drop()
         raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
-    body = yield from verbs.read(trip, max_bytes)
+    body = yield from verbs.read(errand, max_bytes)
     if length is not None and len(body) != length:
         raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
     stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
-    _ = _verify(trip, file, head, stored, length, named)
+    _ = _verify(errand, file, head, stored, length, named)
     return body
 
 
@@ -221,16 +221,16 @@ def _kind(head: Head) -> str:
 
 
 def _verify(
-    trip: AnyTrip, file: ResultFile, head: Head, stored: Stored, total: int | None, named: bytes | None
+    errand: AnyErrand, file: ResultFile, head: Head, stored: Stored, total: int | None, named: bytes | None
 ) -> Verified:
     """Check the whole file by the strongest means there is.
 
     Raises:
         WrongFile: it is not what was promised, or nothing was and `verify="require"`.
     """
-    promise = _promise(trip, file)
+    promise = _promise(errand, file)
     size, promised = promise.size, promise.format or _kind(head) or None
-    why = trip.contract.judge(promised, stored.head)
+    why = errand.contract.judge(promised, stored.head)
     if why is not None:
         raise WrongFile(f"This is not the file: {why}.", reason="format")
     if named is not None:
@@ -243,6 +243,6 @@ def _verify(
         return Verified.SIZE
     if total is not None:
         return Verified.LENGTH
-    if trip.rules.verify == "require":
+    if errand.rules.verify == "require":
         raise WrongFile("Nothing was named to check the file by, and verify='require'.", reason="unverified")
     return Verified.NONE

@@ -9,11 +9,11 @@ from typing import Any
 
 from gofer.contracts.base import Leg
 from gofer.core import verbs
+from gofer.core.errand import Errand
 from gofer.core.judging import PASSING, REDIRECTS, redirected, refusal
 from gofer.core.policies import Retry, pause_after
 from gofer.core.run import Flow
 from gofer.core.table import LEGS
-from gofer.core.trip import Trip
 from gofer.errors import (
     BadReply,
     GoferError,
@@ -26,14 +26,14 @@ from gofer.errors import (
 from gofer.events import Retrying
 from gofer.wire import Head, Reply, Request
 
-AnyTrip = Trip[Any, Any]
+AnyErrand = Errand[Any, Any]
 
 
 class Tries:
     """The failures in a row of one exchange, and what the policy says to them."""
 
-    def __init__(self, trip: AnyTrip, policy: Retry) -> None:
-        self._trip, self._policy = trip, policy
+    def __init__(self, errand: AnyErrand, policy: Retry) -> None:
+        self._errand, self._policy = errand, policy
         self.reset()
 
     def reset(self) -> None:
@@ -47,26 +47,28 @@ class Tries:
             GoferError: `failure` itself, when the policy gives up.
             OutOfTime: from `failure`, when the budget leaves no time for another try.
         """
-        trip = self._trip
+        errand = self._errand
         if isinstance(failure, UntrustedCertificate):
             raise failure
         if self._failures == 0:
-            self._since = trip.now.mono
+            self._since = errand.now.mono
         self._failures += 1
-        pause = pause_after(self._policy, failure, attempt=self._failures, began=self._since, now=trip.now.mono)
-        if trip.left <= 0:
-            raise trip.late(failure) from failure
+        pause = pause_after(self._policy, failure, attempt=self._failures, began=self._since, now=errand.now.mono)
+        if errand.left <= 0:
+            raise errand.late(failure) from failure
         if pause is None:
             raise failure
         pause = max(pause, at_least)
-        if pause >= trip.left:
+        if pause >= errand.left:
             asked = failure.retry_after if isinstance(failure, ServiceError) else None
             # time for one last try, unless the service said that it is in vain
-            pause = max(trip.left - trip.reserve, at_least)
-            if not 0 < pause < trip.left or (asked is not None and asked >= trip.left):
-                raise trip.late(failure) from failure
-        yield from verbs.tell(trip, Retrying(trip.job_id, LEGS.get(trip.stage, "service"), pause, describe(failure)))
-        yield from verbs.sleep(trip, pause)
+            pause = max(errand.left - errand.reserve, at_least)
+            if not 0 < pause < errand.left or (asked is not None and asked >= errand.left):
+                raise errand.late(failure) from failure
+        yield from verbs.tell(
+            errand, Retrying(errand.job_id, LEGS.get(errand.stage, "service"), pause, describe(failure))
+        )
+        yield from verbs.sleep(errand, pause)
 
 
 def describe(error: BaseException) -> str:
@@ -74,43 +76,45 @@ def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def follow(trip: AnyTrip, request: Request, timeout: float, leg: Leg | None = None) -> Flow[Reply]:
+def follow(errand: AnyErrand, request: Request, timeout: float, leg: Leg | None = None) -> Flow[Reply]:
     """Exchange a request, following redirects, but for those that the contract reads on this leg."""
-    for _ in range(trip.rules.redirects + 1):
-        reply = yield from verbs.send(trip, request, timeout)
-        onward = None if leg is not None and trip.contract.reads(leg, reply.status) else redirected(request, reply)
+    for _ in range(errand.rules.redirects + 1):
+        reply = yield from verbs.send(errand, request, timeout)
+        onward = None if leg is not None and errand.contract.reads(leg, reply.status) else redirected(request, reply)
         if onward is None:
             return reply
         request = onward
-    raise too_many(trip)
+    raise too_many(errand)
 
 
-def follow_open(trip: AnyTrip, request: Request, leg: Leg | None = None, timeout: float | None = None) -> Flow[Head]:
+def follow_open(
+    errand: AnyErrand, request: Request, leg: Leg | None = None, timeout: float | None = None
+) -> Flow[Head]:
     """Open a body, following redirects, but for those that the contract reads on this leg."""
-    for _ in range(trip.rules.redirects + 1):
-        head = yield from verbs.open_body(trip, request, timeout)
-        if head.status not in REDIRECTS or (leg is not None and trip.contract.reads(leg, head.status)):
+    for _ in range(errand.rules.redirects + 1):
+        head = yield from verbs.open_body(errand, request, timeout)
+        if head.status not in REDIRECTS or (leg is not None and errand.contract.reads(leg, head.status)):
             return head
         yield from verbs.drop()
         onward = redirected(request, head)
         if onward is None:
-            raise refused(trip, Reply(head.url, head.status, head.headers))
+            raise refused(errand, Reply(head.url, head.status, head.headers))
         request = onward
-    raise too_many(trip)
+    raise too_many(errand)
 
 
-def peek(trip: AnyTrip, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
+def peek(errand: AnyErrand, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
     """Exchange a request whose answer may be the file itself; the body of such a one is left alone."""
-    head = yield from follow_open(trip, request, leg, timeout)
-    if trip.contract.reads(leg, head.status) and not trip.contract.is_document(trip.ref, leg, head):
+    head = yield from follow_open(errand, request, leg, timeout)
+    if errand.contract.reads(leg, head.status) and not errand.contract.is_document(errand.ref, leg, head):
         yield from verbs.drop()
         return Reply(head.url, head.status, head.headers)
-    return (yield from whole(trip, head))
+    return (yield from whole(errand, head))
 
 
-def too_many(trip: AnyTrip) -> ServiceError:
+def too_many(errand: AnyErrand) -> ServiceError:
     """Make the error for redirects without end."""
-    return Rejected(f"The service redirected more than {trip.rules.redirects} times in a row.", status_code=302)
+    return Rejected(f"The service redirected more than {errand.rules.redirects} times in a row.", status_code=302)
 
 
 def passes(error: GoferError) -> bool:
@@ -125,43 +129,43 @@ def passes(error: GoferError) -> bool:
 
 
 def exchange(
-    trip: AnyTrip, request: Request, tries: Tries, timeout: float | None = None, leg: Leg | None = None
+    errand: AnyErrand, request: Request, tries: Tries, timeout: float | None = None, leg: Leg | None = None
 ) -> Flow[Reply]:
     """Exchange a request that is safe to repeat until an answer comes that is no passing refusal."""
     while True:
         try:
-            reply = yield from follow(trip, request, trip.rules.timeout if timeout is None else timeout, leg)
+            reply = yield from follow(errand, request, errand.rules.timeout if timeout is None else timeout, leg)
         except TransportError as error:
             failure: GoferError = error
         else:
-            if reply.status not in PASSING or (leg is not None and trip.contract.reads(leg, reply.status)):
+            if reply.status not in PASSING or (leg is not None and errand.contract.reads(leg, reply.status)):
                 tries.reset()
                 return reply
-            failure = refused(trip, reply)
+            failure = refused(errand, reply)
         yield from tries.rest(failure)
 
 
-def refused(trip: AnyTrip, reply: Reply, kind: type[ServiceError] | None = None) -> ServiceError:
+def refused(errand: AnyErrand, reply: Reply, kind: type[ServiceError] | None = None) -> ServiceError:
     """Make the error for a reply that is no success."""
-    return refusal(reply, trip.contract.problem(reply), trip.now.wall, kind)
+    return refusal(reply, errand.contract.read_problem(reply), errand.now.wall, kind)
 
 
-def accept(trip: AnyTrip, reply: Reply, leg: Leg | None = None) -> Reply:
+def accept(errand: AnyErrand, reply: Reply, leg: Leg | None = None) -> Reply:
     """Return a reply that the contract reads on this leg (off the legs: a 2xx one); any other is raised."""
-    if 200 <= reply.status < 300 if leg is None else trip.contract.reads(leg, reply.status):
+    if 200 <= reply.status < 300 if leg is None else errand.contract.reads(leg, reply.status):
         return reply
-    raise refused(trip, reply)
+    raise refused(errand, reply)
 
 
-def whole(trip: AnyTrip, head: Head, cap: int | None = None) -> Flow[Reply]:
+def whole(errand: AnyErrand, head: Head, cap: int | None = None) -> Flow[Reply]:
     """Read the body of an opened document, at most `cap` bytes, so that it can be judged.
 
     Raises:
         BadReply: it is longer; a refusal counts by its status then, at whatever length it says why.
     """
-    most = trip.rules.json_cap if cap is None else cap
+    most = errand.rules.json_cap if cap is None else cap
     try:
-        body = yield from verbs.read(trip, most)
+        body = yield from verbs.read(errand, most)
     except WrongFile as error:
         if head.status < 400:
             raise BadReply(f"The service's answer is larger than {most} bytes.", field="$") from error

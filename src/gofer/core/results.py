@@ -21,7 +21,7 @@ from gofer.contracts.base import Snapshot
 from gofer.core import poll, verbs
 from gofer.core.commands import MANIFEST
 from gofer.core.download import bear, to_file, to_memory
-from gofer.core.exchange import AnyTrip, Tries, accept, follow, follow_open, passes, whole
+from gofer.core.exchange import AnyErrand, Tries, accept, follow, follow_open, passes, whole
 from gofer.core.poll import Absence
 from gofer.core.run import Flow
 from gofer.core.table import Move
@@ -55,9 +55,9 @@ class Target:
     path: Path
     kind: Literal["file", "folder", "either"] = "file"
 
-    def staging(self, trip: AnyTrip) -> Path:
+    def staging(self, errand: AnyErrand) -> Path:
         """Where this job's files are gathered before the folder is whole."""
-        where = json.dumps([trip.service.base, trip.ref.id, sorted(trip.ref.links.items())])
+        where = json.dumps([errand.service.base, errand.ref.id, sorted(errand.ref.links.items())])
         tag = hashlib.sha256(where.encode()).hexdigest()[:12]
         return self.path.with_name(f".{self.path.name[:200]}.{tag}.parts")
 
@@ -76,52 +76,52 @@ def survey(target: Target) -> Flow[Target]:
     return evolve(target, kind="folder")
 
 
-def conclude(trip: AnyTrip) -> Flow[None]:
+def conclude(errand: AnyErrand) -> Flow[None]:
     """Bring what a job that has ended gave: its value and the list of its files.
 
     Raises:
         JobFailed, JobCancelled: it ended without a result, or its result says that it has failed after all.
     """
-    snapshot, contract = trip.known.snapshot, trip.contract
+    snapshot, contract = errand.known.snapshot, errand.contract
     assert snapshot is not None  # noqa: S101  (a job that has ended was seen)
     if snapshot.status.state is not State.SUCCEEDED:
-        yield from _reason(trip, snapshot)
-        raise poll.failure(trip)
-    trip.move(Move.SUCCEEDED)
-    if not trip.known.told:
-        asked = contract.results(trip.service.base, snapshot)
+        yield from _reason(errand, snapshot)
+        raise poll.failure(errand)
+    errand.move(Move.SUCCEEDED)
+    if not errand.known.told:
+        asked = contract.build_results(errand.service.base, snapshot)
         if isinstance(asked, Request):
-            asked = yield from _ask(trip, asked, snapshot)
-        trip.known.snapshot, trip.known.told = asked, asked.status.state is State.SUCCEEDED
-    if not trip.known.told:
-        raise poll.failure(trip)
+            asked = yield from _ask(errand, asked, snapshot)
+        errand.known.snapshot, errand.known.told = asked, asked.status.state is State.SUCCEEDED
+    if not errand.known.told:
+        raise poll.failure(errand)
 
 
-def _reason(trip: AnyTrip, snapshot: Snapshot[Any]) -> Flow[None]:
+def _reason(errand: AnyErrand, snapshot: Snapshot[Any]) -> Flow[None]:
     """Ask once why a job has failed, where its status does not say; what goes wrong with that is no matter."""
-    request = trip.contract.reason(trip.service.base, snapshot)
-    if request is None or trip.known.told or snapshot.status.state is not State.FAILED:
+    request = errand.contract.build_reason(errand.service.base, snapshot)
+    if request is None or errand.known.told or snapshot.status.state is not State.FAILED:
         return
-    trip.known.told = True
+    errand.known.told = True
     try:
-        reply = accept(trip, (yield from follow(trip, request, min(trip.rules.timeout, REASON_SECONDS))))
-        trip.known.snapshot = trip.contract.reasoned(snapshot, reply)
+        reply = accept(errand, (yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))))
+        errand.known.snapshot = errand.contract.read_reason(snapshot, reply)
     except (OutOfTime, TransportError, ServiceError, BadReply) as error:
         _log.debug("Why the job failed could not be learned: %s", error)
 
 
-def _ask(trip: AnyTrip, request: Request, snapshot: Snapshot[Any]) -> Flow[Snapshot[Any]]:
+def _ask(errand: AnyErrand, request: Request, snapshot: Snapshot[Any]) -> Flow[Snapshot[Any]]:
     """Bring the result document and read it."""
-    tries, absence = Tries(trip, trip.rules.patience), Absence(trip)
-    garbled = Tries(trip, trip.rules.retry)  # what is no document now will hardly be one in five minutes
+    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
+    garbled = Tries(errand, errand.rules.retry)  # what is no document now will hardly be one in five minutes
     while True:
         try:
-            head = yield from follow_open(trip, request, "result")
-            if not trip.contract.reads("result", head.status):
-                yield from bear(trip, head, tries, absence)
+            head = yield from follow_open(errand, request, "result")
+            if not errand.contract.reads("result", head.status):
+                yield from bear(errand, head, tries, absence)
                 continue
-            reply = yield from _document(trip, head)
-            return trip.contract.resulted(trip.service.base, snapshot, reply)
+            reply = yield from _document(errand, head)
+            return errand.contract.read_results(errand.service.base, snapshot, reply)
         except (TransportError, NotReady) as error:
             yield from tries.rest(error, at_least=poll.CLOSEST)
         except BadReply as error:
@@ -130,95 +130,95 @@ def _ask(trip: AnyTrip, request: Request, snapshot: Snapshot[Any]) -> Flow[Snaps
             yield from garbled.rest(error)
 
 
-def _document(trip: AnyTrip, head: Head) -> Flow[Reply]:
+def _document(errand: AnyErrand, head: Head) -> Flow[Reply]:
     """Read an opened document; the body is left alone where it is the file itself."""
-    if trip.contract.peeks("result") and not trip.contract.is_document(trip.ref, "result", head):
+    if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
         yield from verbs.drop()
         return Reply(head.url, head.status, head.headers)
-    return (yield from whole(trip, head, trip.rules.result_cap))
+    return (yield from whole(errand, head, errand.rules.result_cap))
 
 
-def bring(trip: AnyTrip, target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+def bring(errand: AnyErrand, target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
     """Put what the job gave where it is wanted; return the path and what is there."""
-    files = trip.known.files
+    files = errand.known.files
     if target.kind == "folder" or len(files) > 1:
         if target.kind == "file":
             raise UsageError(f"The job gave {len(files)} files ({_names(files)}): name a folder for them.")
-        return (yield from _to_folder(trip, target))
-    file = _only(trip)
+        return (yield from _to_folder(errand, target))
+    file = _only(errand)
     if file is None:
         raise NotSupported("The job gave no file, and no value that could be written into one.")
-    fetched = yield from fetch(trip, target.path, file)
+    fetched = yield from fetch(errand, target.path, file)
     return fetched.path, (fetched,)
 
 
-def fetch(trip: AnyTrip, target: Path, file: ResultFile) -> Flow[Fetched]:
+def fetch(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Bring one file to a path."""
-    trip.move(Move.FETCH)
-    fetched = yield from _one(trip, target, file)
-    trip.move(Move.STORED)
-    known = next((known for known in trip.known.files if known.url == file.url), file)
-    yield from verbs.tell(trip, Saved(trip.job_id, target, fetched.size, fetched.verified, known.format))
+    errand.move(Move.FETCH)
+    fetched = yield from _one(errand, target, file)
+    errand.move(Move.STORED)
+    known = next((known for known in errand.known.files if known.url == file.url), file)
+    yield from verbs.tell(errand, Saved(errand.job_id, target, fetched.size, fetched.verified, known.format))
     return fetched
 
 
-def in_memory(trip: AnyTrip, max_bytes: int) -> Flow[bytes]:
+def in_memory(errand: AnyErrand, max_bytes: int) -> Flow[bytes]:
     """Bring the job's only file as bytes."""
-    if len(trip.known.files) > 1:
-        raise UsageError(f"The job gave several files ({_names(trip.known.files)}): download them into a folder.")
-    file = _only(trip)
+    if len(errand.known.files) > 1:
+        raise UsageError(f"The job gave several files ({_names(errand.known.files)}): download them into a folder.")
+    file = _only(errand)
     if file is None:
         raise NotSupported("The job gave no file, and no value that could be one.")
-    trip.move(Move.FETCH)
+    errand.move(Move.FETCH)
     if file.content is None:
-        content = yield from to_memory(trip, max_bytes, file)
+        content = yield from to_memory(errand, max_bytes, file)
     elif len(file.content) > max_bytes:
         raise WrongFile(f"The file has {len(file.content)} bytes, more than {max_bytes=}.", reason="too big")
     else:
         content = file.content
-    trip.move(Move.STORED)
+    errand.move(Move.STORED)
     return content
 
 
-def _only(trip: AnyTrip) -> ResultFile | None:
+def _only(errand: AnyErrand) -> ResultFile | None:
     """Return the job's file, or its value as one; None where it gave neither."""
-    snapshot = trip.known.snapshot
+    snapshot = errand.known.snapshot
     assert snapshot is not None  # noqa: S101  (its results were learned)
-    return snapshot.files[0] if snapshot.files else trip.contract.packed(snapshot)
+    return snapshot.files[0] if snapshot.files else errand.contract.file_of_value(snapshot)
 
 
-def _one(trip: AnyTrip, target: Path, file: ResultFile) -> Flow[Fetched]:
+def _one(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     if file.content is None:
-        return (yield from to_file(trip, target, file))
+        return (yield from to_file(errand, target, file))
     yield from verbs.put(target, file.content)
     return Fetched(target, len(file.content), Verified.LENGTH)
 
 
-def _to_folder(trip: AnyTrip, target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+def _to_folder(errand: AnyErrand, target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
     """Bring every file of the job into a folder: all of them, or none."""
-    folder, staging = target.path, target.staging(trip)
-    trip.move(Move.FETCH)
+    folder, staging = target.path, target.staging(errand)
+    errand.move(Move.FETCH)
     noted = _noted((yield from verbs.muster(folder, staging)))
-    snapshot = trip.known.snapshot
-    packed = None if snapshot is None else trip.contract.packed(snapshot)
-    wanted = trip.known.files or (() if packed is None else (packed,))
+    snapshot = errand.known.snapshot
+    packed = None if snapshot is None else errand.contract.file_of_value(snapshot)
+    wanted = errand.known.files or (() if packed is None else (packed,))
     fetched: list[Fetched] = []
     entries: list[Mapping[str, Any]] = []
     for file, name in zip(wanted, safe_names(wanted), strict=True):
         entry: dict[str, Any] | None = noted.get(name)
         if entry is None:
-            one = yield from _one(trip, staging / name, file)
+            one = yield from _one(errand, staging / name, file)
             entry = {"file": name, "name": file.name, "size": one.size, "verified": one.verified}
             entry |= {} if file.url is None else {"from": shown(file.url)}
         entries.append(entry)
-        yield from verbs.put(staging / MANIFEST, _manifest(trip, entries))
+        yield from verbs.put(staging / MANIFEST, _manifest(errand, entries))
         fetched.append(Fetched(folder / name, entry["size"], Verified(entry["verified"])))
-        trip.move(Move.RESUME)
+        errand.move(Move.RESUME)
     if not wanted:
-        yield from verbs.put(staging / MANIFEST, _manifest(trip, entries))
+        yield from verbs.put(staging / MANIFEST, _manifest(errand, entries))
     yield from verbs.assemble(staging, folder)
-    trip.move(Move.STORED)
-    yield from verbs.tell(trip, Saved(trip.job_id, folder, sum(one.size for one in fetched), weakest(fetched)))
+    errand.move(Move.STORED)
+    yield from verbs.tell(errand, Saved(errand.job_id, folder, sum(one.size for one in fetched), weakest(fetched)))
     return folder, tuple(fetched)
 
 
@@ -227,8 +227,8 @@ def weakest(fetched: list[Fetched] | tuple[Fetched, ...]) -> Verified:
     return min((one.verified for one in fetched), key=STRENGTH.index, default=Verified.NONE)
 
 
-def _manifest(trip: AnyTrip, entries: list[Mapping[str, Any]]) -> bytes:
-    return json.dumps({"job": trip.job_id, "service": trip.service.base, "files": entries}, indent=2).encode()
+def _manifest(errand: AnyErrand, entries: list[Mapping[str, Any]]) -> bytes:
+    return json.dumps({"job": errand.job_id, "service": errand.service.base, "files": entries}, indent=2).encode()
 
 
 def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:

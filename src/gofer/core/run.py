@@ -1,4 +1,4 @@
-"""`Run`: a flow and its trip, driven by outcomes. Drivers, tests and `watch()` all speak to this one thing.
+"""`Run`: a flow and its errand, driven by outcomes. Drivers, tests and `watch()` all speak to this one thing.
 
     step = run.start(now)
     while not isinstance(step, Done):
@@ -14,7 +14,7 @@ from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
 from gofer.core.commands import Answer, Command, Done, Failed, Now, Outcome
-from gofer.core.trip import Trip
+from gofer.core.errand import Errand
 from gofer.errors import Abandoned
 
 T = TypeVar("T")
@@ -23,27 +23,27 @@ Flow = Generator[Command, Answer, T]
 
 
 class Run(Generic[T]):
-    """One flow on one trip. Not for two threads or tasks at once."""
+    """One flow on one errand. Not for two threads or tasks at once."""
 
-    def __init__(self, flow: Flow[T], trip: Trip[Any, Any]) -> None:
-        self._flow, self._trip = flow, trip
+    def __init__(self, flow: Flow[T], errand: Errand[Any, Any]) -> None:
+        self._flow, self._errand = flow, errand
         self.over = False
 
     def start(self, now: Now) -> Command | Done[T]:
         """Begin at this time; return the first step."""
-        self._trip.begin(now)
+        self._errand.begin(now)
         return self._step(None)
 
     def advance(self, outcome: Outcome) -> Command | Done[T]:
         """Hand in what came of the last command; return the next step."""
-        self._trip.at(outcome.now)
+        self._errand.at(outcome.now)
         if isinstance(outcome, Failed):
             return self._step(outcome.error, throw=True)
         return self._step(outcome.answer)
 
     def abandon(self, now: Now) -> Command | Done[T]:
         """Tell the flow that its caller has left; it answers with the commands of its farewell, if it has one."""
-        self._trip.at(now)
+        self._errand.at(now)
         return self._step(Abandoned("The caller left the errand."), throw=True)
 
     def _step(self, value: Any, *, throw: bool = False) -> Command | Done[T]:
@@ -54,5 +54,5 @@ class Run(Generic[T]):
             return Done(stop.value)
         except BaseException as error:
             self.over = True
-            self._trip.end(error)
+            self._errand.end(error)
             raise

@@ -12,11 +12,11 @@ from typing import Literal, TypeVar
 
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
+from gofer.core.errand import Errand
 from gofer.core.exchange import Tries, accept, describe, exchange, too_many
 from gofer.core.judging import redirected
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.core.trip import Trip
 from gofer.errors import AnswerLost, BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
 from gofer.events import Submitted
 from gofer.wire import Reply, Request
@@ -28,53 +28,53 @@ ANSWER_MARGIN = 10.0
 """Seconds that an answer may take beyond the time the service was allowed to hold it."""
 
 
-def submit(trip: Trip[In, Out], order: In, key: str, *, hold: int = 0, again: bool = False) -> Flow[None]:
-    """Submit `order` and remember the job in the trip.
+def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, again: bool = False) -> Flow[None]:
+    """Submit `request` and remember the job in the errand.
 
     With `hold`, the service may answer with the finished job. `again` says that the key has been sent before, by a
     submission whose fate is not known.
     """
-    trip.key = key
-    hold = int(min(hold, max(0.0, trip.left - 1.0)))
-    build = partial(trip.contract.submission, trip.service.base, order, key=key, budget=trip.timeout)
-    trip.submission = build(hold=0)
-    trip.move(Move.SUBMIT)
-    snapshot = yield from _deliver(trip, build(hold=hold), trip.submission, hold, again)
-    trip.known.submitted, trip.known.vouched = trip.now.wall, True
-    _ = trip.saw(snapshot)
-    trip.move(Move.ACCEPTED)
-    yield from verbs.tell(trip, Submitted(snapshot.ref.id, snapshot.status, trip.ticket))
+    errand.key = key
+    hold = int(min(hold, max(0.0, errand.left - 1.0)))
+    build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
+    errand.submission = build(hold=0)
+    errand.move(Move.SUBMIT)
+    snapshot = yield from _deliver(errand, build(hold=hold), errand.submission, hold, again)
+    errand.known.submitted, errand.known.vouched = errand.now.wall, True
+    _ = errand.saw(snapshot)
+    errand.move(Move.ACCEPTED)
+    yield from verbs.tell(errand, Submitted(snapshot.ref.id, snapshot.status, errand.ticket))
 
 
-def _deliver(trip: Trip[In, Out], request: Request, unheld: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
+def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
     """Send the submission until it is answered, never so that it could make a second job."""
-    tries = Tries(trip, trip.rules.retry)
-    timeout = max(trip.rules.timeout, hold + ANSWER_MARGIN) if hold else trip.rules.timeout
+    tries = Tries(errand, errand.rules.retry)
+    timeout = max(errand.rules.timeout, hold + ANSWER_MARGIN) if hold else errand.rules.timeout
     lost: GoferError | None = None  # the first try of ours that may have made a job
     while True:
-        trip.at_risk, before = True, trip.at_risk or again
+        errand.at_risk, before = True, errand.at_risk or again
         try:
-            reply = accept(trip, (yield from _hand_in(trip, request, timeout)), "submit")
-            return trip.contract.submitted(trip.service.base, request, reply)
+            reply = accept(errand, (yield from _hand_in(errand, request, timeout)), "submit")
+            return errand.contract.read_submission(errand.service.base, request, reply)
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
         if isinstance(failure, Unreachable):
-            trip.at_risk = before
+            errand.at_risk = before
         match _fate(failure, repeated=again or lost is not None):
             case "refused":
                 if lost is None:
                     raise failure
-                raise _uncertain(trip, lost, "its answer was lost, and a later try was refused") from failure
+                raise _uncertain(errand, lost, "its answer was lost, and a later try was refused") from failure
             case "exists":
-                if lost is None and (yield from replays_keys(trip)):
+                if lost is None and (yield from replays_keys(errand)):
                     raise failure  # a service that replays keys has seen this one with another submission
-                raise _uncertain(trip, failure, "the service knows its key already, so the job exists") from failure
+                raise _uncertain(errand, failure, "the service knows its key already, so the job exists") from failure
             case "unsure" if lost is None:
                 lost = failure
-                if not (yield from replays_keys(trip)):
+                if not (yield from replays_keys(errand)):
                     why = "its answer was lost or made no sense, and the service does not promise to replay keys"
-                    raise _uncertain(trip, failure, why) from failure
-                request, timeout = unheld, trip.rules.timeout  # something in between may cut what is held
+                    raise _uncertain(errand, failure, why) from failure
+                request, timeout = unheld, errand.rules.timeout  # something in between may cut what is held
             case _:
                 pass  # nothing was made, or the same key finds what was
         try:
@@ -82,10 +82,10 @@ def _deliver(trip: Trip[In, Out], request: Request, unheld: Request, hold: int, 
         except (TransportError, ServiceError, BadReply) as given_up:
             if lost is None:
                 raise
-            raise _uncertain(trip, lost, "its answer was lost, and no later try was answered") from given_up
+            raise _uncertain(errand, lost, "its answer was lost, and no later try was answered") from given_up
 
 
-def _hand_in(trip: Trip[In, Out], request: Request, timeout: float) -> Flow[Reply]:
+def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[Reply]:
     """Send the submission once, following redirects.
 
     A 303 means that the service has taken it, and where its answer is (RFC 9110, section 15.4.4).
@@ -93,20 +93,20 @@ def _hand_in(trip: Trip[In, Out], request: Request, timeout: float) -> Flow[Repl
     Raises:
         AnswerLost: after a 303, when there is no answer to be had where it points.
     """
-    for _ in range(trip.rules.redirects + 1):
-        reply = yield from verbs.send(trip, request, timeout)
-        onward = None if trip.contract.reads("submit", reply.status) else redirected(request, reply)
+    for _ in range(errand.rules.redirects + 1):
+        reply = yield from verbs.send(errand, request, timeout)
+        onward = None if errand.contract.reads("submit", reply.status) else redirected(request, reply)
         if onward is None:
             return reply
         if onward.method != request.method:
             try:
-                return accept(trip, (yield from exchange(trip, onward, Tries(trip, trip.rules.retry), timeout)))
+                return accept(errand, (yield from exchange(errand, onward, Tries(errand, errand.rules.retry), timeout)))
             except (TransportError, ServiceError) as error:
                 raise AnswerLost(
                     f"The service took it, and its answer was not to be had ({describe(error)})."
                 ) from error
         request = onward
-    raise too_many(trip)
+    raise too_many(errand)
 
 
 def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists", "unsure", "not made"]:
@@ -123,24 +123,24 @@ def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists"
     return "unsure" if status >= 500 and status != 501 else "refused"
 
 
-def replays_keys(trip: Trip[In, Out]) -> Flow[bool]:
+def replays_keys(errand: Errand[In, Out]) -> Flow[bool]:
     """Find out whether the same key gives the same job; asks the service only where the contract says so."""
-    answer = trip.contract.replays_keys
+    answer = errand.contract.replays_keys
     if answer != "ask":
         return answer == "yes"
     try:
-        request = trip.contract.health(trip.service.base)
+        request = errand.contract.build_health(errand.service.base)
         if request is None:
             return False
-        reply = yield from exchange(trip, request, Tries(trip, trip.rules.retry), timeout=5.0)
-        return "idempotency-key" in trip.contract.capabilities(reply)
+        reply = yield from exchange(errand, request, Tries(errand, errand.rules.retry), timeout=5.0)
+        return "idempotency-key" in errand.contract.read_capabilities(reply)
     except (TransportError, ServiceError, BadReply):
         return False
 
 
-def _uncertain(trip: Trip[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
+def _uncertain(errand: Errand[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
     return SubmitUncertain(
         f"The submission may have made a job: {why} ({describe(failure)}). "
         "submit(request, key=error.key) repeats this very submission.",
-        key=trip.key,
+        key=errand.key,
     )

@@ -1,6 +1,6 @@
 """The state machine as data: every stage of an errand, every event, and where each event leads.
 
-Flows move through it (`Trip.move`), tests enumerate it, the documentation's diagram is drawn from it.
+Flows move through it (`Errand.move`), tests enumerate it, the documentation's diagram is drawn from it.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ from gofer.core.commands import (
     Tell,
     Weigh,
 )
+from gofer.core.errand import Errand
 from gofer.core.run import Flow
-from gofer.core.trip import Trip
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
 
@@ -41,31 +41,33 @@ def _expect(answer: object, kind: type[A]) -> A:
     return answer
 
 
-def _seconds(trip: Trip[Any, Any], wanted: float) -> float:
-    if trip.left <= 0:
-        raise trip.late()
-    return min(wanted, trip.left)
+def _seconds(errand: Errand[Any, Any], wanted: float) -> float:
+    if errand.left <= 0:
+        raise errand.late()
+    return min(wanted, errand.left)
 
 
-def send(trip: Trip[Any, Any], request: Request, timeout: float) -> Flow[Reply]:
+def send(errand: Errand[Any, Any], request: Request, timeout: float) -> Flow[Reply]:
     """Exchange one small request and reply."""
-    seconds = _seconds(trip, timeout)
-    trip.attempts += 1
-    return _expect((yield Send(trip.service.dress(request, trip.known.ref), seconds, trip.rules.json_cap)), Reply)
+    seconds = _seconds(errand, timeout)
+    errand.attempts += 1
+    return _expect((yield Send(errand.service.dress(request, errand.known.ref), seconds, errand.rules.json_cap)), Reply)
 
 
-def open_body(trip: Trip[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
+def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
     """Send a request and bring the head of its reply; the body waits to be stored, read or dropped."""
-    seconds = _seconds(trip, trip.rules.timeout if timeout is None else timeout)
-    trip.attempts += 1
-    stall = min(trip.rules.stall, trip.left)
-    return _expect((yield Open(trip.service.dress(request, trip.known.ref), seconds, stall, trip.rules.crawl)), Head)
+    seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
+    errand.attempts += 1
+    stall = min(errand.rules.stall, errand.left)
+    return _expect(
+        (yield Open(errand.service.dress(request, errand.known.ref), seconds, stall, errand.rules.crawl)), Head
+    )
 
 
-def sleep(trip: Trip[Any, Any], seconds: float) -> Flow[None]:
+def sleep(errand: Errand[Any, Any], seconds: float) -> Flow[None]:
     """Let time pass, or raise `OutOfTime` at once when the budget would not outlive it."""
-    if seconds >= trip.left:
-        raise trip.late()
+    if seconds >= errand.left:
+        raise errand.late()
     if seconds > 0:
         yield Sleep(seconds)
 
@@ -76,14 +78,14 @@ def look(target: Path) -> Flow[Part | None]:
     return None if answer is None else _expect(answer, Part)
 
 
-def store(trip: Trip[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
+def store(errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
     """Bring the opened body to disk."""
-    return _expect((yield Store(target, offset, mark, limit, trip.deadline, hashed, trip.job_id)), Stored)
+    return _expect((yield Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)), Stored)
 
 
-def read(trip: Trip[Any, Any], cap: int) -> Flow[bytes]:
+def read(errand: Errand[Any, Any], cap: int) -> Flow[bytes]:
     """Bring the opened body as bytes."""
-    return _expect((yield Read(cap, trip.deadline)), bytes)
+    return _expect((yield Read(cap, errand.deadline)), bytes)
 
 
 def drop() -> Flow[None]:
@@ -122,7 +124,7 @@ def discard(target: Path) -> Flow[None]:
     yield Discard(target)
 
 
-def tell(trip: Trip[Any, Any], event: Event) -> Flow[None]:
+def tell(errand: Errand[Any, Any], event: Event) -> Flow[None]:
     """Report an event, if anybody listens."""
-    if trip.heard:
+    if errand.heard:
         yield Tell(event)

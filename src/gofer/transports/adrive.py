@@ -37,7 +37,7 @@ from gofer.core.commands import (
     Tell,
     Weigh,
 )
-from gofer.core.errands import FAREWELL
+from gofer.core.flows import FAREWELL
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError, WrongFile
 from gofer.events import Event

@@ -1,6 +1,6 @@
 """A deadline for blocking sockets: whatever the calling thread reads and writes is clipped to what remains of it.
 
-httpx's time-outs are for one read each: a reply that drips a byte at a time never trips them. So a clipping layer lies
+httpx's timeouts are for one read each: a reply that drips a byte at a time never reaches them. So a clipping layer lies
 between the HTTP library and its sockets. It does nothing for calls in a thread that has set no deadline. What cannot be
 clipped is the resolution of a host's name, and connecting is bounded for each of its addresses.
 """

@@ -59,7 +59,7 @@ class Service(Generic[In, Out]):
         """Sign a request to the service's own origin; mark any other as bare, so that no adapter adds to it."""
         # What begins with the base is at home; only other URLs are worth taking apart.
         if request.url.startswith(f"{self.base}/") or origin(request.url) == self.origin:
-            return self.sign(self.contract.dress(self.base, ref, request))
+            return self.sign(self.contract.add_to_every(self.base, ref, request))
         kept = {name: value for name, value in request.headers.items() if name in NEUTRAL}
         return evolve(request, headers=kept, bare=True)
 
@@ -93,7 +93,7 @@ class Known(Generic[Out]):
         return Status("", State.UNKNOWN) if self.snapshot is None else self.snapshot.status
 
 
-class Trip(Generic[In, Out]):
+class Errand(Generic[In, Out]):
     """One errand under way. `now` is the time of the last outcome; a `Run` keeps it."""
 
     def __init__(

@@ -8,10 +8,10 @@ import pytest
 from core.test_download import PAPER as FILE
 from core.test_download import Files
 from gofer.contracts.base import Ref
-from gofer.core import errands
+from gofer.core import flows
 from gofer.core.commands import Look, Send
+from gofer.core.errand import Errand, Known
 from gofer.core.results import Target
-from gofer.core.trip import Known, Trip
 from gofer.errors import Abandoned, AnswerLost, JobFailed, JobLost, OutOfTime, TargetError, Unreachable
 from gofer.events import CancelSent, Saved, Submitted
 from gofer.models import RetrieveRequest, Verified
@@ -66,11 +66,11 @@ class Service:
 def run(service, *, to=TARGET, timeout=None, leave_at=None, latency=0.0, **rules):
     """Play a whole errand; return its outcome and the world."""
     world = World(service, latency=latency)
-    trip = Trip(world.service(**rules), timeout=timeout)
-    world.trip = trip
+    errand = Errand(world.service(**rules), timeout=timeout)
+    world.errand = errand
     try:
         world.outcome = world.play(
-            errands.run(trip, PAPER, "key-1", None if to is None else Target(to), hold=20), trip, leave_at=leave_at
+            flows.run(errand, PAPER, "key-1", None if to is None else Target(to), hold=20), errand, leave_at=leave_at
         )
         world.error = None
     except Exception as error:
@@ -108,14 +108,14 @@ def test_the_target_is_looked_at_before_a_job_is_made():
     assert isinstance(world.commands[0], Look)
     refusing = World(Service())
     refusing.handler = Service()
-    trip = Trip(refusing.service())
+    errand = Errand(refusing.service())
 
     def refuse(command):
         raise TargetError("no")
 
     refusing._answer = refuse
     with pytest.raises(TargetError):
-        refusing.play(errands.run(trip, PAPER, "key-1", Target(TARGET), hold=0), trip)
+        refusing.play(flows.run(errand, PAPER, "key-1", Target(TARGET), hold=0), errand)
     assert refusing.requests == []
 
 
@@ -153,7 +153,7 @@ def test_a_caller_who_leaves_at_any_command_leaves_no_job_behind(at):
     assert isinstance(world.error, Abandoned)
     ended = any(request.url.endswith("/file") for request in world.requests)
     if service.jobs:
-        assert service.cancelled == ["j1"] or ended or world.trip.known.status.done
+        assert service.cancelled == ["j1"] or ended or world.errand.known.status.done
     assert len(service.jobs) <= 1
 
 
@@ -162,10 +162,10 @@ def test_a_job_whose_submission_is_still_unanswered_is_found_by_its_key_and_canc
     service = Service(states=("searching",))
     service.faults = [("POST", AnswerLost("cut"))]
     world = World(service)
-    trip = Trip(world.service())
-    run_ = errands.run(trip, PAPER, "key-1", None, hold=20)
+    errand = Errand(world.service())
+    run_ = flows.run(errand, PAPER, "key-1", None, hold=20)
     with pytest.raises(Abandoned):
-        world.play(run_, trip, leave_at=1)
+        world.play(run_, errand, leave_at=1)
     assert service.cancelled == ["j1"]
     assert len(service.jobs) == 1
 
@@ -175,9 +175,9 @@ def test_a_job_is_not_submitted_again_to_be_cancelled_where_keys_are_not_replaye
     service = Service(states=("searching",), replays=False)
     service.faults = [("POST", AnswerLost("cut"))]
     world = World(service)
-    trip = Trip(world.service())
+    errand = Errand(world.service())
     with pytest.raises(Abandoned):
-        world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip, leave_at=1)
+        world.play(flows.run(errand, PAPER, "key-1", None, hold=20), errand, leave_at=1)
     assert len(service.jobs) == 1
     assert service.cancelled == []
 
@@ -213,9 +213,9 @@ def test_a_handle_leaves_its_job_at_the_deadline():
     service = Service(states=("searching",))
     service.jobs["k"] = "j1"
     world = World(service)
-    trip = Trip(world.service(), Known(Ref("j1"), vouched=True), timeout=5)
+    errand = Errand(world.service(), Known(Ref("j1"), vouched=True), timeout=5)
     with pytest.raises(OutOfTime):
-        world.play(errands.wait(trip), trip)
+        world.play(flows.wait(errand), errand)
     assert service.cancelled == []
 
 
@@ -251,9 +251,9 @@ def test_a_lost_job_is_lost_where_a_second_submission_would_not_help(replays):
 def test_a_caller_who_leaves_before_anything_was_submitted_sends_nothing_more():
     """Where no connection was ever made there is no job to find and cancel."""
     world = World(lambda request, world: Unreachable("refused"))
-    trip = Trip(world.service())
+    errand = Errand(world.service())
     with pytest.raises(Abandoned):
-        world.play(errands.run(trip, PAPER, "key-1", None, hold=20), trip, leave_at=2)
+        world.play(flows.run(errand, PAPER, "key-1", None, hold=20), errand, leave_at=2)
     assert len(world.requests) == 1
 
 
