@@ -21,10 +21,12 @@ from tenacity.wait import wait_base
 
 from gofer.contracts.base import Contract, Ref
 from gofer.core import flows
-from gofer.core.errand import Errand, Known, Service, known_from, ticket_of
+from gofer.core.errand import Errand
 from gofer.core.policies import OnAbandon, Retry
-from gofer.core.results import Target
+from gofer.core.record import JobMemory, JobRecord
 from gofer.core.run import Flow, Run
+from gofer.core.service import Service
+from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, RetrieveRequest, RetrieveResult, Status
 from gofer.setup import (
@@ -43,8 +45,8 @@ from gofer.setup import (
 from gofer.transports.adrive import adrive, awatch
 from gofer.transports.ahttpx_io import AsyncHttpxIO
 from gofer.transports.base import AsyncIO, Listener, listening
+from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.family import AwaitedClient
-from gofer.transports.parts import Parts, pour
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -190,7 +192,7 @@ class AsyncClient(Generic[In, Out]):
         """
         errand = self._errand()
         _ = await self._perform(flows.start(errand, request, key_of(key, self._new_key), again=key is not None), errand)
-        return self._handle(errand.known)
+        return self._handle(errand.memory)
 
     async def run(
         self,
@@ -222,7 +224,7 @@ class AsyncClient(Generic[In, Out]):
 
     def job(self, id: str) -> AsyncJob[Out]:
         """Return the handle of a job by its id. No request is sent."""
-        return self._handle(Known(self._service.contract.ref(id)))
+        return self._handle(JobMemory(JobRecord(self._service.contract.ref(id))))
 
     def attach(self, ticket: str) -> AsyncJob[Out]:
         """Return the handle of the job that a ticket names. No request is sent.
@@ -230,7 +232,7 @@ class AsyncClient(Generic[In, Out]):
         Raises:
             TicketError: the ticket is damaged, or another service's or contract's.
         """
-        return self._handle(known_from(self._service, ticket))
+        return self._handle(JobMemory(self._service.record_of(ticket)))
 
     async def close(self) -> None:
         """Close the connections; harmless the second time, and the client opens again on use.
@@ -247,37 +249,37 @@ class AsyncClient(Generic[In, Out]):
     ) -> None:
         await self.close()
 
-    def _handle(self, known: Known[Out]) -> AsyncJob[Out]:
-        return AsyncJob(self, known)
+    def _handle(self, memory: JobMemory[Out]) -> AsyncJob[Out]:
+        return AsyncJob(self, memory)
 
     def _errand(
         self,
-        known: Known[Out] | None = None,
+        memory: JobMemory[Out] | None = None,
         *,
         timeout: float | None = None,
         service: Service[In, Out] | None = None,
     ) -> Errand[In, Out]:
         service = self._service if service is None else service
-        return Errand(service, known, timeout=timeout, heard=bool(self._listeners))
+        return Errand(service, memory, timeout=timeout, heard=bool(self._listeners))
 
     async def _perform(self, flow: Flow[T], errand: Errand[In, Out]) -> T:
         with listening(self._listeners) as tell:
-            return await adrive(Run(flow, errand), self._io, Parts(), tell)
+            return await adrive(Run(flow, errand), self._io, LocalDisk(), tell)
 
     def _events(self, flow: Flow[Any], errand: Errand[In, Out]) -> AsyncGenerator[Event, None]:
         errand.heard = True
-        return awatch(Run(flow, errand), self._io, Parts())
+        return awatch(Run(flow, errand), self._io, LocalDisk())
 
 
 class AsyncJob(Generic[Out]):
     """The handle of one job. Properties do no I/O; every verb may be called again, from any task.
 
-    Handles come from `AsyncClient.submit`, `AsyncClient.job` and `AsyncClient.attach`. `known` is the memory that a
+    Handles come from `AsyncClient.submit`, `AsyncClient.job` and `AsyncClient.attach`. `memory` is what a
     handle shares with the errands it starts; it is not part of the public interface.
     """
 
-    def __init__(self, client: AsyncClient[Any, Out], known: Known[Out]) -> None:
-        self._client, self.known = client, known
+    def __init__(self, client: AsyncClient[Any, Out], memory: JobMemory[Out]) -> None:
+        self._client, self.memory = client, memory
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status or 'not looked at yet'}>"
@@ -289,28 +291,28 @@ class AsyncJob(Generic[Out]):
 
     @property
     def _ref(self) -> Ref:
-        assert self.known.ref is not None, "a handle always has its job"  # noqa: S101
-        return self.known.ref
+        assert self.memory.record.ref is not None, "a handle always has its job"  # noqa: S101
+        return self.memory.record.ref
 
     @property
     def status(self) -> Status:
         """The last status seen, "" before the first look; `refresh()` looks again."""
-        return self.known.status
+        return self.memory.record.status
 
     @property
     def files(self) -> tuple[ResultFile, ...]:
-        """The files of the job's result; empty before they are known, which `result()` and `download()` see to."""
-        return self.known.files
+        """The files of the job's result; empty until `result()` or `download()` has read the results."""
+        return self.memory.record.files
 
     @property
     def done(self) -> bool:
         """Whether the last status seen was an end."""
-        return self.known.status.done
+        return self.memory.record.status.done
 
     @property
     def ticket(self) -> str:
         """A short string that goes on with this job from any process; `attach` of a client takes it."""
-        return str(ticket_of(self._client._service, self._ref, self.known.submitted))  # pyright: ignore[reportPrivateUsage]
+        return str(self._client._service.ticket_of(self.memory.record))  # pyright: ignore[reportPrivateUsage]
 
     async def refresh(self) -> Status:
         """Look at the job once and return its status."""
@@ -379,7 +381,7 @@ class AsyncJob(Generic[Out]):
         folder = await run_sync(partial(TemporaryDirectory, prefix="gofer-"))
         try:
             path, (fetched,) = await self._fetch(Target(Path(folder.name) / "file"), timeout)
-            await run_sync(pour, path, file)
+            await run_sync(copy_into, path, file)
         finally:
             with CancelScope(shield=True):
                 await run_sync(folder.cleanup)
@@ -427,7 +429,7 @@ class AsyncJob(Generic[Out]):
         return await self._perform(flows.download(errand, target), errand)
 
     def _errand(self, timeout: float | None) -> Errand[Any, Out]:
-        return self._client._errand(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
+        return self._client._errand(self.memory, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
 
     async def _perform(self, flow: Flow[T], errand: Errand[Any, Out]) -> T:
         return await self._client._perform(flow, errand)  # pyright: ignore[reportPrivateUsage]

@@ -13,8 +13,9 @@ import httpx
 
 from gofer.aclient import AsyncClient, AsyncJob
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
-from gofer.core import flows, results
-from gofer.core.errand import Known
+from gofer.core import flows
+from gofer.core.download import fetch
+from gofer.core.record import JobMemory
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult
 from gofer.setup import HEALTH_SECONDS, Options, address, budget, polling_every, target_of
@@ -87,7 +88,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
 
     async def submit(self, request: RetrieveRequest, *, key: str | None = None) -> AsyncRetrieveJob:
         """Submit a retrieval and return its handle; see `AsyncClient.submit`."""
-        return self._handle((await super().submit(request, key=key)).known)
+        return self._handle((await super().submit(request, key=key)).memory)
 
     async def health_check(self) -> bool:
         """Tell within 5 s whether the service answers and its VPN is up. Never raises.
@@ -134,7 +135,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
             NotFound: the service knows no such job.
             TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        errand = self._errand(Known(self._contract.ref(job_id)))
+        errand = self._errand(self.job(job_id).memory)
         return await self._perform(flows.check(errand), errand)
 
     async def wait_for_completion(
@@ -152,7 +153,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
             NotFound, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         service = polling_every(self._service, poll_interval)
-        errand = self._errand(Known(self._contract.ref(job_id)), timeout=budget(timeout), service=service)
+        errand = self._errand(self.job(job_id).memory, timeout=budget(timeout), service=service)
         return await self._perform(flows.ended(errand), errand)
 
     async def download_file(self, job_id: str, local_path: str | PathLike[str]) -> str:
@@ -162,9 +163,9 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
             NotReady: the job is not completed yet.
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        errand = self._errand(Known(self._contract.ref(job_id)))
+        errand = self._errand(self.job(job_id).memory)
         file = self._contract.file(self._service.base, errand.ref)
-        return str((await self._perform(results.fetch(errand, target_of(local_path).path, file), errand)).path)
+        return str((await self._perform(fetch(errand, target_of(local_path).path, file), errand)).path)
 
     async def retrieve_and_download(
         self,
@@ -213,5 +214,5 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult]):
         errand = self._errand()
         return self._contract.read_listing(await self._perform(flows.optional(errand, request), errand))
 
-    def _handle(self, known: Known[RetrieveResult]) -> AsyncRetrieveJob:
-        return AsyncRetrieveJob(self, known)
+    def _handle(self, memory: JobMemory[RetrieveResult]) -> AsyncRetrieveJob:
+        return AsyncRetrieveJob(self, memory)

@@ -18,10 +18,12 @@ from tenacity.wait import wait_base
 
 from gofer.contracts.base import Contract, Ref
 from gofer.core import flows
-from gofer.core.errand import Errand, Known, Service, known_from, ticket_of
+from gofer.core.errand import Errand
 from gofer.core.policies import OnAbandon, Retry
-from gofer.core.results import Target
+from gofer.core.record import JobMemory, JobRecord
 from gofer.core.run import Flow, Run
+from gofer.core.service import Service
+from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, RetrieveRequest, RetrieveResult, Status
 from gofer.setup import (
@@ -38,10 +40,10 @@ from gofer.setup import (
     target_of,
 )
 from gofer.transports.base import IO, Listener, listening
+from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.drive import drive, watch
 from gofer.transports.family import BlockingClient
 from gofer.transports.httpx_io import HttpxIO
-from gofer.transports.parts import Parts, pour
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -187,7 +189,7 @@ class Client(Generic[In, Out]):
         """
         errand = self._errand()
         _ = self._perform(flows.start(errand, request, key_of(key, self._new_key), again=key is not None), errand)
-        return self._handle(errand.known)
+        return self._handle(errand.memory)
 
     def run(
         self,
@@ -219,7 +221,7 @@ class Client(Generic[In, Out]):
 
     def job(self, id: str) -> Job[Out]:
         """Return the handle of a job by its id. No request is sent."""
-        return self._handle(Known(self._service.contract.ref(id)))
+        return self._handle(JobMemory(JobRecord(self._service.contract.ref(id))))
 
     def attach(self, ticket: str) -> Job[Out]:
         """Return the handle of the job that a ticket names. No request is sent.
@@ -227,7 +229,7 @@ class Client(Generic[In, Out]):
         Raises:
             TicketError: the ticket is damaged, or another service's or contract's.
         """
-        return self._handle(known_from(self._service, ticket))
+        return self._handle(JobMemory(self._service.record_of(ticket)))
 
     def close(self) -> None:
         """Close the connections; harmless the second time, and the client opens again on use.
@@ -244,37 +246,37 @@ class Client(Generic[In, Out]):
     ) -> None:
         self.close()
 
-    def _handle(self, known: Known[Out]) -> Job[Out]:
-        return Job(self, known)
+    def _handle(self, memory: JobMemory[Out]) -> Job[Out]:
+        return Job(self, memory)
 
     def _errand(
         self,
-        known: Known[Out] | None = None,
+        memory: JobMemory[Out] | None = None,
         *,
         timeout: float | None = None,
         service: Service[In, Out] | None = None,
     ) -> Errand[In, Out]:
         service = self._service if service is None else service
-        return Errand(service, known, timeout=timeout, heard=bool(self._listeners))
+        return Errand(service, memory, timeout=timeout, heard=bool(self._listeners))
 
     def _perform(self, flow: Flow[T], errand: Errand[In, Out]) -> T:
         with listening(self._listeners) as tell:
-            return drive(Run(flow, errand), self._io, Parts(), tell)
+            return drive(Run(flow, errand), self._io, LocalDisk(), tell)
 
     def _events(self, flow: Flow[Any], errand: Errand[In, Out]) -> Iterator[Event]:
         errand.heard = True
-        return watch(Run(flow, errand), self._io, Parts())
+        return watch(Run(flow, errand), self._io, LocalDisk())
 
 
 class Job(Generic[Out]):
     """The handle of one job. Properties do no I/O; every verb may be called again, from any thread.
 
-    Handles come from `Client.submit`, `Client.job` and `Client.attach`. `known` is the memory that a handle shares with
-    the errands it starts; it is not part of the public interface.
+    Handles come from `Client.submit`, `Client.job` and `Client.attach`. `memory` is what a handle shares with the
+    errands it starts; it is not part of the public interface.
     """
 
-    def __init__(self, client: Client[Any, Out], known: Known[Out]) -> None:
-        self._client, self.known = client, known
+    def __init__(self, client: Client[Any, Out], memory: JobMemory[Out]) -> None:
+        self._client, self.memory = client, memory
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status or 'not looked at yet'}>"
@@ -286,28 +288,28 @@ class Job(Generic[Out]):
 
     @property
     def _ref(self) -> Ref:
-        assert self.known.ref is not None, "a handle always has its job"  # noqa: S101
-        return self.known.ref
+        assert self.memory.record.ref is not None, "a handle always has its job"  # noqa: S101
+        return self.memory.record.ref
 
     @property
     def status(self) -> Status:
         """The last status seen, "" before the first look; `refresh()` looks again."""
-        return self.known.status
+        return self.memory.record.status
 
     @property
     def files(self) -> tuple[ResultFile, ...]:
-        """The files of the job's result; empty before they are known, which `result()` and `download()` see to."""
-        return self.known.files
+        """The files of the job's result; empty until `result()` or `download()` has read the results."""
+        return self.memory.record.files
 
     @property
     def done(self) -> bool:
         """Whether the last status seen was an end."""
-        return self.known.status.done
+        return self.memory.record.status.done
 
     @property
     def ticket(self) -> str:
         """A short string that goes on with this job from any process; `attach` of a client takes it."""
-        return str(ticket_of(self._client._service, self._ref, self.known.submitted))  # pyright: ignore[reportPrivateUsage]
+        return str(self._client._service.ticket_of(self.memory.record))  # pyright: ignore[reportPrivateUsage]
 
     def refresh(self) -> Status:
         """Look at the job once and return its status."""
@@ -375,7 +377,7 @@ class Job(Generic[Out]):
         """
         with TemporaryDirectory(prefix="gofer-") as folder:
             path, (fetched,) = self._fetch(Target(Path(folder) / "file"), timeout)
-            pour(path, file)
+            copy_into(path, file)
         return fetched.size
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -420,7 +422,7 @@ class Job(Generic[Out]):
         return self._perform(flows.download(errand, target), errand)
 
     def _errand(self, timeout: float | None) -> Errand[Any, Out]:
-        return self._client._errand(self.known, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
+        return self._client._errand(self.memory, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
 
     def _perform(self, flow: Flow[T], errand: Errand[Any, Out]) -> T:
         return self._client._perform(flow, errand)  # pyright: ignore[reportPrivateUsage]

@@ -13,8 +13,9 @@ import httpx
 
 from gofer.client import Client, Job
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
-from gofer.core import flows, results
-from gofer.core.errand import Known
+from gofer.core import flows
+from gofer.core.download import fetch
+from gofer.core.record import JobMemory
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult
 from gofer.setup import HEALTH_SECONDS, Options, address, budget, polling_every, target_of
@@ -87,7 +88,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
 
     def submit(self, request: RetrieveRequest, *, key: str | None = None) -> RetrieveJob:
         """Submit a retrieval and return its handle; see `Client.submit`."""
-        return self._handle(super().submit(request, key=key).known)
+        return self._handle(super().submit(request, key=key).memory)
 
     def health_check(self) -> bool:
         """Tell within 5 s whether the service answers and its VPN is up. Never raises.
@@ -134,7 +135,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotFound: the service knows no such job.
             TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        errand = self._errand(Known(self._contract.ref(job_id)))
+        errand = self._errand(self.job(job_id).memory)
         return self._perform(flows.check(errand), errand)
 
     def wait_for_completion(self, job_id: str, timeout: float = 120.0, poll_interval: float = 2.0) -> RetrieveResult:
@@ -150,7 +151,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotFound, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         service = polling_every(self._service, poll_interval)
-        errand = self._errand(Known(self._contract.ref(job_id)), timeout=budget(timeout), service=service)
+        errand = self._errand(self.job(job_id).memory, timeout=budget(timeout), service=service)
         return self._perform(flows.ended(errand), errand)
 
     def download_file(self, job_id: str, local_path: str | PathLike[str]) -> str:
@@ -160,9 +161,9 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
             NotReady: the job is not completed yet.
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        errand = self._errand(Known(self._contract.ref(job_id)))
+        errand = self._errand(self.job(job_id).memory)
         file = self._contract.file(self._service.base, errand.ref)
-        return str(self._perform(results.fetch(errand, target_of(local_path).path, file), errand).path)
+        return str(self._perform(fetch(errand, target_of(local_path).path, file), errand).path)
 
     def retrieve_and_download(
         self,
@@ -209,5 +210,5 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
         errand = self._errand()
         return self._contract.read_listing(self._perform(flows.optional(errand, request), errand))
 
-    def _handle(self, known: Known[RetrieveResult]) -> RetrieveJob:
-        return RetrieveJob(self, known)
+    def _handle(self, memory: JobMemory[RetrieveResult]) -> RetrieveJob:
+        return RetrieveJob(self, memory)

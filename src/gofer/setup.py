@@ -21,9 +21,9 @@ from tenacity.wait import wait_base, wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core.errand import Service
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
-from gofer.core.results import Target
+from gofer.core.service import Service, Signer
+from gofer.core.target import Target
 from gofer.errors import UsageError
 from gofer.progress import ProgressLine
 from gofer.transports.base import Listener
@@ -105,7 +105,7 @@ def service_of(
         on_abandon=on_abandon,
         verify=verify,
     )
-    return Service(contract, base_url(url), rules, signer(auth, headers))
+    return Service(contract, base_url(url), rules, *credentials(auth, headers))
 
 
 def contract_of(
@@ -133,8 +133,8 @@ def polling_every(service: Service[In, Out], seconds: float) -> Service[In, Out]
     return evolve(service, rules=evolve(service.rules, poll=wait_fixed(positive(seconds, "poll_interval"))))
 
 
-def signer(auth: Auth | None, headers: Mapping[str, str] | None) -> Callable[[Request], Request]:
-    """Make the function that adds the caller's headers and credentials to a request."""
+def credentials(auth: Auth | None, headers: Mapping[str, str] | None) -> tuple[Mapping[str, str], Signer | None]:
+    """Check the caller's headers and credentials; return the headers, and the function that signs, if there is one."""
     extra = {str(name).lower(): value for name, value in (headers or {}).items()}
     if isinstance(auth, str):
         extra["authorization"] = f"Bearer {auth}"
@@ -143,12 +143,7 @@ def signer(auth: Auth | None, headers: Mapping[str, str] | None) -> Callable[[Re
     for name, value in extra.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not _plain(value):
             raise UsageError(f"The header {name!r} is no header: both are text, of plain characters (value not shown).")
-
-    def sign(request: Request) -> Request:
-        signed = evolve(request, headers={**extra, **request.headers}) if extra else request  # the contract's win
-        return auth(signed) if callable(auth) else signed
-
-    return sign
+    return extra, auth if callable(auth) else None
 
 
 def _plain(value: object) -> bool:

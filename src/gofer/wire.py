@@ -1,4 +1,4 @@
-"""The neutral request and reply: what crosses the wire, said without any HTTP library.
+"""The neutral request and reply: what crosses the wire, in no HTTP library's types.
 
 Contracts build a `Request` and read a `Reply`; adapters turn them into their library's own and back. Nothing here
 opens a connection, and nothing here knows a service.
@@ -35,7 +35,7 @@ def shown(url: str) -> str:
 class Request:
     """One request, complete: its bytes are built once and are the same on every try.
 
-    `headers` has lower-case names. `bare` is set by the core on a request that leaves the service's origin: an adapter
+    `headers` has lower-case names. The core sets `anonymous` on a request that leaves the service's origin: an adapter
     then sends these headers and nothing of its client's (no auth, no cookies, no default headers).
     """
 
@@ -45,10 +45,10 @@ class Request:
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
     )
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
-    bare: bool = False
+    anonymous: bool = False
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
-        """Return the same request with these headers added, or put in the place of their like."""
+        """Return the same request with these headers added; they replace those of the same name."""
         return evolve(self, headers={**self.headers, **_lowered(headers)})
 
 
@@ -65,13 +65,14 @@ class Head:
 
 @frozen
 class Reply(Head):
-    """A whole reply whose body is in memory."""
+    """A reply whose body is in memory; `cut` says that the body goes on, and was read up to a limit only."""
 
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    cut: bool = False
 
 
 def _shown_raw(url: str) -> str:
-    """Return what was given for a URL without what may be a password in it."""
+    """Return the text that should be a URL, without what may be a password in it."""
     return re.sub(r"[^/]*@", "***@", url)
 
 

@@ -8,11 +8,13 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Ref
-from gofer.core import flows, results
-from gofer.core.commands import Mark, Open, Weigh
-from gofer.core.errand import Errand, Known
+from gofer.core import flows
+from gofer.core.commands import Mark, Measure, Open
+from gofer.core.download import fetch
+from gofer.core.errand import Errand
 from gofer.core.policies import Retry
-from gofer.core.results import Target
+from gofer.core.record import JobMemory, JobRecord
+from gofer.core.target import Target
 from gofer.errors import (
     AnswerLost,
     Expired,
@@ -40,14 +42,14 @@ def whole(errand, target):
 
 def bare_file(errand, target):
     """A fetch of a job that nobody has looked at."""
-    return (yield from results.fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
+    return (yield from fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
 
 
 def download(service, *, flow=whole, parts=None, timeout=None, **rules):
     """Play one download; return what was fetched and the world."""
     world = World(service)
     world.parts.update(parts or {})
-    errand = Errand(world.service(**rules), Known(Ref("j1"), vouched=True), timeout=timeout)
+    errand = Errand(world.service(**rules), JobMemory(JobRecord(Ref("j1"), accepted=True)), timeout=timeout)
     return world.play(flow(errand, TARGET), errand), world
 
 
@@ -56,7 +58,7 @@ def fails(service, kind, **options):
     world = World(service)
     world.parts.update(options.pop("parts", None) or {})
     flow = options.pop("flow", whole)
-    errand = Errand(world.service(**options), Known(Ref("j1"), vouched=True))
+    errand = Errand(world.service(**options), JobMemory(JobRecord(Ref("j1"), accepted=True)))
     with pytest.raises(kind) as caught:
         world.play(flow(errand, TARGET), errand)
     assert TARGET not in world.files
@@ -164,7 +166,7 @@ def test_a_service_that_ignores_ranges_sends_the_file_whole():
 def test_a_part_that_was_whole_already_is_kept_without_its_body():
     """416 with the part's own size means that nothing is missing; the part is measured and verified."""
     fetched, world = download(Files(named=PAPER), parts=part(PAPER, named=hashlib.sha256(PAPER).digest()))
-    assert any(isinstance(command, Weigh) for command in world.commands)
+    assert any(isinstance(command, Measure) for command in world.commands)
     assert (world.files[TARGET], fetched.verified) == (PAPER, Verified.DIGEST)
 
 
@@ -312,7 +314,7 @@ def test_the_budget_bounds_the_transfer():
         return reply(200, whole.body[:100], **dict(whole.headers.items()))
 
     world = World(Files(PAPER, slow))
-    errand = Errand(world.service(), Known(Ref("j1"), vouched=True), timeout=20)
+    errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"), accepted=True)), timeout=20)
     with pytest.raises(OutOfTime) as caught:
         world.play(whole(errand, TARGET), errand)
     assert caught.value.leg == "download"

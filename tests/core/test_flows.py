@@ -9,9 +9,10 @@ from core.test_download import PAPER as FILE
 from core.test_download import Files
 from gofer.contracts.base import Ref
 from gofer.core import flows
-from gofer.core.commands import Look, Send
-from gofer.core.errand import Errand, Known
-from gofer.core.results import Target
+from gofer.core.commands import CheckTarget, Send
+from gofer.core.errand import Errand
+from gofer.core.record import JobMemory, JobRecord
+from gofer.core.target import Target
 from gofer.errors import Abandoned, AnswerLost, JobFailed, JobLost, OutOfTime, TargetError, Unreachable
 from gofer.events import CancelSent, Saved, Submitted
 from gofer.models import RetrieveRequest, Verified
@@ -105,7 +106,7 @@ def test_an_errand_without_a_target_fetches_no_file():
 def test_the_target_is_looked_at_before_a_job_is_made():
     """A target that cannot be written makes no job."""
     world = run(Service())
-    assert isinstance(world.commands[0], Look)
+    assert isinstance(world.commands[0], CheckTarget)
     refusing = World(Service())
     refusing.handler = Service()
     errand = Errand(refusing.service())
@@ -153,7 +154,7 @@ def test_a_caller_who_leaves_at_any_command_leaves_no_job_behind(at):
     assert isinstance(world.error, Abandoned)
     ended = any(request.url.endswith("/file") for request in world.requests)
     if service.jobs:
-        assert service.cancelled == ["j1"] or ended or world.errand.known.status.done
+        assert service.cancelled == ["j1"] or ended or world.errand.record.status.done
     assert len(service.jobs) <= 1
 
 
@@ -213,7 +214,7 @@ def test_a_handle_leaves_its_job_at_the_deadline():
     service = Service(states=("searching",))
     service.jobs["k"] = "j1"
     world = World(service)
-    errand = Errand(world.service(), Known(Ref("j1"), vouched=True), timeout=5)
+    errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"), accepted=True)), timeout=5)
     with pytest.raises(OutOfTime):
         world.play(flows.wait(errand), errand)
     assert service.cancelled == []

@@ -4,7 +4,8 @@ import pytest
 
 from gofer.contracts.base import Ref
 from gofer.core import flows
-from gofer.core.errand import Errand, Known
+from gofer.core.errand import Errand
+from gofer.core.record import JobMemory, JobRecord
 from gofer.errors import AnswerLost, WrongFile
 from support.files import OTHER, PAPER, Files, completed, digest
 from support.world import World, reply
@@ -13,7 +14,7 @@ from support.world import World, reply
 def read(service, cap=10_000, **rules):
     """Play a read into memory."""
     world = World(service)
-    errand = Errand(world.service(**rules), Known(Ref("j1"), vouched=True))
+    errand = Errand(world.service(**rules), JobMemory(JobRecord(Ref("j1"), accepted=True)))
     return world.play(flows.read(errand, cap), errand)
 
 

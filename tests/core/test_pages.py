@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from gofer.contracts.base import Ref
-from gofer.core import results
-from gofer.core.download import to_memory
-from gofer.core.errand import Errand, Known
+from gofer.core.download import fetch, to_memory
+from gofer.core.errand import Errand
+from gofer.core.record import JobMemory, JobRecord
 from gofer.core.table import Move
 from gofer.errors import AnswerLost, BadReply, GoferError, NotFound, Unauthorized, WrongFile
 from support.files import PAPER, Files, completed
@@ -20,7 +20,7 @@ UNTYPED = reply(200, PAGE.body)
 
 def bare_file(errand, target):
     """A fetch of a job that nobody has looked at."""
-    return (yield from results.fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
+    return (yield from fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
 
 
 def bare(errand, target):
@@ -32,7 +32,7 @@ def bare(errand, target):
 def unseen(service, flow=bare_file):
     """Play a bare fetch of a job that is known by its id only; return what came and what was asked."""
     world = World(service)
-    errand = Errand(world.service(), Known(Ref("j1")))
+    errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"))))
     try:
         came = world.play(flow(errand, TARGET), errand)
     except GoferError as error:

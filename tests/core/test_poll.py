@@ -9,8 +9,9 @@ from tenacity import stop_never, wait_fixed
 
 from gofer.contracts.base import Ref
 from gofer.core import flows
-from gofer.core.errand import Errand, Known
+from gofer.core.errand import Errand
 from gofer.core.policies import Retry
+from gofer.core.record import JobMemory, JobRecord
 from gofer.errors import (
     AnswerLost,
     BadReply,
@@ -32,9 +33,9 @@ def doc(status, **more):
     return json.dumps({"job_id": "j1", "status": status, "doi": "10.5555/12345678", **more})
 
 
-def trip_to(world, *, vouched=True, timeout=None, **rules):
+def errand_to(world, *, accepted=True, timeout=None, **rules):
     """A errand to a job that was submitted before."""
-    return Errand(world.service(**rules), Known(Ref("j1"), vouched=vouched), timeout=timeout)
+    return Errand(world.service(**rules), JobMemory(JobRecord(Ref("j1"), accepted=accepted)), timeout=timeout)
 
 
 def looks(world):
@@ -65,7 +66,7 @@ class JobUntil:
 def test_a_held_request_is_followed_by_the_next_at_once():
     """Where the service proves that it holds requests, there is no pause of ours."""
     world = World(JobUntil(70, holds=True))
-    errand = trip_to(world)
+    errand = errand_to(world)
     assert world.play(flows.wait(errand), errand) == "completed"
     assert looks(world) == 5  # the first shows the job at once; 70 s are four holds of 20
     assert world.naps == []
@@ -76,7 +77,7 @@ def test_the_delay_in_noticing_the_end_is_bounded_by_the_jobs_length(length):
     """Without long-poll the end is seen within half a second, or a fifth of the job's time, or a minute."""
     service = JobUntil(length)
     world = World(service)
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     delay = world.mono - service.starts[0] - length
     assert delay <= max(0.56, min(0.2 * length, 66))
@@ -85,7 +86,7 @@ def test_the_delay_in_noticing_the_end_is_bounded_by_the_jobs_length(length):
 def test_polls_grow_with_the_logarithm_of_the_jobs_time():
     """An hour's job costs far fewer looks than a loop that sleeps two seconds."""
     world = World(JobUntil(3600))
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     assert looks(world) < 100
 
@@ -94,7 +95,7 @@ def test_a_service_that_ignores_prefer_is_not_hammered():
     """Answers without Preference-Applied are spaced by the schedule, however quickly they come."""
     service = JobUntil(30)
     world = World(service)
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     gaps = [later - earlier for earlier, later in itertools.pairwise(service.starts)]
     assert min(gaps) >= 0.25
@@ -110,7 +111,7 @@ def test_a_service_that_claims_to_hold_but_answers_at_once_is_not_hammered():
         return answers.pop(0)
 
     world = World(service)
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     assert min(b - a for a, b in itertools.pairwise(starts[1:-1])) >= 0.249
 
@@ -122,7 +123,7 @@ def test_a_failed_look_is_repeated_and_the_job_is_not_lost(fault):
     """Passing failures between two looks do not end the wait."""
     answers = [fault, fault, fault, reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    errand = trip_to(world)
+    errand = errand_to(world)
     assert world.play(flows.wait(errand), errand) == "completed"
 
 
@@ -135,7 +136,7 @@ def test_failed_looks_keep_their_distance_too():
         return AnswerLost("cut") if len(starts) < 40 else reply(200, doc("completed"))
 
     world = World(service)
-    errand = trip_to(world, patience=Retry(wait_fixed(0), stop_never))
+    errand = errand_to(world, patience=Retry(wait_fixed(0), stop_never))
     world.play(flows.wait(errand), errand)
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
 
@@ -150,7 +151,7 @@ def test_the_last_look_of_a_budget_keeps_its_distance_too(timeout):
         return reply(503)
 
     world = World(service)
-    errand = trip_to(world, timeout=timeout, patience=Retry(wait_fixed(20), stop_never))
+    errand = errand_to(world, timeout=timeout, patience=Retry(wait_fixed(20), stop_never))
     with pytest.raises(WaitTimeout):
         world.play(flows.wait(errand), errand)
     assert len(starts) == 2
@@ -168,7 +169,7 @@ def test_a_look_after_a_blip_keeps_its_distance_from_that_blips_last_try():
         return reply(200, doc("searching" if len(starts) < 6 else "completed"), preference_applied="wait=20")
 
     world = World(service)
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
 
@@ -176,7 +177,7 @@ def test_a_look_after_a_blip_keeps_its_distance_from_that_blips_last_try():
 def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():
     """Failures in a row end the wait in the end, and the error can go on later."""
     world = World(lambda request, world: AnswerLost("cut"))
-    errand = trip_to(world)
+    errand = errand_to(world)
     with pytest.raises(AnswerLost) as caught:
         world.play(flows.wait(errand), errand)
     assert 300 <= world.mono - 1000 < 400
@@ -188,7 +189,7 @@ def test_an_unknown_status_is_still_active_and_logged_once(caplog):
     """A word from a newer service neither ends nor breaks the wait."""
     answers = [reply(200, doc("pondering"))] * 3 + [reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    errand = trip_to(world)
+    errand = errand_to(world)
     with caplog.at_level(logging.WARNING, "gofer"):
         assert world.play(flows.wait(errand), errand) == "completed"
     assert len(caplog.records) == 1
@@ -198,24 +199,24 @@ def test_a_404_of_a_known_job_is_a_blip_at_first():
     """A replica that has not heard of the job yet does not end the wait."""
     answers = [reply(404), reply(404), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    errand = trip_to(world)
+    errand = errand_to(world)
     assert world.play(flows.wait(errand), errand) == "completed"
 
 
 def test_a_job_that_stays_unknown_is_lost_after_three_404s_over_five_seconds():
     """The third 404 in five seconds is believed."""
     world = World(lambda request, world: reply(404))
-    errand = trip_to(world)
+    errand = errand_to(world)
     with pytest.raises(JobLost):
         world.play(flows.wait(errand), errand)
     assert looks(world) == 3
     assert sum(world.naps) == pytest.approx(5)
 
 
-def test_a_404_of_a_job_nobody_vouched_for_is_believed_at_once():
+def test_a_404_of_a_job_nobody_accepted_for_is_believed_at_once():
     """An id of the caller's own that the service does not know is NotFound."""
     world = World(lambda request, world: reply(404))
-    errand = trip_to(world, vouched=False)
+    errand = errand_to(world, accepted=False)
     with pytest.raises(NotFound):
         world.play(flows.wait(errand), errand)
     assert looks(world) == 1
@@ -225,7 +226,7 @@ def test_a_404_of_a_job_nobody_vouched_for_is_believed_at_once():
 def test_refusals_that_do_not_pass_end_the_wait_at_once(status, kind):
     """Wrong credentials and expired results are not retried."""
     world = World(lambda request, world: reply(status))
-    errand = trip_to(world)
+    errand = errand_to(world)
     with pytest.raises(kind):
         world.play(flows.wait(errand), errand)
     assert looks(world) == 1
@@ -234,7 +235,7 @@ def test_refusals_that_do_not_pass_end_the_wait_at_once(status, kind):
 def test_the_budget_ends_the_wait_and_the_error_says_where_the_time_went():
     """WaitTimeout is a TimeoutError, comes in time, and knows the job."""
     world = World(lambda request, world: reply(200, doc("searching")), latency=0.1)
-    errand = trip_to(world, timeout=30)
+    errand = errand_to(world, timeout=30)
     with pytest.raises(WaitTimeout) as caught:
         world.play(flows.wait(errand), errand)
     assert isinstance(caught.value, TimeoutError)
@@ -248,7 +249,7 @@ def test_no_request_is_allowed_to_outlive_the_budget():
     world = World(
         lambda request, world: reply(200, doc("searching"), preference_applied="wait=5", etag='"1"'), latency=2
     )
-    errand = trip_to(world, timeout=7)
+    errand = errand_to(world, timeout=7)
     with pytest.raises(WaitTimeout):
         world.play(flows.wait(errand), errand)
     for command in world.commands:
@@ -261,7 +262,7 @@ def test_retry_after_on_a_status_document_is_waited_for():
     """A service that asks for slower polls gets them."""
     answers = [reply(200, doc("searching"), retry_after="9"), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     assert world.naps == [9]
 
@@ -270,7 +271,7 @@ def test_the_entity_tag_is_sent_with_the_next_look():
     """A conditional request lets the service hold it until something changes."""
     answers = [reply(200, doc("searching"), etag='"7"'), reply(304), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     assert [request.headers.get("if-none-match") for request in world.requests] == [None, '"7"', '"7"']
 
@@ -279,7 +280,7 @@ def test_the_entity_tag_is_sent_with_the_next_look():
 def test_a_failed_job_raises_with_the_services_code_and_words(code):
     """JobFailed is a RuntimeError that names error_code and error, also a code nobody knows yet."""
     world = World(lambda request, world: reply(200, doc("failed", error="it broke", error_code=code)))
-    errand = trip_to(world)
+    errand = errand_to(world)
     with pytest.raises(JobFailed, match=f"{code}.*it broke") as caught:
         world.play(flows.result(errand), errand)
     assert isinstance(caught.value, RuntimeError)
@@ -289,7 +290,7 @@ def test_a_failed_job_raises_with_the_services_code_and_words(code):
 def test_a_cancelled_job_is_its_own_kind_of_failure():
     """failed with CANCELLED raises JobCancelled."""
     world = World(lambda request, world: reply(200, doc("failed", error_code="CANCELLED")))
-    errand = trip_to(world)
+    errand = errand_to(world)
     with pytest.raises(JobCancelled):
         world.play(flows.result(errand), errand)
 
@@ -297,7 +298,7 @@ def test_a_cancelled_job_is_its_own_kind_of_failure():
 def test_waiting_never_raises_for_a_failed_job():
     """`wait` returns the failed status."""
     world = World(lambda request, world: reply(200, doc("failed", error_code="NOT_FOUND")))
-    errand = trip_to(world)
+    errand = errand_to(world)
     status = world.play(flows.wait(errand), errand)
     assert status == "failed"
     assert status.error_code == "NOT_FOUND"
@@ -318,7 +319,7 @@ def test_waiting_never_raises_for_a_failed_job():
 def test_a_document_that_breaks_the_contract_names_the_field(body, field):
     """A null is never "None" and true is never 1: the reply is bad, and the error says where."""
     world = World(lambda request, world: reply(200, body))
-    errand = trip_to(world)
+    errand = errand_to(world)
     with pytest.raises(BadReply) as caught:
         world.play(flows.refresh(errand), errand)
     assert caught.value.field == field
@@ -327,7 +328,7 @@ def test_a_document_that_breaks_the_contract_names_the_field(body, field):
 def test_unknown_fields_are_ignored():
     """A newer service may say more."""
     world = World(lambda request, world: reply(200, doc("completed", queue_position=3)))
-    errand = trip_to(world)
+    errand = errand_to(world)
     assert world.play(flows.refresh(errand), errand) == "completed"
 
 
@@ -340,7 +341,7 @@ def test_news_are_told():
         reply(200, doc("completed")),
     ]
     world = World(lambda request, world: answers.pop(0))
-    errand = trip_to(world)
+    errand = errand_to(world)
     world.play(flows.wait(errand), errand)
     assert [str(event.status) for event in world.events if isinstance(event, Changed)] == [
         "searching",
@@ -353,7 +354,7 @@ def test_news_are_told():
 def test_a_service_without_cancellation_leaves_the_job(status):
     """cancel() is False, not an error."""
     world = World(lambda request, world: reply(status))
-    errand = trip_to(world)
+    errand = errand_to(world)
     assert world.play(flows.cancel(errand), errand) is False
 
 
@@ -361,14 +362,14 @@ def test_a_service_without_cancellation_leaves_the_job(status):
 def test_a_cancelled_job_is_confirmed(answer):
     """200 with the job and 204 without are both a yes."""
     world = World(lambda request, world: answer)
-    errand = trip_to(world)
+    errand = errand_to(world)
     assert world.play(flows.cancel(errand), errand) is True
 
 
 def test_a_dead_service_is_tried_until_the_budget_ends():
     """Refused looks do not end the wait early, and the error says what the last one met."""
     world = World(lambda request, world: Unreachable("No connection: refused."))
-    errand = trip_to(world, timeout=20)
+    errand = errand_to(world, timeout=20)
     with pytest.raises(WaitTimeout, match="refused") as caught:
         world.play(flows.wait(errand), errand)
     assert 19 < world.mono - 1000 <= 20
@@ -379,7 +380,7 @@ def test_a_dead_service_is_tried_until_the_budget_ends():
 def test_a_small_budget_is_used_as_well(timeout):
     """What is kept back for the last look is a share of the budget."""
     world = World(lambda request, world: reply(200, doc("searching")))
-    errand = trip_to(world, timeout=timeout)
+    errand = errand_to(world, timeout=timeout)
     with pytest.raises(WaitTimeout):
         world.play(flows.wait(errand), errand)
     assert world.mono - 1000 >= 0.8 * timeout

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gofer.core.table import ENDINGS, LEGS, TABLE, Move, Stage
+from gofer.core.table import LEGS, TABLE, WAYS_OUT, Move, Stage
 
 LAST = {
     Stage.DONE,
@@ -49,7 +49,7 @@ def test_every_leg_can_end_late_left_unanswered_or_refused(leg, move):
 
 def test_every_ending_leads_to_a_last_stage():
     """Whatever error ends an errand, its move leads to an end wherever it is allowed."""
-    for _, move in ENDINGS:
+    for _, move in WAYS_OUT:
         ends = {end for (_, made), end in TABLE.items() if made is move}
         assert ends
         assert ends <= LAST

@@ -201,10 +201,6 @@ class Wire(Scripted):
         """Move the clock."""
         self.mono += seconds
 
-    def send(self, request, *, timeout, cap):
-        """Answer."""
-        return self.answer()
-
     def open(self, request, *, timeout, stall):
         """Answer with a head and a body."""
         head, data, after = self.opened()
@@ -217,10 +213,6 @@ class AwaitedWire(Scripted):
     async def sleep(self, seconds):
         """Move the clock."""
         self.mono += seconds
-
-    async def send(self, request, *, timeout, cap):
-        """Answer."""
-        return self.answer()
 
     async def open(self, request, *, timeout, stall):
         """Answer with a head and a body."""

@@ -12,8 +12,9 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.core.commands import Mark, Store
-from gofer.transports.parts import Parts, mark_of, part_of
+from gofer.core.commands import CheckFolder, Keep, Mark, Store
+from gofer.transports.disk import LocalDisk
+from gofer.transports.parts import mark_of, part_of
 from support.faces import MODES, face
 from support.raw_server import raw_server
 
@@ -163,16 +164,16 @@ def test_a_part_that_cannot_be_begun_leaves_nothing(driver, slow, tmp_path):
 
 def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monkeypatch):
     """The part is synced, then put in place, then the folder is synced: whenever the power fails, no file is torn."""
-    target, parts, synced = tmp_path / "paper.pdf", Parts(), []
+    target, disk, synced = tmp_path / "paper.pdf", LocalDisk(), []
     target.write_bytes(b"old")
-    parts.writer(Store(target, 0, Mark("here"), len(PAPER), None, False, None)).write([PAPER])
+    disk.writer(Store(target, 0, Mark("here"), len(PAPER), None, False, None)).write([PAPER])
 
     def fsync(handle):
         synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), target.read_bytes()))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    parts.keep(target)
-    parts.close()
+    disk.perform(Keep(target))
+    disk.close()
     assert synced == [(False, b"old"), (True, PAPER)]
 
 
@@ -183,7 +184,7 @@ def test_a_manifest_that_lists_more_than_is_there_counts_for_nothing(tmp_path, l
     staging.mkdir()
     (staging / "a").write_bytes(b"a")
     (staging / "manifest.json").write_text(listed)
-    assert Parts().muster(tmp_path / "out", staging) is None
+    assert LocalDisk().perform(CheckFolder(tmp_path / "out", staging)) is None
     (staging / "b").write_bytes(b"b")
-    whole = Parts().muster(tmp_path / "out", staging)
+    whole = LocalDisk().perform(CheckFolder(tmp_path / "out", staging))
     assert whole == (listed.encode() if '"b"' in listed else None)

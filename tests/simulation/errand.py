@@ -16,16 +16,19 @@ from tenacity.stop import stop_after_attempt, stop_after_delay
 
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import flows
-from gofer.core.errand import Errand, Known, Service, known_from
+from gofer.core.errand import Errand
 from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
-from gofer.core.results import Target
+from gofer.core.record import JobMemory
+from gofer.core.service import Service
+from gofer.core.target import Target
 from gofer.errors import JobFailed
 from gofer.models import RetrieveRequest
 from gofer.wire import Request
 from simulation.invariants import Violation, check
 from simulation.plan import Plan
 from simulation.wire import Wire
-from simulation.world import Call, End, Faulty, Memory, MemoryDisk, play
+from simulation.world import Call, End, Faulty, play
+from support.disk import Memory, MemoryDisk
 
 TARGET = Path("/papers/paper.pdf")
 ORDER = RetrieveRequest("10.5555/12345678")
@@ -62,18 +65,18 @@ def service_of(plan: Plan) -> Service[Any, Any]:
         on_abandon=plan.on_abandon,  # type: ignore[arg-type]
         verify=plan.verify,  # type: ignore[arg-type]
     )
-    return Service(RetrieveContract(replays_keys=plan.asked), plan.base, rules, sign)  # type: ignore[arg-type]
+    return Service(RetrieveContract(replays_keys=plan.asked), plan.base, rules, signer=sign)  # type: ignore[arg-type]
 
 
 def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Generator[Call, End, Tally]:
     """Yield the calls of an errand and hold the invariants; return what became of it."""
     service, breaks, endings = service_of(plan), list(plan.breaks), list[str]()
-    known: Known[Any] | None = None
+    job: JobMemory[Any] | None = None
     verb, timeout, again = plan.verb, plan.timeout, False
     ticket: str | None = None
 
     def call(name: str) -> Call:
-        errand = Errand(service, known if name in VERBS else None, timeout=timeout)
+        errand = Errand(service, job if name in VERBS else None, timeout=timeout)
         wire.model.call += 1
         flow = VERBS[name](errand, target) if name in VERBS else _submission(name, errand, target, plan.hold, again)
         return Call(flow, errand, breaks.pop(0) if breaks else None)
@@ -83,7 +86,7 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
             wire.becalm()
             breaks, timeout = [None, None], AMPLE
         names = [verb] if verb in ("run", "document") else ["start", "download" if verb == "handle" else "read"]
-        if known is not None and known.ref is not None:
+        if job is not None and job.record.ref is not None:
             names = ["read" if verb == "read" else "download"]
         for name in names:
             made = call(name)
@@ -91,7 +94,7 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
             end = yield made
             check(plan, wire, name, made, end, before, read(target))
             endings.append(end.how if end.error is None else type(end.error).__name__)
-            known = made.errand.known if end.how == "ended" else None
+            job = made.errand.memory if end.how == "ended" else None
             if end.error is not None or end.how != "ended":
                 break
         else:
@@ -100,9 +103,9 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
             return Tally(endings, False)
         ticket = (None if end.error is None else end.error.ticket) or end.told or ticket
         if ticket is not None:
-            known = known_from(service, ticket)
+            job = JobMemory(service.record_of(ticket))
         else:
-            known, again = None, True
+            job, again = None, True
             if wire.model.jobs and plan.keys != "replay":
                 return Tally(endings, False)  # a second submission of this key is the caller's own risk
     if _possible(plan, wire):

@@ -52,7 +52,7 @@ def check(plan: Plan, wire: Wire, name: str, call: Call, end: End, before: bytes
         _right_file(plan, wire, name, end.value, after)
     elif after != before:
         _replaced_at_the_last_moment(plan, wire, end, after)
-    if end.how == "left" and (call.errand.submission is not None or call.errand.known.ref is not None):
+    if end.how == "left" and (call.errand.submission is not None or call.errand.record.ref is not None):
         _job_cancelled(plan, wire, name, end)
 
 
@@ -125,7 +125,7 @@ def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> N
     """Every error is gofer's and says where the errand was, what it cost, and how to go on."""
     error, errand = end.error, call.errand
     assert isinstance(error, GoferError)
-    if errand.known.ref is not None and (error.job_id != errand.known.ref.id or error.ticket is None):
+    if errand.record.ref is not None and (error.job_id != errand.record.ref.id or error.ticket is None):
         raise Violation(f"{error!r} does not name the job")
     made = sum(isinstance(command, Send | Open) for command in end.commands)
     if error.attempts != made:
@@ -136,7 +136,7 @@ def _tells_how_to_go_on(wire: Wire, sent: list[Sent], call: Call, end: End) -> N
         raise Violation(f"{error!r} books {dict(error.spent)} of {end.ended - end.started} s")
     if sent and not isinstance(error, Abandoned) and errand.stage not in ENDED:
         raise Violation(f"{error!r} leaves the errand at {errand.stage}")
-    unknown = errand.known.ref is None and any(job.call == wire.model.call for job in wire.model.jobs.values())
+    unknown = errand.record.ref is None and any(job.call == wire.model.call for job in wire.model.jobs.values())
     if unknown and not isinstance(error, Abandoned) and getattr(error, "key", None) is None:
         raise Violation(f"{error!r}: a job was made, and neither ticket nor key is here")
     if isinstance(error, SubmitUncertain | OutOfTime) and error.leg == "submit" and error.key is None:
@@ -180,7 +180,7 @@ def _one_whole(plan: Plan, wire: Wire, data: bytes, verified: Verified | None) -
     if verified is Verified.NONE and plan.verify == "require":
         raise Violation("an unverified file was taken")
     sizes = {kind for kind, _ in wire.named} & {"size"}
-    checked = wire.vouched | sizes if verified is None else {str(verified)} - {"none"}
+    checked = wire.promised | sizes if verified is None else {str(verified)} - {"none"}
     if data in versions or (not checked and any(_one_begins(data, whole) for whole in versions)):
         return
     raise Violation(f"the file is none: {len(data)} bytes, {hashlib.sha256(data).hexdigest()[:8]}, {verified}")

@@ -18,12 +18,13 @@ from gofer.core.run import Run
 from gofer.errors import GoferError
 from gofer.events import Submitted
 from gofer.transports.adrive import adrive
+from gofer.transports.disk import LocalDisk
 from gofer.transports.drive import drive
-from gofer.transports.parts import Parts
 from simulation.errand import errand
 from simulation.plan import FILE, Break, Fault, Plan, plan_of
 from simulation.wire import AwaitedWire, Left, Wire
-from simulation.world import End, Faulty, Memory, MemoryDisk, play
+from simulation.world import End, Faulty, play
+from support.disk import Memory, MemoryDisk
 
 PLANS = [
     *(plan_of(seed) for seed in range(150)),
@@ -47,7 +48,7 @@ LOOPS = {
 }
 
 
-class MortalParts(Parts):
+class MortalDisk(LocalDisk):
     """Part files of a process that may be killed; the system closes what it had open."""
 
     def die(self):
@@ -107,14 +108,14 @@ def steps(plan, target, perform, read=on_disk):
 
 def pure(call, wire):
     """Perform a call in the pure world, on the same disk."""
-    return play(call, wire, Faulty(MortalParts(), wire))
+    return play(call, wire, Faulty(MortalDisk(), wire))
 
 
 def blocking(call, wire):
     """Perform a call with the blocking driver."""
     run = Recording(call, wire)
     with contextlib.suppress(GoferError, Left):
-        drive(run, wire, Faulty(MortalParts(), wire), lambda event: None)
+        drive(run, wire, Faulty(MortalDisk(), wire), lambda event: None)
     return run.end
 
 
@@ -124,7 +125,7 @@ def awaited(backend, call, wire):
 
     async def main():
         with anyio.CancelScope() as scope, contextlib.suppress(GoferError):
-            await adrive(run, AwaitedWire(wire, scope), Faulty(MortalParts(), wire), lambda event: None)
+            await adrive(run, AwaitedWire(wire, scope), Faulty(MortalDisk(), wire), lambda event: None)
 
     anyio.run(main, backend=backend, backend_options=LOOPS[backend])
     return run.end

@@ -16,9 +16,9 @@ import anyio
 from anyio.lowlevel import checkpoint
 from attrs import define, frozen
 
-from gofer.core.commands import Now, Read, Store
-from gofer.errors import AnswerLost, BadReply, Unreachable
-from gofer.wire import Head, Reply, Request
+from gofer.core.commands import Now, Read, Send, Store
+from gofer.errors import AnswerLost, Unreachable
+from gofer.wire import Head, Request
 from simulation.model import Answer, Model, sha256_field
 from simulation.plan import FINE, NEVER, Break, Fault, Plan
 
@@ -51,7 +51,7 @@ class Sent:
 
 
 @frozen
-class Body:
+class OpenBody:
     """An open body: its pieces with the pause before each, and how it breaks off."""
 
     wire: Wire
@@ -91,7 +91,7 @@ class Wire:
         self.full: int | None = None
         self.unkept = False
         self.named: set[tuple[str, int | str]] = set()
-        self.vouched: set[str] = set()
+        self.promised: set[str] = set()
         self.wrong: list[str] = []
         self._onward: tuple[str, str] | None = None
         self._faults = {
@@ -126,6 +126,8 @@ class Wire:
         """Note what the command about to be performed allows."""
         if isinstance(command, Store | Read):
             self.until = command.until
+        elif isinstance(command, Send):
+            self.until = None
 
     @property
     def calm(self) -> bool:
@@ -140,24 +142,18 @@ class Wire:
 
     # --- exchanges ---
 
-    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
-        """Exchange a request."""
-        answer, _ = self._exchange(request, timeout)
-        if len(answer.body) > cap:
-            raise BadReply("too large", field="$")
-        return Reply(request.url, answer.status, answer.headers, answer.body)
-
-    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Body]:
+    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, OpenBody]:
         """Exchange a request for a head and an unread body."""
         if self.unclosed:
             self.wrong.append("a body was still open when the next was asked for")
         answer, fault = self._exchange(request, timeout)
         data, broken, pause = answer.body, False, 0.0
-        if answer.status in (200, 206):
-            data, broken, pause = self._spoilt(answer, fault)
-        self._promise(answer)
+        if _route(request) == "file":
+            if answer.status in (200, 206):
+                data, broken, pause = self._spoilt(answer, fault)
+            self._promise(answer)
         pieces = tuple((pause, data[at : at + PIECE]) for at in range(0, len(data), PIECE))
-        body = Body(self, pieces, broken, stall)
+        body = OpenBody(self, pieces, broken, stall)
         self.unclosed.add(id(body))
         return Head(request.url, answer.status, answer.headers), body
 
@@ -299,18 +295,18 @@ class Wire:
         named: set[tuple[str, int | str]] = {("length", int(text)) for text in (length, total) if text.isdecimal()}
         named.update(() if digest is None else (("digest", digest),))
         self.named |= named
-        self.vouched = {kind for kind, _ in named}
+        self.promised = {kind for kind, _ in named}
 
     def _inspect(self, request: Request, timeout: float) -> None:
         if not timeout > 0:
             self.wrong.append(f"a request was allowed {timeout} seconds")
         if not request.url.startswith(f"{self.plan.base}/"):
             carried = [name for name in SECRETS if name in request.headers]
-            if carried or not request.bare:
+            if carried or not request.anonymous:
                 self.wrong.append(f"{carried or 'the client'} went to {request.url}")
             if request.method != "GET" or request.body:
                 self.wrong.append(f"a {request.method} went to {request.url}")
-        elif request.bare or any(name not in request.headers for name in SECRETS):
+        elif request.anonymous or any(name not in request.headers for name in SECRETS):
             self.wrong.append(f"an unsigned request went to {request.url}")
         onward, self._onward = self._onward, None
         if onward == ("https", request.url) and request.url.startswith("http:"):
@@ -337,7 +333,7 @@ def _job(answer: Answer) -> str:
 class AwaitedBody:
     """The awaited twin of an open body."""
 
-    body: Body
+    body: OpenBody
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body in virtual time."""
@@ -364,10 +360,6 @@ class AwaitedWire:
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
         await self._or_left(lambda: self.wire.sleep(seconds))
-
-    async def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
-        """Exchange a request."""
-        return await self._or_left(lambda: self.wire.send(request, timeout=timeout, cap=cap))
 
     async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AwaitedBody]:
         """Exchange a request for a head and an unread body."""

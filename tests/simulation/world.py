@@ -1,47 +1,42 @@
 """A world without I/O for the plans: performs commands on a wire and a disk, breaks errands off, keeps the list.
 
-The disk is a `Disk` as the drivers use it; the one here lives in memory and outlives the process that wrote it.
+The disk is a `Disk` as the drivers use it, such as the one in memory (`support.disk`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import define, field
 
 from gofer.core.commands import (
     Answered,
-    Assemble,
+    Authorise,
+    Body,
     Command,
-    Discard,
+    DiskAnswer,
+    DiskCommand,
     Done,
     Drop,
     Failed,
     Keep,
-    Look,
-    Mark,
-    Muster,
     Open,
-    Part,
-    Put,
     Read,
     Send,
     Sleep,
     Store,
     Stored,
     Tell,
-    Weigh,
 )
 from gofer.core.errand import Errand
 from gofer.core.run import Flow, Run
-from gofer.errors import GoferError, TargetError, WrongFile
+from gofer.errors import GoferError, TargetError
 from gofer.events import Submitted
 from gofer.transports.base import Disk, Writer
+from gofer.wire import Reply
 from simulation.plan import Break
-from simulation.wire import Body, Killed, Left, Wire
+from simulation.wire import Killed, Left, OpenBody, Wire
 
 ENOUGH = 3000
 """Commands of one call; an errand that wants more does not end."""
@@ -60,113 +55,30 @@ class Mortal(Disk, Protocol):
 
 
 @define
-class Memory:
-    """What is on the disk, whoever looks: parts and files by their targets."""
-
-    parts: dict[Path, tuple[bytearray, Mark]] = field(factory=dict)
-    files: dict[Path, bytes] = field(factory=dict)
-
-    def read(self, target: Path) -> bytes | None:
-        """Return what is at the target."""
-        return self.files.get(target)
-
-
-@define
-class MemoryDisk:
-    """One errand's hands on the memory."""
-
-    memory: Memory
-    writing: Path | None = None
-
-    def look(self, target: Path) -> Part | None:
-        """See what a former try left."""
-        found = self.memory.parts.get(target)
-        return None if found is None else Part(len(found[0]), found[1])
-
-    def writer(self, command: Store) -> MemoryWriter:
-        """Begin a part, or go on with one."""
-        self.writing = command.target
-        data, mark = self.memory.parts.get(command.target, (bytearray(), command.mark))
-        del data[command.offset :]
-        self.memory.parts[command.target] = (data, mark if command.offset else command.mark)
-        return MemoryWriter(data, command)
-
-    def weigh(self, target: Path, hashed: bool) -> Stored:
-        """Measure a part."""
-        return _stored(self.memory.parts[target][0], hashed)
-
-    def keep(self, target: Path) -> None:
-        """Put the part in the target's place."""
-        self.memory.files[target] = bytes(self.memory.parts.pop(target)[0])
-
-    def discard(self, target: Path) -> None:
-        """Remove the part."""
-        self.memory.parts.pop(target, None)
-
-    def die(self) -> None:
-        """Do nothing, as the dead."""
-
-    def close(self) -> None:
-        """Leave the part, if there is anything in it."""
-        if self.writing in self.memory.parts and not self.memory.parts[self.writing][0]:
-            del self.memory.parts[self.writing]
-
-
-@define
-class MemoryWriter:
-    """A part being written."""
-
-    data: bytearray
-    command: Store
-
-    def write(self, blocks: list[bytes]) -> int:
-        """Append the blocks."""
-        more = b"".join(blocks)
-        if len(self.data) + len(more) > self.command.limit:
-            raise WrongFile("more came", reason="size")
-        self.data += more
-        return len(self.data)
-
-    def stored(self) -> Stored:
-        """Say what is there."""
-        return _stored(self.data, self.command.hashed)
-
-
-def _stored(data: bytearray, hashed: bool) -> Stored:
-    return Stored(len(data), hashlib.sha256(data).digest() if hashed else None, bytes(data[:4096]))
-
-
-@define
 class Faulty:
     """A disk that is full when the wire's plan says so."""
 
     disk: Mortal
     wire: Wire
 
-    def look(self, target: Path) -> Part | None:
+    @property
+    def holds(self) -> bool:
         """Pass it on."""
-        return self.disk.look(target)
+        return self.disk.holds
+
+    def perform(self, command: DiskCommand) -> DiskAnswer:
+        """Pass it on, unless it is to fail."""
+        if isinstance(command, Keep):
+            unkept, self.wire.unkept = self.wire.unkept, False
+            if unkept:
+                raise TargetError("The disk is gone.")
+        return self.disk.perform(command)
 
     def writer(self, command: Store) -> Writer:
         """Pass it on, with what room there is."""
         room, self.wire.full = self.wire.full, None
         writer = self.disk.writer(command)
         return writer if room is None else Cramped(writer, room - command.offset)
-
-    def weigh(self, target: Path, hashed: bool) -> Stored:
-        """Pass it on."""
-        return self.disk.weigh(target, hashed)
-
-    def keep(self, target: Path) -> None:
-        """Pass it on, unless it is to fail."""
-        unkept, self.wire.unkept = self.wire.unkept, False
-        if unkept:
-            raise TargetError("The disk is gone.")
-        self.disk.keep(target)
-
-    def discard(self, target: Path) -> None:
-        """Pass it on."""
-        self.disk.discard(target)
 
     def close(self) -> None:
         """Pass it on."""
@@ -265,7 +177,7 @@ class _Hands:
 
     def __init__(self, wire: Wire, disk: Mortal) -> None:
         self.wire, self.disk = wire, disk
-        self.body: Body | None = None
+        self.body: OpenBody | None = None
 
     def perform(self, command: Command) -> Answered | Failed:
         """Carry out a command."""
@@ -296,32 +208,31 @@ class _Hands:
     def _answer(self, command: Command) -> Any:
         self.wire.heed(command)
         match command:
+            case Authorise(signer, request):
+                return signer(request)
             case Send(request, timeout, cap):
-                return self.wire.send(request, timeout=timeout, cap=cap)
-            case Sleep(seconds):
-                self.wire.sleep(seconds)
-            case Look(target):
-                return self.disk.look(target)
+                head, self.body = self.wire.open(request, timeout=timeout, stall=timeout)
+                try:
+                    body = self._read(cap)
+                finally:
+                    self._close()
+                return Reply(head.url, head.status, head.headers, body.content, body.cut)
             case Open(request, timeout, stall):
                 head, self.body = self.wire.open(request, timeout=timeout, stall=stall)
                 return head
             case Store() | Read():
                 try:
-                    return self._store(command) if isinstance(command, Store) else self._read(command)
+                    return self._store(command) if isinstance(command, Store) else self._read(command.cap)
                 finally:
                     self._close()
             case Drop():
                 self._close()
-            case Weigh(target, hashed):
-                return self.disk.weigh(target, hashed)
-            case Keep(target):
-                self.disk.keep(target)
-            case Discard(target):
-                self.disk.discard(target)
-            case Put() | Muster() | Assemble():
-                raise AssertionError("a retrieval gives one file")
+            case Sleep(seconds):
+                self.wire.sleep(seconds)
             case Tell():
                 pass
+            case _:
+                return self.disk.perform(command)
         return None
 
     def _store(self, command: Store) -> Stored:
@@ -330,13 +241,9 @@ class _Hands:
             _ = writer.write([data])
         return writer.stored()
 
-    def _read(self, command: Read) -> bytes:
-        body = b""
-        for data in self._chunks():
-            body += data
-            if len(body) > command.cap:
-                raise WrongFile("too much came", reason="too big")
-        return body
+    def _read(self, cap: int) -> Body:
+        body = b"".join(self._chunks())
+        return Body(body[:cap], cut=len(body) > cap)
 
     def _chunks(self) -> Any:
         assert self.body is not None, "nothing is open"

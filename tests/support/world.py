@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -13,37 +11,31 @@ from tenacity.stop import stop_after_attempt, stop_after_delay
 
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.commands import (
-    MANIFEST,
     Answered,
-    Assemble,
+    Authorise,
+    Body,
     Command,
-    Discard,
     Done,
     Drop,
     Failed,
-    Keep,
-    Look,
-    Mark,
-    Muster,
     Now,
     Open,
     Outcome,
-    Part,
-    Put,
     Read,
     Send,
     Sleep,
     Store,
     Stored,
     Tell,
-    Weigh,
 )
-from gofer.core.errand import Errand, Service
+from gofer.core.errand import Errand
 from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.run import Flow, Run
-from gofer.errors import GoferError, TargetError, WrongFile
+from gofer.core.service import Service
+from gofer.errors import GoferError
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
+from support.disk import Memory, MemoryDisk
 
 T = TypeVar("T")
 
@@ -76,8 +68,8 @@ class World:
         self.mono = 1000.0
         self.commands: list[Command] = []
         self.events: list[Event] = []
-        self.parts: dict[Path, tuple[bytes, Mark]] = {}
-        self.files: dict[Path, bytes] = {}
+        self.disk = MemoryDisk(memory := Memory())
+        self.parts, self.files = memory.parts, memory.files
         self.body: bytes | None = None
         self.cut: GoferError | None = None
 
@@ -99,8 +91,8 @@ class World:
     def service(self, **changes: Any) -> Service[Any, Any]:
         """The retrieval service at the end of this world."""
         contract = changes.pop("contract", RetrieveContract())
-        sign = changes.pop("sign", lambda request: request)
-        return Service(contract, BASE, rules(**changes), sign)
+        signer = changes.pop("signer", None)
+        return Service(contract, BASE, rules(**changes), signer=signer)
 
     def play(self, flow: Flow[T], errand: Errand[Any, Any], *, leave_at: int | None = None) -> T:
         """Perform a flow to its end; with `leave_at`, the caller leaves in place of that command."""
@@ -128,45 +120,28 @@ class World:
 
     def _answer(self, command: Command) -> Any:
         match command:
-            case Send(request, timeout, _):
-                return self._exchange(request, timeout)
+            case Authorise(signer, request):
+                return signer(request)
+            case Send(request, timeout, cap):
+                whole = self._exchange(request, timeout)
+                return evolve(whole, body=whole.body[:cap], cut=len(whole.body) > cap)
             case Open(request, timeout, _):
                 whole = self._exchange(request, timeout)
                 self.body = whole.body
                 return Head(whole.url, whole.status, whole.headers)
             case Sleep(seconds):
                 self.mono += seconds
-            case Look(target):
-                if target not in self.parts:
-                    return None
-                data, mark = self.parts[target]
-                return Part(len(data), mark)
             case Store():
                 return self._store(command)
             case Read(cap, _):
                 body = self._take()
-                if len(body) > cap:
-                    raise WrongFile("too big", reason="too big")
-                return body
+                return Body(body[:cap], cut=len(body) > cap)
             case Drop():
                 self._take()
-            case Weigh(target, hashed):
-                return self._weigh(target, hashed)
-            case Keep(target):
-                self.files[target] = self.parts.pop(target)[0]
-            case Discard(target):
-                self.parts.pop(target, None)
-            case Put(target, content):
-                self.files[target] = content
-            case Muster(folder, staging):
-                if any(folder in path.parents for path in self.files):
-                    raise TargetError(f"{folder} has something in it already.")
-                return None if staging is None else self.files.get(staging / MANIFEST)
-            case Assemble(staging, folder):
-                for path in [path for path in self.files if staging in path.parents]:
-                    self.files[folder / path.name] = self.files.pop(path)
             case Tell(event):
                 self.events.append(event)
+            case _:
+                return self.disk.perform(command)
         return None
 
     def _exchange(self, request: Request, timeout: float) -> Reply:
@@ -182,16 +157,9 @@ class World:
         return body
 
     def _store(self, command: Store) -> Stored:
-        kept = self.parts[command.target][0][: command.offset] if command.offset else b""
-        data = kept + self._take()
-        if len(data) > command.limit:
-            raise WrongFile("more came", reason="size")
-        self.parts[command.target] = (data, command.mark)
+        writer = self.disk.writer(command)
+        writer.write([self._take()])
         cut, self.cut = self.cut, None
         if cut is not None:
             raise cut
-        return self._weigh(command.target, command.hashed)
-
-    def _weigh(self, target: Path, hashed: bool) -> Stored:
-        data = self.parts[target][0]
-        return Stored(len(data), hashlib.sha256(data).digest() if hashed else None, data[:4096])
+        return writer.stored()

@@ -1,26 +1,32 @@
 """The commands a flow yields and the outcomes it is sent: the whole vocabulary between core and drivers.
 
 Two closed unions of frozen values. `Command` says what to do, `Outcome` what came of it: `Answered` with the command's
-answer, or `Failed` with a gofer error, already translated. A driver performs commands and decides nothing.
+answer, or `Failed` with a gofer error, already translated. A driver performs commands and decides nothing. Each command
+names the type of its answer, so that a flow gets it typed (`verbs.ask`).
 
-    Send(request, timeout, cap)      -> Reply          one small exchange; `timeout` is total, the body is capped
-    Sleep(seconds)                   -> None
-    Look(target)                     -> Part | None    what a former try left beside the target
+    Authorise(signer, request)       -> Request        the caller's signature
+    Send(request, timeout, cap)      -> Reply          one small exchange; `timeout` is total, `cap` bytes are read
     Open(request, timeout, ...)      -> Head           the head of a streamed reply; then exactly one of the next three
     Store(target, ...)               -> Stored         its body into the part file; bytes never pass through the core
-    Read(cap, until)                 -> bytes          its body in memory
+    Read(cap, until)                 -> Body           its body in memory, up to `cap` bytes
     Drop()                           -> None           its body is not wanted
-    Weigh(target, hashed)            -> Stored         the part file as it is, for one that was whole already
-    Keep(target)                     -> None           part file synced to disk and put in the target's place
-    Discard(target)                  -> None           part file removed
-    Put(target, content)             -> None           a small file, whole, in one step
-    Muster(folder, staging)          -> bytes | None   whether a folder can be filled, and what a former try left
-    Assemble(staging, folder)        -> None           the staging folder put in the folder's place, in one step
+    Sleep(seconds)                   -> None
     Tell(event)                      -> None           best-effort progress
+
+The disk performs the others (`DiskCommand`), all behind one method:
+
+    CheckTarget(target)              -> Part | None    whether it can be written; the part file that an earlier try left
+    CheckFolder(folder, staging)     -> bytes | None   whether it can be filled; the manifest that an earlier try left
+    Measure(target, hashed)          -> Stored         the part file as it is, where it is complete already
+    Keep(target)                     -> None           the part file is synced and takes the target's place
+    Discard(target)                  -> None           the part file is removed
+    Put(target, content)             -> None           a small file, complete, in one step
+    Assemble(staging, folder)        -> None           the staging folder takes the folder's place, in one step
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -30,6 +36,7 @@ from gofer.errors import GoferError
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -45,43 +52,13 @@ class Now:
     wall: float
 
 
-# --- commands ---
+class Asks(Generic[A]):
+    """What every command is: something whose answer is an `A`."""
+
+    __slots__ = ()
 
 
-@frozen
-class Send:
-    """Send a request and bring the whole reply, within `timeout` seconds in all and `cap` bytes of body."""
-
-    request: Request
-    timeout: float
-    cap: int
-
-
-@frozen
-class Sleep:
-    """Let so many seconds pass."""
-
-    seconds: float
-
-
-@frozen
-class Look:
-    """See whether a part file lies beside the target, and whether the target can be written at all (`TargetError`)."""
-
-    target: Path
-
-
-@frozen
-class Open:
-    """Send a request and bring the reply's head within `timeout` seconds.
-
-    Its body may pause `stall` seconds, and fewer than `least` bytes in so many seconds are a pause too.
-    """
-
-    request: Request
-    timeout: float
-    stall: float
-    least: int
+# --- answers ---
 
 
 @frozen
@@ -90,108 +67,15 @@ class Mark:
 
     Attributes:
         source: a hash of the URL the bytes came from.
-        etag: the strong entity tag of the whole (RFC 9110, section 8.8.3), None without one.
-        total: the size of the whole in bytes, if known.
-        digest: the SHA-256 the service named for the whole, if it did.
+        etag: the strong entity tag of the complete file (RFC 9110, section 8.8.3), None without one.
+        total: the size of the complete file in bytes, None if the service did not name it.
+        digest: the SHA-256 that the service named for the complete file, if it did.
     """
 
     source: str
     etag: str | None = None
     total: int | None = None
     digest: bytes | None = field(default=None, repr=False)
-
-
-@frozen
-class Store:
-    """Write the opened body into the target's part file, from byte `offset` on.
-
-    Attributes:
-        mark: is beside the part before the first byte is in it.
-        limit: more bytes than this in the whole file end the transfer with `WrongFile`.
-        until: monotonic time at which the transfer must end, None without a deadline.
-        hashed: whether the SHA-256 of the whole is wanted; a kept prefix is then read again from disk.
-        job_id: for the progress events.
-    """
-
-    target: Path
-    offset: int
-    mark: Mark
-    limit: int
-    until: float | None
-    hashed: bool
-    job_id: str | None
-
-
-@frozen
-class Read:
-    """Bring the opened body as bytes; more than `cap` of them is `WrongFile`, past `until` is `AnswerLost`."""
-
-    cap: int
-    until: float | None
-
-
-@frozen
-class Drop:
-    """Close the opened reply unread."""
-
-
-@frozen
-class Weigh:
-    """Measure the part file as it lies there."""
-
-    target: Path
-    hashed: bool
-
-
-@frozen
-class Keep:
-    """Sync the part file to disk and put it in the target's place in one step."""
-
-    target: Path
-
-
-@frozen
-class Discard:
-    """Remove the part file and what lies beside it."""
-
-    target: Path
-
-
-@frozen
-class Put:
-    """Write these bytes to the target, synced to disk and in one step; folders are made as needed."""
-
-    target: Path
-    content: bytes = field(repr=lambda content: f"<{len(content)} bytes>")
-
-
-@frozen
-class Muster:
-    """See whether the folder is empty or absent and can be made (`TargetError`), and read the staging's manifest."""
-
-    folder: Path
-    staging: Path | None
-
-
-@frozen
-class Assemble:
-    """Put the staging folder in the place of the empty or absent folder."""
-
-    staging: Path
-    folder: Path
-
-
-@frozen
-class Tell:
-    """Report an event to whoever listens."""
-
-    event: Event
-
-
-Command = Send | Sleep | Look | Open | Store | Read | Drop | Weigh | Keep | Discard | Put | Muster | Assemble | Tell
-
-
-# --- answers ---
 
 
 @frozen
@@ -211,7 +95,159 @@ class Stored:
     head: bytes
 
 
-Answer = Reply | Head | Part | Stored | bytes | None
+@frozen
+class Body:
+    """A body in memory; `cut` says that it goes on after these bytes."""
+
+    content: bytes = field(repr=lambda content: f"<{len(content)} bytes>")
+    cut: bool = False
+
+
+# --- commands of the wire and the clock ---
+
+
+@frozen
+class Authorise(Asks[Request]):
+    """Let the caller's function sign a request; the function may block, or return an awaitable."""
+
+    signer: Callable[[Request], Request | Awaitable[Request]] = field(repr=False)
+    request: Request
+
+
+@frozen
+class Send(Asks[Reply]):
+    """Send a request and read the reply, within `timeout` seconds in all; at most `cap` bytes of the body are read."""
+
+    request: Request
+    timeout: float
+    cap: int
+
+
+@frozen
+class Open(Asks[Head]):
+    """Send a request and read the reply's head within `timeout` seconds.
+
+    Its body may pause `stall` seconds, and fewer than `least` bytes in that time count as a pause too.
+    """
+
+    request: Request
+    timeout: float
+    stall: float
+    least: int
+
+
+@frozen
+class Store(Asks[Stored]):
+    """Write the opened body into the target's part file, from byte `offset` on.
+
+    Attributes:
+        mark: is beside the part before the first byte is in it.
+        limit: more bytes than this in the complete file end the transfer with `WrongFile`.
+        until: monotonic time at which the transfer must end, None without a deadline.
+        hashed: whether the SHA-256 of the complete file is wanted; a kept prefix is then read again from disk.
+        job_id: for the progress events.
+    """
+
+    target: Path
+    offset: int
+    mark: Mark
+    limit: int
+    until: float | None
+    hashed: bool
+    job_id: str | None
+
+
+@frozen
+class Read(Asks[Body]):
+    """Read the opened body into memory, at most `cap` bytes of it; past `until` it is `AnswerLost`."""
+
+    cap: int
+    until: float | None
+
+
+@frozen
+class Drop(Asks[None]):
+    """Close the opened reply unread."""
+
+
+@frozen
+class Sleep(Asks[None]):
+    """Wait for a number of seconds."""
+
+    seconds: float
+
+
+@frozen
+class Tell(Asks[None]):
+    """Report an event to whoever listens."""
+
+    event: Event
+
+
+# --- commands of the disk ---
+
+
+@frozen
+class CheckTarget(Asks[Part | None]):
+    """Check that the target can be written (`TargetError`), and return the part file beside it, if there is one."""
+
+    target: Path
+
+
+@frozen
+class CheckFolder(Asks[bytes | None]):
+    """Check that the folder is empty or absent and can be made (`TargetError`), and return the staging's manifest."""
+
+    folder: Path
+    staging: Path | None = None
+
+
+@frozen
+class Measure(Asks[Stored]):
+    """Measure the part file as it is."""
+
+    target: Path
+    hashed: bool
+
+
+@frozen
+class Keep(Asks[None]):
+    """Sync the part file to disk and put it in the target's place in one step."""
+
+    target: Path
+
+
+@frozen
+class Discard(Asks[None]):
+    """Remove the part file and the mark beside it."""
+
+    target: Path
+
+
+@frozen
+class Put(Asks[None]):
+    """Write these bytes to the target, synced to disk and in one step; folders are made as needed."""
+
+    target: Path
+    content: bytes = field(repr=lambda content: f"<{len(content)} bytes>")
+
+
+@frozen
+class Assemble(Asks[None]):
+    """Put the staging folder in the place of the empty or absent folder."""
+
+    staging: Path
+    folder: Path
+
+
+DiskCommand = CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble
+Command = Authorise | Send | Open | Store | Read | Drop | Sleep | Tell | DiskCommand
+
+
+# --- outcomes ---
+
+DiskAnswer = Part | Stored | bytes | None
+Answer = Request | Reply | Head | Body | DiskAnswer
 
 
 @frozen

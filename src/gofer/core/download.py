@@ -1,4 +1,4 @@
-"""The third leg: the file, whole and checked, or nothing.
+"""The third leg: one file of the job, complete and verified, or nothing.
 
 The body goes into a part file beside the target. A broken transfer goes on where it stopped, if the service proves
 that the file is still the same one (If-Range, RFC 9110, section 13.1.5); else it starts over. Only a part that has
@@ -12,79 +12,99 @@ from pathlib import Path
 
 from attrs import evolve
 
-from gofer.core import poll, verbs
-from gofer.core.commands import Mark, Part, Stored
-from gofer.core.exchange import AnyErrand, Tries, follow_open, refused, whole
-from gofer.core.judging import PASSING, content_length, content_range, sha256_of, strong_etag
-from gofer.core.poll import Absence
+from gofer.core import verbs
+from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Mark, Measure, Part, Put, Stored
+from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
+from gofer.core.judging import content_length, content_range, encoding_of, sha256_of, strong_etag
+from gofer.core.poll import poll_once
+from gofer.core.results import read_results
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.errors import AnswerLost, NotReady, NotSupported, ServiceError, TransportError, WrongFile
+from gofer.errors import AnswerLost, NotSupported, TransportError, WrongFile
+from gofer.events import Saved
 from gofer.models import Fetched, ResultFile, State, Verified
 from gofer.wire import Head, Request
 
 WORTH_AGAIN = frozenset({"digest", "size", "range"})
-"""Reasons of `WrongFile` that a second transfer, from the first byte, may cure; where a part was gone on with, any."""
+"""Reasons of `WrongFile` that a second transfer, from the first byte, may cure; after a resume any reason may be."""
 
 PAGES = frozenset({"text/html", "application/xhtml+xml", ""})
 """Media types of what may be a web page, as a proxy or a sign-in sends with status 200."""
 
 
+def fetch(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
+    """Download one file to a path, and report it."""
+    errand.move(Move.FETCH)
+    fetched = yield from save(errand, target, file)
+    errand.move(Move.STORED)
+    promise = _promise(errand, file)
+    yield from verbs.tell(errand, Saved(errand.job_id, target, fetched.size, fetched.verified, promise.format))
+    return fetched
+
+
+def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
+    """Put one file at a path: content that the service sent along is written, any other file is downloaded."""
+    if file.content is None:
+        return (yield from to_file(errand, target, file))
+    yield Put(target, file.content)
+    return Fetched(target, len(file.content), Verified.LENGTH)
+
+
 def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
-    """Bring a file of the job to `target`."""
+    """Download a file of the job to `target`."""
     request = _request(file)
     source = hashlib.sha256(request.url.encode()).hexdigest()
     tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
     reached, cured, page = 0, False, None
     while True:
-        yield from _learn(errand, page)
-        part = yield from verbs.look(target)
+        yield from _poll_after_page(errand, page)
+        part = yield from verbs.ask(CheckTarget(target))
         if part is not None and (part.mark.source != source or part.mark.etag is None or part.size == 0):
             part = None
         if part is not None and part.size >= reached + errand.rules.crawl:
-            tries.reset()  # the last tries brought something
+            tries.reset()  # the last tries made progress
             reached = part.size
         try:
             head = yield from follow_open(errand, _ranged(request, part))
             if head.status not in (200, 206, 416):
-                yield from bear(errand, head, tries, absence)
+                yield from retry_or_raise(errand, head, tries, absence)
                 continue
-            page = yield from _doubtful(errand, head)
+            page = yield from _possible_page(errand, head)
             if page is not None:
                 continue
-            stored, total, named = yield from _bring(errand, target, source, head, part)
+            stored, total, named = yield from _transfer(errand, target, source, head, part)
             verified = _verify(errand, file, head, stored, total, named)
         except TransportError as error:
-            yield from tries.rest(error)
+            yield from tries.back_off(error)
         except WrongFile as error:
-            yield from verbs.discard(target)
+            yield Discard(target)
             if cured or (part is None and error.reason not in WORTH_AGAIN):
                 raise
             cured, reached = True, 0
         else:
-            yield from verbs.keep(target)
+            yield Keep(target)
             return Fetched(target, stored.size, verified)
         errand.move(Move.RESUME)
 
 
 def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes]:
-    """Bring a file of the job as bytes, at most `max_bytes` of them."""
+    """Download a file of the job into memory, at most `max_bytes` bytes."""
     request = _request(file)
     tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
     cured, page = False, None
     while True:
-        yield from _learn(errand, page)
+        yield from _poll_after_page(errand, page)
         try:
             head = yield from follow_open(errand, request)
             if head.status != 200:
-                yield from bear(errand, head, tries, absence)
+                yield from retry_or_raise(errand, head, tries, absence)
                 continue
-            page = yield from _doubtful(errand, head)
+            page = yield from _possible_page(errand, head)
             if page is not None:
                 continue
             body = yield from _read(errand, file, head, max_bytes)
         except TransportError as error:
-            yield from tries.rest(error)
+            yield from tries.back_off(error)
         except WrongFile as error:
             if cured or error.reason not in WORTH_AGAIN:
                 raise
@@ -97,14 +117,14 @@ def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes
 def _request(file: ResultFile) -> Request:
     if file.url is None or not file.url.startswith(("http://", "https://")):
         scheme = (file.url or "nothing").partition(":")[0]
-        raise NotSupported(f"The file {file.name!r} is not to be had over HTTP: the service points to {scheme}:.")
+        raise NotSupported(f"The file {file.name!r} cannot be fetched over HTTP: the service points to {scheme}:.")
     asked = {"accept-encoding": "identity", "want-repr-digest": "sha-256=10"}
     return Request(file.method, file.url, file.headers, file.body).with_headers(asked)
 
 
 def _promise(errand: AnyErrand, file: ResultFile) -> ResultFile:
-    """Return what the job's document, if it was looked at meanwhile, promises of the file."""
-    return next((known for known in errand.known.files if known.url == file.url), file)
+    """Return what the job's results, if they were read meanwhile, promise of the file."""
+    return next((promised for promised in errand.record.files if promised.url == file.url), file)
 
 
 def _ranged(request: Request, part: Part | None) -> Request:
@@ -114,57 +134,41 @@ def _ranged(request: Request, part: Part | None) -> Request:
     return request.with_headers({"range": f"bytes={part.size}-", "if-range": part.mark.etag})
 
 
-def bear(errand: AnyErrand, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
-    """Rest after a refusal that may pass, or raise it."""
-    reply = yield from whole(errand, head)
-    if reply.status == 404 and errand.known.vouched:
-        yield from absence.rest(refused(errand, reply))
-        return
-    if reply.status == 409:
-        failure: ServiceError = refused(errand, reply, NotReady)
-        passing = errand.known.status.state is State.SUCCEEDED  # it is ready, some replica just has not heard
-    else:
-        failure, passing = refused(errand, reply), reply.status in PASSING
-    if not passing:
-        raise failure
-    yield from tries.rest(failure)
-
-
-def _doubtful(errand: AnyErrand, head: Head) -> Flow[Head | None]:
-    """Drop and return what may be a web page in the file's place, while nobody has seen what the job promises.
+def _possible_page(errand: AnyErrand, head: Head) -> Flow[Head | None]:
+    """Drop and return what may be a web page in the file's place, as long as the job itself has not been polled.
 
     Raises:
-        WrongFile: the body is in an encoding that nobody asked for; it is never unpacked.
+        WrongFile: the body is in an encoding that was not asked for; it is never unpacked.
     """
-    encoding = head.headers.get("content-encoding", "identity").strip()
-    encoded = encoding.lower() not in ("", "identity")
-    if not encoded and (errand.known.snapshot is not None or _kind(head) not in PAGES):
+    encoding = encoding_of(head)
+    if not encoding and (errand.record.seen is not None or _kind(head) not in PAGES):
         return None
-    yield from verbs.drop()
-    if encoded:
+    yield Drop()
+    if encoding:
         raise WrongFile(f"The file came encoded ({encoding}) though asked plain.", reason="encoding")
     return head
 
 
-def _learn(errand: AnyErrand, page: Head | None) -> Flow[None]:
-    """Look at the job, if something doubtful came and nobody has yet: the document says what the file is to be.
+def _poll_after_page(errand: AnyErrand, page: Head | None) -> Flow[None]:
+    """Poll a job that was not polled before, if a possible page came: the results say what the file is to be.
 
     Raises:
         WrongFile: the job has no file, so what came is none.
-        GoferError: the job cannot be seen; the page is not believed then.
+        GoferError: the job cannot be polled; the page is not believed then.
     """
-    if page is None or errand.known.snapshot is not None:
+    if page is None or errand.record.seen is not None:
         return
-    _ = yield from poll.look(errand, errand.rules.patience)
-    if errand.known.status.state is not State.SUCCEEDED:
+    _ = yield from poll_once(errand, errand.rules.patience)
+    if errand.record.status.state is not State.SUCCEEDED:
         came = _kind(page) or "something of no type"
-        raise WrongFile(f"This is not the file: {came} came, and the job is {errand.known.status}.")
+        raise WrongFile(f"This is not the file: {came} came, and the job is {errand.record.status}.")
+    _ = yield from read_results(errand)
 
 
-def _bring(
+def _transfer(
     errand: AnyErrand, target: Path, source: str, head: Head, part: Part | None
 ) -> Flow[tuple[Stored, int | None, bytes | None]]:
-    """Bring the opened body to disk; return it with the size and the digest that were named for the whole."""
+    """Write the opened body to disk; return it with the size and the digest that were named for the complete file."""
     named = sha256_of(head) or (part.mark.digest if part is not None and head.status != 200 else None)
     if head.status == 200:
         offset, total = 0, content_length(head)
@@ -172,15 +176,15 @@ def _bring(
     else:
         offset, total = _continues(head, part)
         if part is None or total is None or offset < 0:
-            yield from verbs.drop()
+            yield Drop()
             raise WrongFile(f"The service's {head.status} does not continue what is here.", reason="range")
         mark = evolve(part.mark, total=total, digest=named)
     if total is not None and total > errand.rules.file_cap:
-        yield from verbs.drop()
+        yield Drop()
         raise WrongFile(f"The file has {total} bytes, more than the cap of {errand.rules.file_cap}.", reason="too big")
     if head.status == 416:
-        yield from verbs.drop()
-        return (yield from verbs.weigh(target, hashed=named is not None)), total, named
+        yield Drop()
+        return (yield from verbs.ask(Measure(target, hashed=named is not None))), total, named
     limit = errand.rules.file_cap if total is None else total
     stored = yield from verbs.store(errand, target, offset, mark, limit=limit, hashed=named is not None)
     if total is not None and stored.size < total:
@@ -189,13 +193,16 @@ def _bring(
 
 
 def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Flow[bytes]:
-    """Bring the opened body into memory and check it."""
+    """Read the opened body into memory and verify it."""
     length, named = content_length(head), sha256_of(head)
     total = length if length is not None else _promise(errand, file).size
     if total is not None and total > max_bytes:
-        yield from verbs.drop()
+        yield Drop()
         raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
-    body = yield from verbs.read(errand, max_bytes)
+    read = yield from verbs.read(errand, max_bytes)
+    if read.cut:
+        raise WrongFile(f"The file has more than max_bytes={max_bytes}.", reason="too big")
+    body = read.content
     if length is not None and len(body) != length:
         raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
     stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
@@ -204,7 +211,7 @@ def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Fl
 
 
 def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
-    """Hold a 206 or 416 against the part: (the offset it goes on from, the whole's size), or (-1, None)."""
+    """Compare a 206 or 416 with the part: (the offset it goes on from, the complete size), or (-1, None)."""
     span = content_range(head)
     if part is None or span is None:
         return -1, None
@@ -223,7 +230,7 @@ def _kind(head: Head) -> str:
 def _verify(
     errand: AnyErrand, file: ResultFile, head: Head, stored: Stored, total: int | None, named: bytes | None
 ) -> Verified:
-    """Check the whole file by the strongest means there is.
+    """Verify the complete file by the strongest means there is.
 
     Raises:
         WrongFile: it is not what was promised, or nothing was and `verify="require"`.

@@ -1,4 +1,4 @@
-"""One exchange with the service, tried until there is an answer worth judging: redirects, retries, Retry-After, budget.
+"""One exchange with the service, retried until there is an answer to judge: redirects, retries, Retry-After, budget.
 
 For requests that may be sent twice without harm. Submissions have rules of their own (`submit.py`).
 """
@@ -9,24 +9,30 @@ from typing import Any
 
 from gofer.contracts.base import Leg
 from gofer.core import verbs
+from gofer.core.commands import Drop
 from gofer.core.errand import Errand
-from gofer.core.judging import PASSING, REDIRECTS, redirected, refusal
+from gofer.core.judging import REDIRECTS, TRANSIENT, redirected, refusal
 from gofer.core.policies import Retry, pause_after
 from gofer.core.run import Flow
 from gofer.core.table import LEGS
 from gofer.errors import (
     BadReply,
     GoferError,
+    JobLost,
+    NotReady,
     Rejected,
     ServiceError,
     TransportError,
     UntrustedCertificate,
-    WrongFile,
 )
 from gofer.events import Retrying
+from gofer.models import State
 from gofer.wire import Head, Reply, Request
 
 AnyErrand = Errand[Any, Any]
+
+GONE_AFTER = (3, 5.0)
+"""An accepted job is lost after this many answers of 404 in a row, over this many seconds."""
 
 
 class Tries:
@@ -40,8 +46,8 @@ class Tries:
         """Forget the failures: something went well in between."""
         self._failures, self._since = 0, 0.0
 
-    def rest(self, failure: GoferError, *, at_least: float = 0.0) -> Flow[None]:
-        """Pause before the next try, `at_least` so many seconds.
+    def back_off(self, failure: GoferError, *, at_least: float = 0.0) -> Flow[None]:
+        """Pause before the next try, for `at_least` seconds or longer.
 
         Raises:
             GoferError: `failure` itself, when the policy gives up.
@@ -61,7 +67,7 @@ class Tries:
         pause = max(pause, at_least)
         if pause >= errand.left:
             asked = failure.retry_after if isinstance(failure, ServiceError) else None
-            # time for one last try, unless the service said that it is in vain
+            # time for one last try, unless the service asked to be left alone for longer
             pause = max(errand.left - errand.reserve, at_least)
             if not 0 < pause < errand.left or (asked is not None and asked >= errand.left):
                 raise errand.late(failure) from failure
@@ -71,13 +77,30 @@ class Tries:
         yield from verbs.sleep(errand, pause)
 
 
+class Absence:
+    """The 404s in a row about a job that the service had accepted: a transient fault at first, then `JobLost`."""
+
+    def __init__(self, errand: AnyErrand) -> None:
+        self._errand, self._times, self._since = errand, 0, 0.0
+
+    def back_off(self, refusal: ServiceError) -> Flow[None]:
+        """Pause before asking again, or raise `JobLost`."""
+        times, seconds = GONE_AFTER
+        now = self._errand.now.mono
+        self._since = self._since if self._times else now
+        self._times += 1
+        if self._times >= times and now - self._since >= seconds:
+            raise JobLost("The service has lost this job, though it had accepted it.") from refusal
+        yield from verbs.sleep(self._errand, seconds / (times - 1))
+
+
 def describe(error: BaseException) -> str:
-    """Say an error in one line, by its class where it has no words."""
+    """Return an error's message, or its class where it has none."""
     return str(error) or type(error).__name__
 
 
 def follow(errand: AnyErrand, request: Request, timeout: float, leg: Leg | None = None) -> Flow[Reply]:
-    """Exchange a request, following redirects, but for those that the contract reads on this leg."""
+    """Exchange a request, following redirects except those that the contract reads on this leg."""
     for _ in range(errand.rules.redirects + 1):
         reply = yield from verbs.send(errand, request, timeout)
         onward = None if leg is not None and errand.contract.reads(leg, reply.status) else redirected(request, reply)
@@ -90,12 +113,12 @@ def follow(errand: AnyErrand, request: Request, timeout: float, leg: Leg | None 
 def follow_open(
     errand: AnyErrand, request: Request, leg: Leg | None = None, timeout: float | None = None
 ) -> Flow[Head]:
-    """Open a body, following redirects, but for those that the contract reads on this leg."""
+    """Open a body, following redirects except those that the contract reads on this leg."""
     for _ in range(errand.rules.redirects + 1):
         head = yield from verbs.open_body(errand, request, timeout)
         if head.status not in REDIRECTS or (leg is not None and errand.contract.reads(leg, head.status)):
             return head
-        yield from verbs.drop()
+        yield from verbs.ask(Drop())
         onward = redirected(request, head)
         if onward is None:
             raise refused(errand, Reply(head.url, head.status, head.headers))
@@ -103,13 +126,13 @@ def follow_open(
     raise too_many(errand)
 
 
-def peek(errand: AnyErrand, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
-    """Exchange a request whose answer may be the file itself; the body of such a one is left alone."""
+def read_if_document(errand: AnyErrand, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
+    """Exchange a request whose answer may be the file itself; the body of a file is left unread."""
     head = yield from follow_open(errand, request, leg, timeout)
     if errand.contract.reads(leg, head.status) and not errand.contract.is_document(errand.ref, leg, head):
-        yield from verbs.drop()
+        yield from verbs.ask(Drop())
         return Reply(head.url, head.status, head.headers)
-    return (yield from whole(errand, head))
+    return (yield from verbs.read_document(errand, head))
 
 
 def too_many(errand: AnyErrand) -> ServiceError:
@@ -117,11 +140,11 @@ def too_many(errand: AnyErrand) -> ServiceError:
     return Rejected(f"The service redirected more than {errand.rules.redirects} times in a row.", status_code=302)
 
 
-def passes(error: GoferError) -> bool:
-    """Tell whether a failed exchange may go well the next time: silence, a passing refusal, or no document at all."""
+def is_transient(error: GoferError) -> bool:
+    """Tell whether a failed exchange may succeed later: silence, a transient refusal, or no document at all."""
     match error:
         case ServiceError():
-            return error.status_code in PASSING
+            return error.status_code in TRANSIENT
         case BadReply():
             return error.field is None
         case _:
@@ -131,18 +154,18 @@ def passes(error: GoferError) -> bool:
 def exchange(
     errand: AnyErrand, request: Request, tries: Tries, timeout: float | None = None, leg: Leg | None = None
 ) -> Flow[Reply]:
-    """Exchange a request that is safe to repeat until an answer comes that is no passing refusal."""
+    """Exchange a request that is safe to repeat until an answer comes that is no transient refusal."""
     while True:
         try:
             reply = yield from follow(errand, request, errand.rules.timeout if timeout is None else timeout, leg)
         except TransportError as error:
             failure: GoferError = error
         else:
-            if reply.status not in PASSING or (leg is not None and errand.contract.reads(leg, reply.status)):
+            if reply.status not in TRANSIENT or (leg is not None and errand.contract.reads(leg, reply.status)):
                 tries.reset()
                 return reply
             failure = refused(errand, reply)
-        yield from tries.rest(failure)
+        yield from tries.back_off(failure)
 
 
 def refused(errand: AnyErrand, reply: Reply, kind: type[ServiceError] | None = None) -> ServiceError:
@@ -157,17 +180,17 @@ def accept(errand: AnyErrand, reply: Reply, leg: Leg | None = None) -> Reply:
     raise refused(errand, reply)
 
 
-def whole(errand: AnyErrand, head: Head, cap: int | None = None) -> Flow[Reply]:
-    """Read the body of an opened document, at most `cap` bytes, so that it can be judged.
-
-    Raises:
-        BadReply: it is longer; a refusal counts by its status then, at whatever length it says why.
-    """
-    most = errand.rules.json_cap if cap is None else cap
-    try:
-        body = yield from verbs.read(errand, most)
-    except WrongFile as error:
-        if head.status < 400:
-            raise BadReply(f"The service's answer is larger than {most} bytes.", field="$") from error
-        body = b""
-    return Reply(head.url, head.status, head.headers, body)
+def retry_or_raise(errand: AnyErrand, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
+    """Back off after a transient refusal of what a job gave, or raise the refusal."""
+    reply = yield from verbs.read_document(errand, head)
+    if reply.status == 404 and errand.record.accepted:
+        yield from absence.back_off(refused(errand, reply))
+        return
+    if reply.status == 409:
+        failure = refused(errand, reply, NotReady)
+        transient = errand.record.status.state is State.SUCCEEDED  # it is ready: a replica of the service lags behind
+    else:
+        failure, transient = refused(errand, reply), reply.status in TRANSIENT
+    if not transient:
+        raise failure
+    yield from tries.back_off(failure)

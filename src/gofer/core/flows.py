@@ -1,4 +1,4 @@
-"""The errands themselves: the legs put together, one flow for each verb of the faces.
+"""The flows of whole errands: the legs put together, one flow for each verb of the faces.
 
 Every flow here is what one call of a client or a job does, from its first request to its value; faces only start it.
 """
@@ -9,14 +9,20 @@ import logging
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gofer.core import poll, verbs
+from gofer.contracts.base import Snapshot
+from gofer.core import verbs
+from gofer.core.cancel import cancel as cancel_job
+from gofer.core.deliver import deliver, deliver_to_memory
 from gofer.core.errand import Errand
-from gofer.core.exchange import AnyErrand, Tries, accept, exchange, follow, refused
+from gofer.core.exchange import AnyErrand, Tries, accept, describe, exchange, follow, refused
+from gofer.core.folder import weakest
 from gofer.core.policies import OnAbandon
-from gofer.core.results import Target, bring, conclude, in_memory, survey, weakest
+from gofer.core.poll import await_end, poll_once, start_if_idle
+from gofer.core.results import read_results
 from gofer.core.run import Flow
 from gofer.core.submit import replays_keys, submit
 from gofer.core.table import Move, Stage
+from gofer.core.target import Target, check_target
 from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
 from gofer.events import CancelSent, Submitted
 from gofer.models import Fetched, Outcome, Status, Verified
@@ -36,27 +42,26 @@ def run(
     errand: Errand[In, Out], request: In, key: str, target: Target | None, *, hold: int, again: bool = False
 ) -> Flow[Outcome[Out]]:
     """Submit, wait, download: the whole errand in one."""
-    return _accompanied(errand, _whole(errand, request, key, target, hold, again), "cancel")
+    return _accompanied(errand, _run(errand, request, key, target, hold, again), "cancel")
 
 
-def _whole(
+def _run(
     errand: Errand[In, Out], request: In, key: str, target: Target | None, hold: int, again: bool
 ) -> Flow[Outcome[Out]]:
     if target is not None:
-        target = yield from survey(target)  # an unwritable one is found out before a job is made
+        target = yield from check_target(target)  # before a job is made
     yield from submit(errand, request, key, hold=hold, again=again)
     try:
-        yield from poll.await_end(errand)
+        yield from await_end(errand)
     except JobLost as lost:
         yield from _submit_again(errand, request, key, lost)
-        yield from poll.await_end(errand)
-    yield from conclude(errand)
-    value = _value(errand)
+        yield from await_end(errand)
+    results = yield from read_results(errand)
     if target is None:
         errand.move(Move.FINISH)
-        return Outcome(value, None, Verified.NONE, errand.ref.id)
-    path, fetched = yield from bring(errand, target)
-    return Outcome(value, path, weakest(fetched), errand.ref.id, fetched)
+        return Outcome(results.value, None, Verified.NONE, errand.ref.id)
+    path, fetched = yield from deliver(errand, results, target)
+    return Outcome(results.value, path, weakest(fetched), errand.ref.id, fetched)
 
 
 def _submit_again(errand: Errand[In, Out], request: In, key: str, error: JobLost) -> Flow[None]:
@@ -72,15 +77,15 @@ def _submit_again(errand: Errand[In, Out], request: In, key: str, error: JobLost
 def start(errand: Errand[In, Out], request: In, key: str, *, again: bool = False) -> Flow[Status]:
     """Submit only; `again` says that the key has been sent before."""
     yield from submit(errand, request, key, again=again)
-    yield from poll.set_off(errand)
-    return errand.known.status
+    yield from start_if_idle(errand)
+    return errand.record.status
 
 
 def refresh(errand: Errand[In, Out]) -> Flow[Status]:
-    """Look at the job once."""
+    """Poll the job once."""
     errand.move(Move.ATTACH)
-    _ = yield from poll.look(errand, errand.rules.retry)
-    return errand.known.status
+    _ = yield from poll_once(errand, errand.rules.retry)
+    return errand.record.status
 
 
 def wait(errand: Errand[In, Out]) -> Flow[Status]:
@@ -90,58 +95,61 @@ def wait(errand: Errand[In, Out]) -> Flow[Status]:
 
 def _wait(errand: Errand[In, Out]) -> Flow[Status]:
     errand.move(Move.ATTACH)
-    yield from poll.await_end(errand)
-    return errand.known.status
+    yield from await_end(errand)
+    return errand.record.status
 
 
 def result(errand: Errand[In, Out]) -> Flow[Out]:
-    """Wait for the job and return its document; a failed job raises."""
+    """Wait for the job and return its value; a failed job raises."""
     return _accompanied(errand, _result(errand), "leave")
 
 
 def _result(errand: Errand[In, Out]) -> Flow[Out]:
+    return (yield from _results(errand)).value
+
+
+def _results(errand: Errand[In, Out]) -> Flow[Snapshot[Out]]:
     _ = yield from _wait(errand)
-    yield from conclude(errand)
-    return _value(errand)
+    return (yield from read_results(errand))
 
 
 def download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    """Wait for the job and bring its file or files; return where they are."""
+    """Wait for the job and download its file or files; return where they are."""
     return _accompanied(errand, _download(errand, target), "leave")
 
 
 def _download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    target = yield from survey(target)
-    _ = yield from _result(errand)
-    return (yield from bring(errand, target))
+    target = yield from check_target(target)
+    results = yield from _results(errand)
+    return (yield from deliver(errand, results, target))
 
 
 def read(errand: Errand[In, Out], max_bytes: int) -> Flow[bytes]:
-    """Wait for the job and bring its file as bytes."""
+    """Wait for the job and return its file as bytes."""
     return _accompanied(errand, _read(errand, max_bytes), "leave")
 
 
 def _read(errand: Errand[In, Out], max_bytes: int) -> Flow[bytes]:
-    _ = yield from _result(errand)
-    return (yield from in_memory(errand, max_bytes))
+    results = yield from _results(errand)
+    return (yield from deliver_to_memory(errand, results, max_bytes))
 
 
 def cancel(errand: Errand[In, Out]) -> Flow[bool]:
     """Ask the service to cancel the job; False where it offers no cancellation."""
     errand.move(Move.ATTACH)
-    return (yield from poll.cancel(errand))
+    return (yield from cancel_job(errand))
 
 
 def check(errand: Errand[In, Out]) -> Flow[Out]:
-    """Look at the job once and return its document."""
+    """Poll the job once and return its document."""
     _ = yield from refresh(errand)
-    return _value(errand)
+    return _document(errand)
 
 
 def ended(errand: Errand[In, Out]) -> Flow[Out]:
     """Wait until the job has ended, well or not, and return its document."""
     _ = yield from wait(errand)
-    return _value(errand)
+    return _document(errand)
 
 
 def optional(errand: AnyErrand, request: Request) -> Flow[Reply]:
@@ -157,9 +165,9 @@ def probe(errand: AnyErrand, request: Request) -> Flow[Reply]:
     return (yield from follow(errand, request, errand.rules.timeout))
 
 
-def _value(errand: Errand[Any, Out]) -> Out:
-    assert errand.known.snapshot is not None  # noqa: S101  (a job that has ended was seen)
-    return errand.known.snapshot.value
+def _document(errand: Errand[Any, Out]) -> Out:
+    assert errand.record.seen is not None  # noqa: S101  (the job was polled)
+    return errand.record.seen.value
 
 
 def _accompanied(errand: AnyErrand, flow: Flow[T], default: OnAbandon) -> Flow[T]:
@@ -174,17 +182,32 @@ def _accompanied(errand: AnyErrand, flow: Flow[T], default: OnAbandon) -> Flow[T
 
 
 def _farewell(errand: AnyErrand) -> Flow[None]:
-    """Cancel the job nobody will come for; a submission still unanswered is first found again by its key."""
-    errand.deadline = errand.now.mono + FAREWELL
+    """Cancel the job that its caller has left; a submission without an answer is first found again by its key."""
+    errand.deadline, request = errand.now.mono + FAREWELL, errand.submission
+    unanswered = errand.record.ref is None or errand.stage is Stage.SUBMITTING  # or it replaces a lost job
+    if unanswered and not errand.at_risk:
+        return  # nothing was sent
     try:
-        if errand.known.ref is None or errand.stage is Stage.SUBMITTING:  # a job that replaces a lost one
-            if errand.submission is None or not errand.at_risk or not (yield from replays_keys(errand)):
+        if unanswered and request is not None:
+            if not (yield from replays_keys(errand)):
+                _log.warning(_uncancelled(errand))
                 return
-            reply = accept(errand, (yield from follow(errand, errand.submission, FAREWELL, "submit")), "submit")
-            _ = errand.saw(errand.contract.read_submission(errand.service.base, errand.submission, reply))
-            yield from verbs.tell(errand, Submitted(errand.ref.id, errand.known.status, errand.ticket))
-        if not errand.known.status.done:
-            confirmed = yield from poll.cancel(errand)
-            yield from verbs.tell(errand, CancelSent(errand.ref.id, errand.known.status, confirmed))
+            reply = accept(errand, (yield from follow(errand, request, FAREWELL, "submit")), "submit")
+            errand.submitted(errand.contract.read_submission(errand.service.base, request, reply))
+            yield from verbs.tell(errand, Submitted(errand.ref.id, errand.record.status, errand.ticket))
+            unanswered = False
+        if not errand.record.status.done:
+            confirmed = yield from cancel_job(errand)
+            yield from verbs.tell(errand, CancelSent(errand.ref.id, errand.record.status, confirmed))
     except GoferError as error:
-        _log.warning("The abandoned job %s may go on: it could not be cancelled: %s", errand.job_id or "", error)
+        why = f"no answer within {FAREWELL:g} s" if isinstance(error, OutOfTime) else describe(error)
+        if unanswered:
+            _log.warning("%s (%s)", _uncancelled(errand), why)
+        else:
+            _log.warning("The abandoned job %s may go on: it could not be cancelled (%s).", errand.job_id, why)
+
+
+def _uncancelled(errand: AnyErrand) -> str:
+    """Say that a submission whose caller has left may have made a job, and how to find it."""
+    find = f" submit(request, key={errand.key!r}) may find it." if errand.contract.replays_keys != "no" else ""
+    return f"The caller left before the submission was answered; it may have made a job, which was not cancelled.{find}"

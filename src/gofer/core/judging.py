@@ -1,4 +1,4 @@
-"""Reading what any HTTP reply means, whatever the service: refusals, Retry-After, redirects, ranges, digests.
+"""What any HTTP reply means, whatever the service: documents, refusals, Retry-After, redirects, ranges, digests.
 
 Pure functions over heads and replies; the sections of the standards are named where they are followed.
 """
@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from gofer.contracts.payload import Problem
 from gofer.errors import (
+    BadReply,
     Expired,
     NotFound,
     NotReady,
@@ -28,10 +29,10 @@ from gofer.errors import (
     Unavailable,
     UsageError,
 )
-from gofer.wire import Head, Request, origin, shown
+from gofer.wire import Head, Reply, Request, origin, shown
 
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Status codes of a refusal that may pass: an exchange that is safe to repeat is tried again."""
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Status codes of a transient refusal: an exchange that is safe to repeat is tried again."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -54,6 +55,29 @@ _ADVICE: Mapping[type[ServiceError], str] = {
 }
 
 
+def encoding_of(head: Head) -> str:
+    """Return the Content-Encoding that a body is in (RFC 9110, section 8.4); "" where it is as it is."""
+    encoding = head.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
+def as_document(reply: Reply, cap: int) -> Reply:
+    """Return a small reply that may be read as a document.
+
+    A refusal counts by its status, so its body may have any length and encoding. No other body is unpacked, since it
+    may be a bomb. The next reply may come unpacked, so an encoded one is a transient failure, as a web page is.
+
+    Raises:
+        BadReply: the reply is no refusal, and has more than `cap` bytes or is encoded.
+    """
+    if reply.cut and reply.status < 400:
+        raise BadReply(f"The service's answer is larger than {cap} bytes.", field="$")
+    encoding = encoding_of(reply)
+    if encoding and 200 <= reply.status < 300:
+        raise BadReply(f"The service answered {reply.status} encoded as {encoding}, though asked for identity.")
+    return reply
+
+
 def refusal(head: Head, problem: Problem, wall: float, kind: type[ServiceError] | None = None) -> ServiceError:
     """Make the error for a reply that is no success; `wall` is the time of the reply, for Retry-After's date form."""
     if kind is None:
@@ -73,7 +97,7 @@ def refusal(head: Head, problem: Problem, wall: float, kind: type[ServiceError] 
 def retry_after(head: Head, wall: float) -> float | None:
     """Read Retry-After in both forms as seconds from now, never below 0 (RFC 9110, section 10.2.3); None if absent.
 
-    A date is held against the reply's own Date where there is one, so that a wrong clock on either side does no harm.
+    A date is compared with the reply's own Date where there is one, so that a wrong clock on either side does no harm.
     """
     text = head.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,10}", text):
@@ -135,7 +159,7 @@ def _misdirected(head: Head, why: str) -> Rejected:
 
 @frozen
 class Span:
-    """A Content-Range, read: the first and last byte, and the size of the whole; None where it was not said."""
+    """A Content-Range, read: the first and last byte, and the size of the complete file; None where it is not named."""
 
     first: int | None
     last: int | None
@@ -168,7 +192,7 @@ def strong_etag(head: Head) -> str | None:
 
 
 def sha256_of(head: Head) -> bytes | None:
-    """Return the SHA-256 that Repr-Digest names for the whole file (RFC 9530, section 3), or None."""
+    """Return the SHA-256 that Repr-Digest names for the complete file (RFC 9530, section 3), or None."""
     for member in head.headers.get("repr-digest", "").split(","):
         name, _, value = member.strip().partition("=")
         if name.lower() == "sha-256" and len(value) > 2 and value[0] == value[-1] == ":":

@@ -5,7 +5,7 @@
         step = run.advance(<outcome of performing step>)
 
 A step is the next `Command`, or `Done` with the flow's value. An error that ends the flow is raised by the call that
-advanced it, with what is known of the errand written on it, and `run.over` is true from then on.
+advanced it, with what the errand has learned written on it, and `run.over` is true from then on.
 """
 
 from __future__ import annotations

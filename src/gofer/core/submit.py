@@ -2,7 +2,7 @@
 
 The key is minted once and every try carries it with the same bytes. A try is repeated when it cannot have made a job:
 the connection was never made, or the service said no (429, or 503 with Retry-After). A lost answer is repeated only
-where the service replays keys; otherwise the caller is told, with the key.
+where the service replays keys; otherwise the caller gets an error that carries the key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
     """Submit `request` and remember the job in the errand.
 
     With `hold`, the service may answer with the finished job. `again` says that the key has been sent before, by a
-    submission whose fate is not known.
+    submission whose fate is unclear.
     """
     errand.key = key
     hold = int(min(hold, max(0.0, errand.left - 1.0)))
@@ -40,8 +40,7 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
     errand.submission = build(hold=0)
     errand.move(Move.SUBMIT)
     snapshot = yield from _deliver(errand, build(hold=hold), errand.submission, hold, again)
-    errand.known.submitted, errand.known.vouched = errand.now.wall, True
-    _ = errand.saw(snapshot)
+    errand.submitted(snapshot)
     errand.move(Move.ACCEPTED)
     yield from verbs.tell(errand, Submitted(snapshot.ref.id, snapshot.status, errand.ticket))
 
@@ -78,7 +77,7 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             case _:
                 pass  # nothing was made, or the same key finds what was
         try:
-            yield from tries.rest(failure)
+            yield from tries.back_off(failure)
         except (TransportError, ServiceError, BadReply) as given_up:
             if lost is None:
                 raise

@@ -73,7 +73,7 @@ class Move(StrEnum):
 
 
 _ANY_LEG = (Stage.SUBMITTING, Stage.POLLING, Stage.READY, Stage.DOWNLOADING)
-_WAYS_OUT = {
+_FROM_ANY_LEG = {
     Move.REFUSED: Stage.REFUSED,
     Move.SILENT: Stage.UNREACHED,
     Move.EXPIRED: Stage.EXPIRED,
@@ -103,7 +103,7 @@ TABLE: Mapping[tuple[Stage, Move], Stage] = MappingProxyType(
         (Stage.DOWNLOADING, Move.STORED): Stage.DONE,
         (Stage.DOWNLOADING, Move.GONE): Stage.LOST,
         (Stage.DOWNLOADING, Move.MISFETCHED): Stage.MISFETCHED,
-        **{(leg, move): end for leg in _ANY_LEG for move, end in _WAYS_OUT.items()},
+        **{(leg, move): end for leg in _ANY_LEG for move, end in _FROM_ANY_LEG.items()},
     }
 )
 
@@ -116,7 +116,7 @@ LEGS: Mapping[Stage, str] = MappingProxyType(
     }
 )
 
-ENDINGS: tuple[tuple[type[BaseException], Move], ...] = (
+WAYS_OUT: tuple[tuple[type[BaseException], Move], ...] = (
     (JobCancelled, Move.CANCELLED),
     (JobFailed, Move.FAILED),
     (JobLost, Move.GONE),

@@ -1,44 +1,28 @@
-"""The verbs flows are written in: each yields one command and returns its answer with a precise type.
+"""The verbs that flows are written in: each yields commands and returns the answer with a precise type.
 
-A verb also clips the command to what is left of the budget. What a reply means is judged elsewhere.
+A verb clips its command to what is left of the budget, and makes requests ready for where they go. What a reply means
+is judged elsewhere, but for one rule that holds for every document: it comes complete and unencoded (`judging`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from gofer.core.commands import (
-    Assemble,
-    Discard,
-    Drop,
-    Keep,
-    Look,
-    Mark,
-    Muster,
-    Open,
-    Part,
-    Put,
-    Read,
-    Send,
-    Sleep,
-    Store,
-    Stored,
-    Tell,
-    Weigh,
-)
+from gofer.core.commands import Asks, Authorise, Body, Command, Mark, Open, Read, Send, Sleep, Store, Stored, Tell
 from gofer.core.errand import Errand
+from gofer.core.judging import as_document
 from gofer.core.run import Flow
+from gofer.errors import UsageError
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
 
 A = TypeVar("A")
 
 
-def _expect(answer: object, kind: type[A]) -> A:
-    if not isinstance(answer, kind):
-        raise TypeError(f"The driver answered with {type(answer).__name__} where {kind.__name__} was due.")
-    return answer
+def ask(command: Asks[A]) -> Flow[A]:
+    """Yield a command and return its answer."""
+    return cast("A", (yield cast("Command", command)))
 
 
 def _seconds(errand: Errand[Any, Any], wanted: float) -> float:
@@ -47,81 +31,61 @@ def _seconds(errand: Errand[Any, Any], wanted: float) -> float:
     return min(wanted, errand.left)
 
 
+def _prepared(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
+    """Authorise a request to the service's own origin; take every secret out of any other."""
+    service = errand.service
+    if not service.owns(request.url):
+        return service.for_elsewhere(request)
+    request = service.for_own_origin(request, errand.record.ref)
+    if service.signer is None:
+        return request
+    signed = yield from ask(Authorise(service.signer, request))
+    if not isinstance(signed, Request):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"auth= must return the signed request, not {type(signed).__name__}.")
+    return signed
+
+
 def send(errand: Errand[Any, Any], request: Request, timeout: float) -> Flow[Reply]:
     """Exchange one small request and reply."""
+    request = yield from _prepared(errand, request)
     seconds = _seconds(errand, timeout)
     errand.attempts += 1
-    return _expect((yield Send(errand.service.dress(request, errand.known.ref), seconds, errand.rules.json_cap)), Reply)
+    cap = errand.rules.json_cap
+    reply = yield from ask(Send(request, seconds, cap))
+    return as_document(reply, cap)
 
 
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
-    """Send a request and bring the head of its reply; the body waits to be stored, read or dropped."""
+    """Send a request and return the head of its reply; the body waits to be stored, read or dropped."""
+    request = yield from _prepared(errand, request)
     seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
     errand.attempts += 1
-    stall = min(errand.rules.stall, errand.left)
-    return _expect(
-        (yield Open(errand.service.dress(request, errand.known.ref), seconds, stall, errand.rules.crawl)), Head
-    )
+    return (yield from ask(Open(request, seconds, min(errand.rules.stall, errand.left), errand.rules.crawl)))
+
+
+def read(errand: Errand[Any, Any], cap: int) -> Flow[Body]:
+    """Read the opened body into memory."""
+    return (yield from ask(Read(cap, errand.deadline)))
+
+
+def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) -> Flow[Reply]:
+    """Read the opened body as a document of at most `cap` bytes."""
+    most = errand.rules.json_cap if cap is None else cap
+    body = yield from read(errand, most)
+    return as_document(Reply(head.url, head.status, head.headers, body.content, body.cut), most)
+
+
+def store(errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
+    """Write the opened body to disk."""
+    return (yield from ask(Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)))
 
 
 def sleep(errand: Errand[Any, Any], seconds: float) -> Flow[None]:
-    """Let time pass, or raise `OutOfTime` at once when the budget would not outlive it."""
+    """Wait, or raise `OutOfTime` at once when the budget ends before."""
     if seconds >= errand.left:
         raise errand.late()
     if seconds > 0:
         yield Sleep(seconds)
-
-
-def look(target: Path) -> Flow[Part | None]:
-    """See what a former try left."""
-    answer = yield Look(target)
-    return None if answer is None else _expect(answer, Part)
-
-
-def store(errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
-    """Bring the opened body to disk."""
-    return _expect((yield Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)), Stored)
-
-
-def read(errand: Errand[Any, Any], cap: int) -> Flow[bytes]:
-    """Bring the opened body as bytes."""
-    return _expect((yield Read(cap, errand.deadline)), bytes)
-
-
-def drop() -> Flow[None]:
-    """Close the opened reply."""
-    yield Drop()
-
-
-def weigh(target: Path, *, hashed: bool) -> Flow[Stored]:
-    """Measure the part that is whole already."""
-    return _expect((yield Weigh(target, hashed)), Stored)
-
-
-def put(target: Path, content: bytes) -> Flow[None]:
-    """Write a small file in one step."""
-    yield Put(target, content)
-
-
-def muster(folder: Path, staging: Path | None = None) -> Flow[bytes | None]:
-    """See whether a folder can be filled; return the manifest that a former try left in its staging folder, if any."""
-    answer = yield Muster(folder, staging)
-    return None if answer is None else _expect(answer, bytes)
-
-
-def assemble(staging: Path, folder: Path) -> Flow[None]:
-    """Put a staging folder in the folder's place."""
-    yield Assemble(staging, folder)
-
-
-def keep(target: Path) -> Flow[None]:
-    """Put the part in the target's place."""
-    yield Keep(target)
-
-
-def discard(target: Path) -> Flow[None]:
-    """Remove the part."""
-    yield Discard(target)
 
 
 def tell(errand: Errand[Any, Any], event: Event) -> Flow[None]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from typing import Any, TypeVar, assert_never
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator
+from typing import Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -17,31 +17,27 @@ from anyio.to_thread import run_sync
 from gofer.core.commands import (
     Answer,
     Answered,
-    Assemble,
+    Authorise,
+    Body,
     Command,
-    Discard,
     Done,
     Drop,
     Failed,
-    Keep,
-    Look,
-    Muster,
     Open,
     Outcome,
-    Put,
     Read,
     Send,
     Sleep,
     Store,
     Stored,
     Tell,
-    Weigh,
 )
 from gofer.core.flows import FAREWELL
 from gofer.core.run import Run
-from gofer.errors import AnswerLost, GoferError, WrongFile
+from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
 from gofer.transports.base import AsyncBody, AsyncIO, Disk, Listener, Pace, Progress, Writer
+from gofer.wire import Reply
 
 T = TypeVar("T")
 
@@ -97,18 +93,19 @@ class _Hands:
         self._body: AsyncBody | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._pace: Pace | None = None
-        self._holds = False  # a part, which is let go of in a worker thread: what is empty is removed
 
     async def aclose(self) -> None:
         await self.drop()
-        if self._holds:
+        if self._disk.holds:  # letting go of a part is work for the disk: an empty one is removed
             with anyio.CancelScope(shield=True):
                 await run_sync(self._disk.close)
 
     async def drop(self) -> None:
-        body, self._body, self._chunks = self._body, None, None
+        body, chunks, self._body, self._chunks = self._body, self._chunks, None, None
         if body is not None:
             with anyio.CancelScope(shield=True):
+                if isinstance(chunks, AsyncGenerator):  # one that is left half-way is closed by nobody else
+                    await chunks.aclose()
                 await body.close()
 
     async def perform(self, command: Command) -> Outcome:
@@ -120,45 +117,43 @@ class _Hands:
 
     async def _answer(self, command: Command) -> Answer:
         match command:
-            case Send():
-                return await self.io.send(command.request, timeout=command.timeout, cap=command.cap)
-            case Sleep():
-                await self.io.sleep(command.seconds)
-            case Look():
-                return await run_sync(self._disk.look, command.target)
+            case Send() | Store() | Read():
+                try:
+                    return await self._transfer(command)
+                finally:
+                    await self.drop()
             case Open():
                 head, self._body = await self.io.open(command.request, timeout=command.timeout, stall=command.stall)
                 self._chunks, self._pace = self._body.chunks(), Pace(command, self.io.now().mono)
                 return head
-            case Store() | Read():
-                try:
-                    return await (self._store(command) if isinstance(command, Store) else self._read(command))
-                finally:
-                    await self.drop()
+            case Authorise():
+                signed = command.signer(command.request)
+                return await signed if isinstance(signed, Awaitable) else signed
             case Drop():
                 await self.drop()
-            case Weigh():
-                self._holds = True
-                return await run_sync(self._disk.weigh, command.target, command.hashed)
-            case Keep():
-                await run_sync(self._disk.keep, command.target)
-            case Discard():
-                await run_sync(self._disk.discard, command.target)
-            case Put():
-                await run_sync(self._disk.put, command.target, command.content)
-            case Muster():
-                return await run_sync(self._disk.muster, command.folder, command.staging)
-            case Assemble():
-                await run_sync(self._disk.assemble, command.staging, command.folder)
+            case Sleep():
+                await self.io.sleep(command.seconds)
             case Tell():
                 self._tell(command.event)
             case _:
-                assert_never(command)
+                return await run_sync(self._disk.perform, command)
         return None
+
+    async def _transfer(self, command: Send | Store | Read) -> Answer:
+        match command:
+            case Send():
+                until = self.io.now().mono + command.timeout
+                head, self._body = await self.io.open(command.request, timeout=command.timeout, stall=command.timeout)
+                self._chunks, self._pace = self._body.chunks(), None
+                body = await self._read(command.cap, until)
+                return Reply(head.url, head.status, head.headers, body.content, body.cut)
+            case Store():
+                return await self._store(command)
+            case Read():
+                return await self._read(command.cap, command.until)
 
     async def _store(self, command: Store) -> Stored:
         progress = Progress(self._tell, command)
-        self._holds = True
         writer = await run_sync(self._disk.writer, command)
         gathered: list[bytes] = []
         left = math.inf if command.mark.total is None else command.mark.total - command.offset
@@ -188,9 +183,8 @@ class _Hands:
             with _ungrouped(), self._in_time(command.until):
                 async with anyio.create_task_group() as behind:
                     size, lingering = 0, False
-                    chunks, pace = self._opened()
-                    async for chunk in chunks:
-                        pace.at(self.io.now().mono, len(chunk))
+                    async for chunk in self._opened():
+                        self._keep_pace(chunk)
                         size = len(chunk) + (size if gathered else 0)
                         gathered.append(chunk)
                         left -= len(chunk)
@@ -209,25 +203,27 @@ class _Hands:
                 with anyio.CancelScope(shield=True):
                     await run_sync(_flush, writer, gathered)
 
-    async def _read(self, command: Read) -> bytes:
-        body = bytearray()
-        with self._in_time(command.until):
-            chunks, pace = self._opened()
-            async for chunk in chunks:
-                pace.at(self.io.now().mono, len(chunk))
-                body += chunk
-                if len(body) > command.cap:
-                    raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
-        return bytes(body)
+    async def _read(self, cap: int, until: float | None) -> Body:
+        content = bytearray()
+        with self._in_time(until):
+            async for chunk in self._opened():
+                self._keep_pace(chunk)
+                content += chunk
+                if len(content) > cap:
+                    return Body(bytes(content[:cap]), cut=True)
+        return Body(bytes(content))
 
-    def _opened(self) -> tuple[AsyncIterator[bytes], Pace]:
+    def _opened(self) -> AsyncIterator[bytes]:
         assert self._chunks is not None, "nothing is open"  # noqa: S101  (a flow out of order)
-        assert self._pace is not None  # noqa: S101
-        return self._chunks, self._pace
+        return self._chunks
+
+    def _keep_pace(self, chunk: bytes) -> None:
+        if self._pace is not None:
+            self._pace.at(self.io.now().mono, len(chunk))
 
     @contextlib.contextmanager
     def _in_time(self, until: float | None) -> Generator[None]:
-        """Let a body be brought, but not beyond a monotonic time."""
+        """Read a body, but not beyond a monotonic time."""
         try:
             with anyio.fail_after(math.inf if until is None else until - self.io.now().mono):
                 yield
@@ -237,7 +233,7 @@ class _Hands:
 
 @contextlib.contextmanager
 def _ungrouped() -> Generator[None]:
-    """Raise the error that ended a task group in place of the group."""
+    """Raise the error that ended a task group, instead of the group."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -252,6 +248,6 @@ def _flush(writer: Writer, gathered: list[bytes]) -> int:
 
 
 def _finish(writer: Writer, gathered: list[bytes]) -> Stored:
-    """Write the last of a body and say what is there, in one hop."""
+    """Write the last of a body and return what is there, in one hop."""
     _ = _flush(writer, gathered)
     return writer.stored()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import AsyncIterator
 from types import ModuleType
@@ -26,15 +25,13 @@ from gofer.transports.family import (
     family_of,
     head_of,
     native,
-    over_cap,
-    refuse_encoded,
     translated,
 )
 from gofer.transports.httpx_io import IDLE
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Request
 
-GRACE = 0.05
-"""Seconds the total time-out waits beyond httpx's own, which knows whether a connection was ever made."""
+MARGIN = 0.05
+"""Seconds the total timeout waits beyond httpx's own, which can tell whether a connection was ever made."""
 
 
 class AsyncHttpxIO:
@@ -54,7 +51,7 @@ class AsyncHttpxIO:
         return Now(anyio.current_time(), time.time())
 
     async def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait for a number of seconds."""
         await anyio.sleep(seconds)
 
     async def close(self) -> None:
@@ -86,29 +83,10 @@ class AsyncHttpxIO:
         allow_pauses(message, stall)
         return response
 
-    async def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
-        """Exchange one request within `timeout` seconds and `cap` bytes of body."""
-        body = bytearray()
-        try:
-            with anyio.fail_after(timeout + GRACE), translated(self._family, request.url):
-                async with contextlib.aclosing(await self._send(request, timeout, timeout)) as response:
-                    head = head_of(response, request)
-                    refuse_encoded(head)
-                    async with contextlib.aclosing(_chunks(response)) as chunks:
-                        async for chunk in chunks:
-                            body += chunk
-                            if len(body) > cap:
-                                if head.status < 400:
-                                    raise over_cap(cap)
-                                break  # a refusal counts by its status, at whatever length it says why
-        except TimeoutError as error:
-            raise AnswerLost(f"The answer was not whole after {timeout:.1f} s.") from error
-        return Reply(head.url, head.status, head.headers, bytes(body))
-
     async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncHttpxBody]:
         """Send a request and return the reply's head and its unread body."""
         try:
-            with anyio.fail_after(timeout + GRACE), translated(self._family, request.url):
+            with anyio.fail_after(timeout + MARGIN), translated(self._family, request.url):
                 response = await self._send(request, timeout, stall)
         except TimeoutError as error:
             raise AnswerLost(f"No answer after {timeout:.1f} s.") from error

@@ -1,7 +1,8 @@
 """What a driver needs of the world, as protocols: a clock and a wire (`IO`, `AsyncIO`), and a disk.
 
 Implement `IO` (or `AsyncIO`) to carry gofer's errands over anything: `Client(url, io=mine)`. Raise `Unreachable` when
-the request cannot have left, `AnswerLost` when it may have; everything else about retries is decided elsewhere.
+the request cannot have left, `AnswerLost` when it may have. Everything else is decided in the core: what a reply means,
+how much of a body is read, and whether to retry.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from gofer.core.commands import Now, Open, Part, Store, Stored
+from gofer.core.commands import DiskAnswer, DiskCommand, Now, Open, Store, Stored
 from gofer.errors import AnswerLost
 from gofer.events import Downloading, Event
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Request
 
 Listener = Callable[[Event], object]
 
@@ -43,15 +43,21 @@ class IO(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
-        ...
-
-    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
-        """Exchange one request within `timeout` seconds in all; a body over `cap` bytes is a `BadReply`."""
+        """Wait for a number of seconds."""
         ...
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Body]:
-        """Send a request and return the reply's head and its unread body, which may pause `stall` seconds."""
+        """Send a request and return the reply's head and its unread body.
+
+        Args:
+            request: what to send. Its redirects are not followed, and its reply is never unpacked.
+            timeout: seconds until the head is there.
+            stall: seconds that the body may pause.
+
+        Raises:
+            Unreachable: the request cannot have left.
+            AnswerLost: it may have left, and no head came.
+        """
         ...
 
 
@@ -75,15 +81,21 @@ class AsyncIO(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
-        ...
-
-    async def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
-        """Exchange one request within `timeout` seconds in all; a body over `cap` bytes is a `BadReply`."""
+        """Wait for a number of seconds."""
         ...
 
     async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncBody]:
-        """Send a request and return the reply's head and its unread body, which may pause `stall` seconds."""
+        """Send a request and return the reply's head and its unread body.
+
+        Args:
+            request: what to send. Its redirects are not followed, and its reply is never unpacked.
+            timeout: seconds until the head is there.
+            stall: seconds that the body may pause.
+
+        Raises:
+            Unreachable: the request cannot have left.
+            AnswerLost: it may have left, and no head came.
+        """
         ...
 
 
@@ -95,43 +107,24 @@ class Writer(Protocol):
         ...
 
     def stored(self) -> Stored:
-        """Say what is on disk now."""
+        """Return what is on disk now."""
         ...
 
 
 class Disk(Protocol):
-    """Where part files live, for one errand. Blocking calls; the async driver makes them in a worker thread."""
+    """Where files are kept, for one errand. Blocking calls; the async driver makes them in a worker thread."""
 
-    def look(self, target: Path) -> Part | None:
-        """Carry out `Look`."""
+    @property
+    def holds(self) -> bool:
+        """Whether `close` has something to let go of."""
+        ...
+
+    def perform(self, command: DiskCommand) -> DiskAnswer:
+        """Carry out a command and return its answer; a target that cannot be written is a `TargetError`."""
         ...
 
     def writer(self, command: Store) -> Writer:
         """Begin to carry out `Store`."""
-        ...
-
-    def weigh(self, target: Path, hashed: bool) -> Stored:
-        """Carry out `Weigh`."""
-        ...
-
-    def keep(self, target: Path) -> None:
-        """Carry out `Keep`."""
-        ...
-
-    def discard(self, target: Path) -> None:
-        """Carry out `Discard`."""
-        ...
-
-    def put(self, target: Path, content: bytes) -> None:
-        """Carry out `Put`."""
-        ...
-
-    def muster(self, folder: Path, staging: Path | None) -> bytes | None:
-        """Carry out `Muster`."""
-        ...
-
-    def assemble(self, staging: Path, folder: Path) -> None:
-        """Carry out `Assemble`."""
         ...
 
     def close(self) -> None:
@@ -147,12 +140,12 @@ class Progress:
     def __init__(self, tell: Listener, command: Store) -> None:
         self._tell, self._job_id, self._mark = tell, command.job_id, command.mark
         self._last: float = -math.inf
-        self._told: int = -1
+        self._reported: int = -1
 
     def at(self, now: float, done: int, *, last: bool = False) -> None:
-        """Note that so many bytes are on disk."""
-        if (last or now - self._last >= self.EVERY) and done != self._told:
-            self._last, self._told = now, done
+        """Note the number of bytes that are on disk."""
+        if (last or now - self._last >= self.EVERY) and done != self._reported:
+            self._last, self._reported = now, done
             self._tell(Downloading(self._job_id, done, self._mark.total))
 
 
@@ -164,10 +157,10 @@ class Pace:
         self._until, self._came, self._crawls = now + command.stall, 0, False
 
     def at(self, now: float, size: int) -> None:
-        """Note that so many bytes came; those after too few are one too many, as the last of a file are never.
+        """Note a number of bytes that came.
 
         Raises:
-            AnswerLost: the body crawls.
+            AnswerLost: bytes came after a window that was too slow. The final bytes of a file never raise.
         """
         if self._crawls:
             raise AnswerLost(f"The body brought fewer than {self._least} bytes in {self._every:.1f} s.")
@@ -181,7 +174,7 @@ class Pace:
 def listening(listeners: tuple[Listener, ...]) -> Generator[Listener]:
     """Give one listener made of many, for one errand.
 
-    One that raises is logged and no longer asked on this errand. One that has an `end()` is told when it is over.
+    One that raises is logged and not called again on this errand. The `end()` of one that has it is called at the end.
     """
     alive = list(listeners)
 

@@ -8,36 +8,33 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import Any, TypeVar, assert_never
+from typing import Any, TypeVar, cast
 
 from gofer.core.commands import (
     Answer,
     Answered,
-    Assemble,
+    Authorise,
+    Body,
     Command,
-    Discard,
     Done,
     Drop,
     Failed,
-    Keep,
-    Look,
-    Muster,
     Open,
     Outcome,
-    Put,
     Read,
     Send,
     Sleep,
     Store,
     Stored,
     Tell,
-    Weigh,
 )
 from gofer.core.run import Run
-from gofer.errors import AnswerLost, GoferError, WrongFile
+from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
-from gofer.transports.base import IO, Body, Disk, Listener, Pace, Progress
+from gofer.transports import base
+from gofer.transports.base import IO, Disk, Listener, Pace, Progress
 from gofer.transports.deadline import within
+from gofer.wire import Reply, Request
 
 T = TypeVar("T")
 
@@ -84,7 +81,7 @@ class _Hands:
 
     def __init__(self, io: IO, disk: Disk, tell: Listener) -> None:
         self.io, self._disk, self._tell = io, disk, tell
-        self._body: Body | None = None
+        self._body: base.Body | None = None
         self._pace: Pace | None = None
 
     def close(self) -> None:
@@ -105,40 +102,39 @@ class _Hands:
 
     def _answer(self, command: Command) -> Answer:
         match command:
-            case Send():
-                return self.io.send(command.request, timeout=command.timeout, cap=command.cap)
-            case Sleep():
-                self.io.sleep(command.seconds)
-            case Look():
-                return self._disk.look(command.target)
+            case Send() | Store() | Read():
+                try:
+                    return self._transfer(command)
+                finally:
+                    self.drop()
             case Open():
                 head, self._body = self.io.open(command.request, timeout=command.timeout, stall=command.stall)
                 self._pace = Pace(command, self.io.now().mono)
                 return head
-            case Store() | Read():
-                try:
-                    return self._store(command) if isinstance(command, Store) else self._read(command)
-                finally:
-                    self.drop()
+            case Authorise():
+                return cast("Request", command.signer(command.request))
             case Drop():
                 self.drop()
-            case Weigh():
-                return self._disk.weigh(command.target, command.hashed)
-            case Keep():
-                self._disk.keep(command.target)
-            case Discard():
-                self._disk.discard(command.target)
-            case Put():
-                self._disk.put(command.target, command.content)
-            case Muster():
-                return self._disk.muster(command.folder, command.staging)
-            case Assemble():
-                self._disk.assemble(command.staging, command.folder)
+            case Sleep():
+                self.io.sleep(command.seconds)
             case Tell():
                 self._tell(command.event)
             case _:
-                assert_never(command)
+                return self._disk.perform(command)
         return None
+
+    def _transfer(self, command: Send | Store | Read) -> Answer:
+        match command:
+            case Send():
+                until = self.io.now().mono + command.timeout
+                head, self._body = self.io.open(command.request, timeout=command.timeout, stall=command.timeout)
+                self._pace = None
+                body = self._read(command.cap, until)
+                return Reply(head.url, head.status, head.headers, body.content, body.cut)
+            case Store():
+                return self._store(command)
+            case Read():
+                return self._read(command.cap, command.until)
 
     def _store(self, command: Store) -> Stored:
         progress = Progress(self._tell, command)
@@ -150,21 +146,22 @@ class _Hands:
         progress.at(self.io.now().mono, done, last=True)
         return writer.stored()
 
-    def _read(self, command: Read) -> bytes:
-        body = bytearray()
-        for chunk in self._chunks(command.until):
-            body += chunk
-            if len(body) > command.cap:
-                raise WrongFile(f"The body has more than {command.cap} bytes.", reason="too big")
-        return bytes(body)
+    def _read(self, cap: int, until: float | None) -> Body:
+        content = bytearray()
+        for chunk in self._chunks(until):
+            content += chunk
+            if len(content) > cap:
+                return Body(bytes(content[:cap]), cut=True)
+        return Body(bytes(content))
 
     def _chunks(self, until: float | None) -> Iterator[bytes]:
         """Yield the opened body, but nothing after a monotonic time."""
         assert self._body is not None, "nothing is open"  # noqa: S101  (a flow out of order)
-        assert self._pace is not None  # noqa: S101
         with within(math.inf if until is None else until - self.io.now().mono):
             for chunk in self._body.chunks():
-                self._pace.at(self.io.now().mono, len(chunk))
+                now = self.io.now().mono
+                if self._pace is not None:
+                    self._pace.at(now, len(chunk))
                 yield chunk
                 if until is not None and self.io.now().mono >= until:
                     raise AnswerLost("The body did not end in time.")

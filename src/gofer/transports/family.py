@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
-from gofer.errors import AnswerLost, BadReply, GoferError, Unreachable, UntrustedCertificate, UsageError
+from gofer.errors import AnswerLost, GoferError, Unreachable, UntrustedCertificate, UsageError
 from gofer.version import __version__
 from gofer.wire import Head, Request, shown
 
@@ -128,18 +128,18 @@ def check_transport(transport: object, *, awaited: bool) -> None:
 def native(client: Any, family: ModuleType, request: Request, timeout: float, *, own: bool) -> tuple[Any, Any]:
     """Turn a request into the client's own; return it with the arguments for `send`.
 
-    A bare request gets nothing of the client's: no default headers, no cookies, no auth. Nor needs one for our own
-    client, which has nothing to add before a service sets a cookie: so it is spared the merging.
+    An anonymous request gets nothing of the client's: no default headers, no cookies, no auth. A request of our own
+    client is not merged either, as long as no service has set a cookie: there is nothing to add.
     """
     limits = family.Timeout(timeout)
     content = request.body or None
     headers = {"accept-encoding": "identity", **request.headers}
-    if not request.bare and (not own or client.cookies):
+    if not request.anonymous and (not own or client.cookies):
         return client.build_request(request.method, request.url, content=content, headers=headers, timeout=limits), {}
     headers.setdefault("user-agent", USER_AGENT)
     extensions = {"timeout": limits.as_dict()}
     message = family.Request(request.method, request.url, headers=headers, content=content, extensions=extensions)
-    return message, {"auth": None} if request.bare else {}
+    return message, {"auth": None} if request.anonymous else {}
 
 
 def allow_pauses(message: Any, seconds: float) -> None:
@@ -153,22 +153,6 @@ def allow_pauses(message: Any, seconds: float) -> None:
 def head_of(response: NativeResponse, request: Request) -> Head:
     """Read a response's head into the neutral one."""
     return Head(request.url, response.status_code, response.headers)
-
-
-def refuse_encoded(head: Head) -> None:
-    """Raise `BadReply` for a document in an encoding that was not asked for: it is never unpacked (no bombs).
-
-    A refusal says what it is by its status, so its body may be anything. The next document may come plain, as whatever
-    packed this one is not on the way of all: so it counts as none, as a web page in its place does.
-    """
-    encoding = head.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity") and 200 <= head.status < 300:
-        raise BadReply(f"The service answered {head.status} encoded as {encoding}, though asked for identity.")
-
-
-def over_cap(cap: int) -> BadReply:
-    """Make the error for a reply that is too large to be read into memory."""
-    return BadReply(f"The service's answer is larger than {cap} bytes.", field="$")
 
 
 @contextlib.contextmanager

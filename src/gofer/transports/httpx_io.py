@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -25,11 +24,9 @@ from gofer.transports.family import (
     family_of,
     head_of,
     native,
-    over_cap,
-    refuse_encoded,
     translated,
 )
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Request
 
 IDLE = 2.0
 """Seconds an idle connection is kept: services close theirs after about 5, and a submission should not meet that."""
@@ -51,7 +48,7 @@ class HttpxIO:
         return Now(time.monotonic(), time.time())
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait for a number of seconds."""
         time.sleep(seconds)
 
     def close(self) -> None:
@@ -80,24 +77,6 @@ class HttpxIO:
         response: NativeResponse = client.send(message, stream=True, follow_redirects=False, **how)
         allow_pauses(message, stall)
         return response
-
-    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:
-        """Exchange one request within `timeout` seconds and `cap` bytes of body."""
-        body = bytearray()
-        with (
-            deadline.within(timeout),
-            translated(self._family, request.url),
-            contextlib.closing(self._send(request, timeout, timeout)) as response,
-        ):
-            head = head_of(response, request)
-            refuse_encoded(head)
-            for chunk in _chunks(response):
-                body += chunk
-                if len(body) > cap:
-                    if head.status < 400:
-                        raise over_cap(cap)
-                    break  # a refusal counts by its status, at whatever length it says why
-        return Reply(head.url, head.status, head.headers, bytes(body))
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, HttpxBody]:
         """Send a request and return the reply's head and its unread body."""

@@ -1,0 +1,95 @@
+"""Several files of a job, downloaded into a folder: all of them, or none.
+
+They are gathered in a staging folder beside the target, each complete and verified and noted in a manifest. The staging
+folder then takes the folder's place in one step. A later try of the same job finds the staging folder again, and does
+not fetch again what its manifest lists.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gofer.contracts import formats
+from gofer.core import verbs
+from gofer.core.commands import MANIFEST, Assemble, CheckFolder, Put
+from gofer.core.download import save
+from gofer.core.exchange import AnyErrand
+from gofer.core.run import Flow
+from gofer.core.table import Move
+from gofer.core.target import Target
+from gofer.events import Saved
+from gofer.models import Fetched, ResultFile, Verified
+from gofer.wire import shown
+
+STRENGTH = (Verified.NONE, Verified.LENGTH, Verified.SIZE, Verified.DIGEST)
+
+
+def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+    """Download these files into a folder; return the folder and what is in it."""
+    folder, staging = target.path, target.staging(errand)
+    errand.move(Move.FETCH)
+    noted = _noted((yield from verbs.ask(CheckFolder(folder, staging))))
+    fetched: list[Fetched] = []
+    entries: list[Mapping[str, Any]] = []
+    for file, name in zip(files, safe_names(files), strict=True):
+        entry: dict[str, Any] | None = noted.get(name)
+        if entry is None:
+            one = yield from save(errand, staging / name, file)
+            entry = {"file": name, "name": file.name, "size": one.size, "verified": one.verified}
+            entry |= {} if file.url is None else {"from": shown(file.url)}
+        entries.append(entry)
+        yield Put(staging / MANIFEST, _manifest(errand, entries))
+        fetched.append(Fetched(folder / name, entry["size"], Verified(entry["verified"])))
+        errand.move(Move.RESUME)
+    if not files:
+        yield Put(staging / MANIFEST, _manifest(errand, entries))
+    yield Assemble(staging, folder)
+    errand.move(Move.STORED)
+    yield from verbs.tell(errand, Saved(errand.job_id, folder, sum(one.size for one in fetched), weakest(fetched)))
+    return folder, tuple(fetched)
+
+
+def weakest(fetched: Sequence[Fetched]) -> Verified:
+    """Return the weakest check among these files; NONE where there is no file."""
+    return min((one.verified for one in fetched), key=STRENGTH.index, default=Verified.NONE)
+
+
+def _manifest(errand: AnyErrand, entries: list[Mapping[str, Any]]) -> bytes:
+    return json.dumps({"job": errand.job_id, "service": errand.service.base, "files": entries}, indent=2).encode()
+
+
+def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:
+    """Read which files an earlier try of this very job has stored already: the manifest's entries by file name."""
+    try:
+        files = json.loads(manifest or b"{}").get("files", [])
+        return {entry["file"]: entry for entry in files if Verified(entry["verified"]) and entry["size"] >= 0}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+
+
+def safe_names(files: Sequence[ResultFile]) -> list[str]:
+    """Make a file name of each server-given one: no path, nothing hidden or reserved, no two alike in any case."""
+    taken, names = {MANIFEST}, list[str]()
+    for file in files:
+        last = re.split(r"[/\\]", file.name)[-1]
+        name = "".join(char if char.isprintable() and char not in '<>:"|?*' else "_" for char in last).strip(" .")
+        name = f"_{name}" if not name or _RESERVED.fullmatch(name) else name
+        while len(name.encode()) > 200:
+            name = name[1:]
+        if "." not in name:
+            name += formats.suffix_of(file.format)
+        stem, dot, suffix = name.rpartition(".")
+        number, unique = 1, name
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{stem or suffix}-{number}{dot if stem else ''}{suffix if stem else ''}"
+        taken.add(unique.casefold())
+        names.append(unique)
+    return names

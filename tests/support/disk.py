@@ -1,0 +1,117 @@
+"""The one disk in memory that the tests without I/O share: parts, files and folders, as the drivers use a disk."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from attrs import define, field
+
+from gofer.core.commands import (
+    MANIFEST,
+    Assemble,
+    CheckFolder,
+    CheckTarget,
+    Discard,
+    DiskAnswer,
+    DiskCommand,
+    Keep,
+    Mark,
+    Measure,
+    Part,
+    Put,
+    Store,
+    Stored,
+)
+from gofer.errors import TargetError, WrongFile
+
+
+@define
+class Memory:
+    """What is on the disk, whoever uses it: parts and files by their targets. It outlives the process that wrote it."""
+
+    parts: dict[Path, tuple[bytearray | bytes, Mark]] = field(factory=dict)
+    files: dict[Path, bytes] = field(factory=dict)
+
+    def read(self, target: Path) -> bytes | None:
+        """Return what is at the target."""
+        return self.files.get(target)
+
+
+@define
+class MemoryDisk:
+    """One errand's access to the memory."""
+
+    memory: Memory = field(factory=Memory)
+    writing: Path | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether a part is open."""
+        return self.writing is not None
+
+    def perform(self, command: DiskCommand) -> DiskAnswer:
+        """Carry out a command."""
+        parts, files = self.memory.parts, self.memory.files
+        match command:
+            case CheckTarget(target):
+                found = parts.get(target)
+                return None if found is None else Part(len(found[0]), found[1])
+            case CheckFolder(folder, staging):
+                if any(folder in path.parents for path in files):
+                    raise TargetError(f"{folder} has something in it already.")
+                return None if staging is None else files.get(staging / MANIFEST)
+            case Measure(target, hashed):
+                return stored(parts[target][0], hashed)
+            case Keep(target):
+                files[target] = bytes(parts.pop(target)[0])
+            case Discard(target):
+                parts.pop(target, None)
+            case Put(target, content):
+                files[target] = content
+            case Assemble(staging, folder):
+                for path in [path for path in files if staging in path.parents]:
+                    files[folder / path.name] = files.pop(path)
+        return None
+
+    def writer(self, command: Store) -> MemoryWriter:
+        """Begin a part, or go on with one."""
+        self.writing = command.target
+        data, mark = self.memory.parts.get(command.target, (b"", command.mark))
+        kept = bytearray(data[: command.offset])
+        self.memory.parts[command.target] = (kept, mark if command.offset else command.mark)
+        return MemoryWriter(kept, command)
+
+    def die(self) -> None:
+        """Do nothing: a killed process does no more."""
+
+    def close(self) -> None:
+        """Leave the part, if there is anything in it."""
+        writing, self.writing = self.writing, None
+        if writing is not None and writing in self.memory.parts and not self.memory.parts[writing][0]:
+            del self.memory.parts[writing]
+
+
+@define
+class MemoryWriter:
+    """A part being written."""
+
+    data: bytearray
+    command: Store
+
+    def write(self, blocks: list[bytes]) -> int:
+        """Append the blocks."""
+        more = b"".join(blocks)
+        if len(self.data) + len(more) > self.command.limit:
+            raise WrongFile("more came", reason="size")
+        self.data += more
+        return len(self.data)
+
+    def stored(self) -> Stored:
+        """Say what is there."""
+        return stored(self.data, self.command.hashed)
+
+
+def stored(data: bytes | bytearray, hashed: bool) -> Stored:
+    """Measure these bytes."""
+    return Stored(len(data), hashlib.sha256(data).digest() if hashed else None, bytes(data[:4096]))
