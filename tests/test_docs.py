@@ -115,10 +115,10 @@ def test_reference_has_every_public_name() -> None:
 
 
 def test_every_error_has_its_advice() -> None:
-    """The how-to for scripts says what to do about each error a caller can see."""
+    """The how-to for errors says what to do about each error a caller can see."""
     import gofer
 
-    page = (DOCS / "howto" / "scripts.md").read_text(encoding="utf-8")
+    page = (DOCS / "howto" / "errors.md").read_text(encoding="utf-8")
     abstract = {"GoferError", "TransportError", "ServiceError"}
     errors = {
         name
