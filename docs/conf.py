@@ -23,7 +23,15 @@ project_copyright = author
 release = version_of("gofer")
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "machine", "command_help", "fault_table"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "machine",
+    "command_help",
+    "fault_table",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"gofer {release}"
@@ -31,6 +39,10 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+
+# The button copies the commands of a console block, without their prompts and their output.
+copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
 
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 3

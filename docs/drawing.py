@@ -1,7 +1,7 @@
-"""The state machine, drawn from `gofer.core.table.TABLE` itself, as SVG by plain Python.
+"""The state machine as SVG, drawn in plain Python from `gofer.core.table.TABLE`.
 
-The stages of the straight way stand in a row, the ways out hang below as rows, and every move is one line with its name
-on it. Sphinx is not needed here; `machine.py` puts the drawing into a page.
+The stages of a call that succeeds are in one row, and the other endings are rows below it. Every move is one line with
+its name on it. Sphinx is not needed here; `machine.py` puts the drawing into a page.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from itertools import count
 from gofer.core.table import TABLE, Move, Stage
 
 MEANING = {
-    Move.SUBMIT: "a job is asked for",
-    Move.ATTACH: "the job is known already, by its id or its ticket",
-    Move.FETCH: "the file is asked for",
-    Move.ACCEPTED: "the service has taken the job",
-    Move.ACTIVE: "the job was looked at, and it has not ended",
+    Move.SUBMIT: "gofer submits a job",
+    Move.ATTACH: "the job exists already; the caller has its id or its ticket",
+    Move.FETCH: "gofer requests the file",
+    Move.ACCEPTED: "the service has accepted the job",
+    Move.ACTIVE: "gofer polled the job, and it has not ended",
     Move.SUCCEEDED: "the job ended with a result",
-    Move.FINISH: "no file was asked for, so this is all",
-    Move.STORED: "the file is whole, checked, and in its place",
-    Move.RESUME: "the transfer broke off or the file was wrong, and it is tried again",
+    Move.FINISH: "the caller wants no file, so nothing is left to do",
+    Move.STORED: "the file is complete, checked, and in its place",
+    Move.RESUME: "the download was interrupted or the file was wrong, and gofer tries again",
     Move.FAILED: "the job ended without a result",
     Move.CANCELLED: "the job was cancelled",
-    Move.GONE: "the service no longer knows the job",
+    Move.GONE: "the service no longer has the job",
     Move.EXPIRED: "the result was deleted (410)",
     Move.UNSURE: "the answer was lost, so there may be a job",
-    Move.REFUSED: "the service said no, or its answer follows no contract",
-    Move.SILENT: "no answer came, as often as it was tried",
-    Move.MISFETCHED: "the file is not the promised one, or cannot be written",
+    Move.REFUSED: "the service refused, or its answer does not follow the contract",
+    Move.SILENT: "no answer came on any try",
+    Move.MISFETCHED: "the file is not the promised one, or gofer cannot write it",
     Move.LATE: "the budget ran out",
     Move.LEFT: "the caller left: Ctrl-C, or a cancelled task",
 }
-"""What each move says, in words."""
+"""What each move means."""
 
 WIDTH, BOX_W, BOX_H, ROW = 900, 88, 34, 38
 STEP = (WIDTH - BOX_W - 4) / 5

@@ -1,4 +1,4 @@
-"""The directive `fault-table`: how each fault ends on one leg of an errand, from the table that the tests go by."""
+"""The directive `fault-table`: how a call ends after each fault on one leg, from the table that the tests use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faults.table import ROWS, Ending, Leg
 
 
 class FaultTable(SphinxDirective):
-    """Put the endings of the legs that are named into a table; where two legs are, they end alike."""
+    """Put the results of the named legs into a table; if there are two legs, their results are the same."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -25,7 +25,7 @@ class FaultTable(SphinxDirective):
         """Make the node."""
         leg, *same = (list(Leg).index(Leg[name.upper()]) for name in self.arguments[0].split())
         group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (6, 3, 3)), cols=3)
-        group += nodes.thead("", _row("what happens", "if once", "if every time"))
+        group += nodes.thead("", _row("fault", "if it happens once", "if it happens every time"))
         body = nodes.tbody()
         for row in ROWS.values():
             assert all(row.once[leg] == row.once[other] and row.lasting[leg] == row.lasting[other] for other in same)
@@ -42,7 +42,7 @@ def _content(cell: str | Ending) -> nodes.Node:
     if isinstance(cell, str):
         return nodes.Text(cell)
     if cell is None:
-        return nodes.Text("done")
+        return nodes.Text("succeeds")
     literal = nodes.literal(cell.__name__, cell.__name__, classes=["py"])
     return pending_xref("", literal, refdomain="", reftype="name", reftarget=cell.__name__)
 

@@ -31,7 +31,7 @@ class MachineTable(SphinxDirective):
         order = list(Stage)
         entries.sort(key=lambda entry: order.index(Stage(entry[0])))
         group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (2, 2, 2, 6)), cols=4)
-        head = _row("in stage", "the move", "leads to", "which says")
+        head = _row("stage", "move", "next stage", "meaning")
         group += nodes.thead("", head)
         group += nodes.tbody("", *(_row(*entry) for entry in entries))
         return [nodes.table("", group, classes=["machine-table"])]

@@ -1,4 +1,4 @@
-"""The how-to for any API is true: its worked example runs as it stands, each variant speaks to a service."""
+"""The pages on any API are true: the tutorial runs as it stands, each recipe of the cookbook speaks to a service."""
 
 import json
 import os
@@ -16,13 +16,14 @@ import pytest
 from dialects.servers.processes import free_port
 from gofer import JobFailed
 from support.any_api import (
+    COOKBOOK,
     DONE,
     ENDED,
     EXAMPLE,
     MADE,
     ONE,
     ORDERS,
-    VARIANTS,
+    RECIPES,
     WPS,
     XML,
     Script,
@@ -35,7 +36,7 @@ PORT = "18080"
 ATLAS = "\n".join(fenced("toml", EXAMPLE))
 SERVER, FETCH, TESTED = fenced("python", EXAMPLE)
 
-# --- the worked example ---
+# --- the tutorial ---
 
 CURL = """\
 #!{python}
@@ -62,7 +63,7 @@ print(answer.read().decode(), end="")
 
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """Run the page's server; give a folder with the page's files, and the server's port."""
+    """Run the tutorial's server; give a folder with the tutorial's files, and the server's port."""
     folder, port = tmp_path_factory.mktemp("atlas"), str(free_port())
     (folder / "atlas.py").write_text(SERVER)
     (folder / "atlas.toml").write_text(ATLAS)
@@ -83,7 +84,7 @@ def atlas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
 
 
 def steps() -> list[tuple[str, str]]:
-    """Give each command of the page that is to be run, and what it shows."""
+    """Give each command of the tutorial that is to be run, and what it shows."""
     found: list[tuple[str, str]] = []
     for block in fenced("console", EXAMPLE):
         for command, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
@@ -104,7 +105,7 @@ def agrees(said: list[str], shown: list[str]) -> bool:
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in said)) is not None
 
 
-def test_the_worked_example_goes_as_the_page_says(atlas: tuple[Path, str]) -> None:
+def test_the_tutorial_goes_as_it_says(atlas: tuple[Path, str]) -> None:
     """Every command, in its order, prints what is shown below it."""
     folder, port = atlas
     path = f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -128,15 +129,17 @@ def test_the_worked_example_goes_as_the_page_says(atlas: tuple[Path, str]) -> No
         assert agrees(said, settled(shown)), f"$ {command}\n" + "\n".join(said)
 
 
-def test_the_test_of_the_page_passes(atlas: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's own test runs without a server."""
+def test_the_test_of_the_tutorial_passes(
+    atlas: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tutorial's own test runs without a server."""
     monkeypatch.chdir(atlas[0])
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile(TESTED, "any-api.md", "exec"), names)
-    names["test_the_sheets_are_brought"](tmp_path)
+    names["test_the_sheets_are_downloaded"](tmp_path)
 
 
-# --- the variants ---
+# --- the recipes ---
 
 
 FILES: dict[str, Any] = {"outputs": {"map": {"href": "/f/1"}, "log": {"url": "s3://b/log"}}}
@@ -149,15 +152,15 @@ WPS_ASKED = (
 )
 
 TALKS: dict[str, tuple[Script, Any]] = {
-    "The id is only in a link": (Script(("POST /jobs", reply(201, location="/jobs/1")), ENDED), DONE),
-    "The service hands out links": (
+    "The job's id is only in a link": (Script(("POST /jobs", reply(201, location="/jobs/1")), ENDED), DONE),
+    "The service returns links to poll and cancel": (
         Script(
             ("POST /jobs", reply(201, {"id": "1", "urls": {"get": "/where?job=1", "cancel": "/stop?job=1"}})),
             ("GET /where?job=1", reply(200, DONE)),
         ),
         DONE,
     ),
-    "It depends on the answer which link is asked": (
+    "The link to poll depends on the answer": (
         Script(
             ("POST /jobs", reply(202, location="/place/1")),
             ("GET /place/1", reply(202)),
@@ -166,8 +169,11 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         {"a": 1},
     ),
-    "The caller chooses the id": (Script(("PUT /jobs/k-1", reply(201)), ("GET /jobs/k-1", reply(200, DONE))), DONE),
-    "The service knows idempotency keys": (Script(("POST /jobs", reply(503)), MADE, ENDED), DONE),
+    "The client chooses the job's id": (
+        Script(("PUT /jobs/k-1", reply(201)), ("GET /jobs/k-1", reply(200, DONE))),
+        DONE,
+    ),
+    "The service accepts idempotency keys": (Script(("POST /jobs", reply(503)), MADE, ENDED), DONE),
     "A second request starts the job": (
         Script(
             ("POST /jobs", reply(201, {"id": "1", "status": "created"})),
@@ -176,12 +182,15 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         {"id": "1", "status": "finished"},
     ),
-    "It may be finished at once": (Script(("POST /jobs", reply(200, {"answer": 42}))), {"answer": 42}),
-    "The state is a header": (
+    "The answer to the submission may be the result": (
+        Script(("POST /jobs", reply(200, {"answer": 42}))),
+        {"answer": 42},
+    ),
+    "The state is in a header": (
         Script(MADE, ("HEAD /jobs/1", reply(200, x_job_state="succeeded")), ("GET /jobs/1", reply(200, {"a": 1}))),
         {"a": 1},
     ),
-    "The state is the HTTP code": (
+    "The state is the HTTP status code": (
         Script(MADE, ("GET /jobs/1", reply(200, {"a": 1})), ("GET /jobs/1", reply(200, {"a": 1}))),
         {"a": 1},
     ),
@@ -191,7 +200,7 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         {"@id": "1", "Status": {"Finished": ""}},
     ),
-    "The link is an attribute, as in WPS 1.0": (
+    "WPS 1.0: the link is an XML attribute": (
         Script(
             (WPS_ASKED, reply(200, WPS.format("<w:ProcessAccepted>Accepted</w:ProcessAccepted>"), **XML)),
             (
@@ -211,7 +220,7 @@ TALKS: dict[str, tuple[Script, Any]] = {
         "forty-two",
     ),
     "The state is true or false": (Script(MADE, ("GET /jobs/1", reply(200, {"done": True}))), {"done": True}),
-    "States of the application's own": (
+    "The application defines its own states": (
         Script(
             MADE,
             ("GET /jobs/1", reply(200, {"status": "stirring"})),
@@ -219,7 +228,7 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         {"status": "SUCCESS"},
     ),
-    "The service holds the request until there is news": (
+    "The service supports long polling": (
         Script(
             MADE,
             ("GET /jobs/1?wait=20", reply(200, {"status": "running"}, x_waited="20")),
@@ -227,7 +236,7 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         DONE,
     ),
-    "The reason of a failure is at another address": (
+    "The reason for a failure is at another URL": (
         Script(
             MADE,
             ("GET /jobs/1", reply(200, {"status": "failed"})),
@@ -235,7 +244,7 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         JobFailed("no luck"),
     ),
-    "The result says that it is a failure": (
+    "The result document can report a failure": (
         Script(MADE, ENDED, ("GET /jobs/1/result", reply(200, {"error": {"message": "no luck", "type": "Luck"}}))),
         JobFailed("failed|succeeded with Luck: no luck"),
     ),
@@ -248,19 +257,19 @@ TALKS: dict[str, tuple[Script, Any]] = {
         Script(MADE, ("GET /jobs/1", reply(200, {**DONE, "output_file_id": "file-9"}))),
         {**DONE, "output_file_id": "file-9"},
     ),
-    "The result is the answer itself, whatever its type": (
+    "The response body is the result, whatever its type": (
         Script(MADE, ENDED, ("GET /jobs/1/result", reply(200, {"a": 1}))),
         None,
     ),
     "There is no result": (Script(MADE, ENDED), None),
-    "A key, a version or a cookie on every address": (
+    "Every request needs a key, a version or a cookie": (
         Script(
             ("POST /jobs?api-version=2024-01", reply(201, ONE, set_cookie="session=s3; Path=/")),
             ("GET /jobs/1?api-version=2024-01", reply(200, DONE)),
         ),
         DONE,
     ),
-    "Everything is a POST to one address": (
+    "JSON-RPC: every request is a POST to one URL": (
         Script(("POST /", reply(200, {"result": {"job": 1}})), ("POST /", reply(200, RPC["status"]))),
         42,
     ),
@@ -271,29 +280,29 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         42,
     ),
-    "The operation is a header, as at AWS": (
+    "AWS: the operation is in a header": (
         Script(("POST /", reply(200, {"JobId": "1"})), ("POST /", reply(200, AWS))),
         AWS,
     ),
-    "The body is XML": (
+    "The request body is XML": (
         Script(
             ("POST /", reply(200, "<Envelope><Body><submitResponse><job>1</job></submitResponse></Body></Envelope>")),
             ENDED,
         ),
         DONE,
     ),
-    "Files go with the submission": (Script(MADE, ENDED), DONE),
+    "Files are uploaded with the submission": (Script(MADE, ENDED), DONE),
 }
 
 
-def test_every_variant_is_tried() -> None:
-    """The talks below are the variants of the page, one for one."""
-    assert list(TALKS) == list(VARIANTS)
+def test_every_recipe_is_tried() -> None:
+    """The talks above are the recipes of the cookbook, one for one, and no two recipes have the same title."""
+    assert sorted(TALKS) == sorted(re.findall("^### (.+)$", COOKBOOK, re.MULTILINE))
 
 
-@pytest.mark.parametrize("title", VARIANTS)
-def test_a_variant_speaks_to_its_service(title: str) -> None:
-    """The declaration of the page makes these requests, and this is what comes of their answers."""
+@pytest.mark.parametrize("title", RECIPES)
+def test_a_recipe_speaks_to_its_service(title: str) -> None:
+    """The declaration of the recipe makes these requests, and this is what comes of their answers."""
     script, outcome = TALKS[title]
     with client_of(title, script) as client:
         if isinstance(outcome, JobFailed):
@@ -303,25 +312,25 @@ def test_a_variant_speaks_to_its_service(title: str) -> None:
             assert client.run(ORDERS.get(title, {}), timeout=30).value == outcome
     assert script.left == []
     match title:
-        case "The body is XML":
+        case "The request body is XML":
             assert b"<what>a &lt; b</what>" in script.requests[0].content
             assert script.requests[0].headers["content-type"].startswith("text/xml")
-        case "A key, a version or a cookie on every address":
+        case "Every request needs a key, a version or a cookie":
             assert [request.headers.get("cookie") for request in script.requests] == [None, "session=s3"]
             assert script.requests[1].headers["authorization"] == "Key s3cret"
         case "GraphQL":
             first, second = (json.loads(request.content) for request in script.requests)
             assert first["query"] == "mutation($order: Order!) { draw(order: $order) { id state } }"
             assert (first["variables"], second["variables"]) == ({"order": {"region": "Utopia"}}, {"id": "d1"})
-        case "The operation is a header, as at AWS":
+        case "AWS: the operation is in a header":
             assert {request.headers["content-type"] for request in script.requests} == {"application/x-amz-json-1.1"}
             targets = [request.headers["x-amz-target"] for request in script.requests]
             assert targets == ["Jobs.StartJob", "Jobs.DescribeJob"]
-        case "Files go with the submission":
+        case "Files are uploaded with the submission":
             assert b'filename="b.bin"' in script.requests[0].content
 
 
-def test_files_are_what_the_variants_say() -> None:
+def test_files_are_what_the_recipes_say() -> None:
     """Links of other schemes are no files, a map's keys are names, an id becomes an address."""
     for title, names, urls in (
         ("The result is several files", ["map"], ["http://jobs.test/f/1"]),

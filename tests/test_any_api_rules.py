@@ -1,4 +1,4 @@
-"""The how-to for any API is true: its verbs, what becomes of answers, and what it says that cannot be said."""
+"""The pages on any API are true: the methods, what becomes of answers, and the limits."""
 
 import re
 from pathlib import Path
@@ -18,9 +18,9 @@ from support.any_api import (
     MADE,
     ONE,
     ORDERS,
-    PAGE,
+    RECIPES,
     SMALLEST,
-    VARIANTS,
+    TUTORIAL,
     WPS,
     XML,
     Script,
@@ -32,9 +32,9 @@ from support.any_api import (
 # --- what becomes of answers ---
 
 REFUSALS = {
-    "Everything is a POST to one address": reply(200, {"error": {"message": "no such job", "code": -32601}}),
+    "JSON-RPC: every request is a POST to one URL": reply(200, {"error": {"message": "no such job", "code": -32601}}),
     "GraphQL": reply(200, {"errors": [{"message": "no such job"}], "data": None}),
-    "The link is an attribute, as in WPS 1.0": reply(
+    "WPS 1.0: the link is an XML attribute": reply(
         200, "<ExceptionReport><Exception><ExceptionText>no such job</ExceptionText></Exception></ExceptionReport>"
     ),
 }
@@ -54,7 +54,7 @@ def test_a_refusal_with_200_is_one(title: str) -> None:
 def test_an_empty_list_of_errors_is_a_find() -> None:
     """So `/errors` is a refusal then, and `/errors/0` is none."""
     made = reply(200, {"data": {"draw": {"id": "d1", "state": "pending"}}, "errors": []})
-    text = merged(VARIANTS["GraphQL"])
+    text = merged(RECIPES["GraphQL"])
     with client_of("GraphQL", lambda _: made) as client, pytest.raises(Rejected):
         client.submit({})
     contract = DeclaredContract(parse(text.replace('when = "/errors"', 'when = "/errors/0"'), "page.toml"))
@@ -64,7 +64,7 @@ def test_an_empty_list_of_errors_is_a_find() -> None:
 
 def test_files_that_need_not_be_there() -> None:
     """`{name*?}` sends no file where there is no map."""
-    text = merged(VARIANTS["Files go with the submission"]).replace("files*}", "files*?}")
+    text = merged(RECIPES["Files are uploaded with the submission"]).replace("files*}", "files*?}")
     sent: list[bytes] = []
 
     def service(request: httpx.Request) -> httpx.Response:
@@ -81,18 +81,18 @@ def test_files_that_need_not_be_there() -> None:
 def test_an_element_with_attributes_gives_its_text() -> None:
     """Where a text is wanted, as for the message."""
     started = WPS.format('<w:ProcessStarted percentCompleted="5">On it</w:ProcessStarted>')
-    title = "The link is an attribute, as in WPS 1.0"
+    title = "WPS 1.0: the link is an XML attribute"
     with client_of(title, lambda _: reply(200, started, **XML)) as client:
         status = client.submit(ORDERS[title]).status
     assert (str(status), status.progress, status.message) == ("ProcessStarted", 0.05, "On it")
 
 
-# --- the verbs ---
+# --- the methods ---
 
 
-def test_every_verb_is_in_the_page() -> None:
-    """The table has every public member of a client and of a job, verbs with brackets and properties without."""
-    shown = dict(re.findall(r"`((?:client|job)\.\w+)(\(?)", PAGE.split("These are the verbs.")[1].split("\n## ")[0]))
+def test_every_method_is_in_the_tutorial() -> None:
+    """The table has every public member of a client and of a job, methods with brackets and properties without."""
+    shown = dict(re.findall(r"^\| `((?:client|job)\.\w+)(\(?)", TUTORIAL, re.MULTILINE))
     for owner, kind, inner in (("client", Client, {"close"}), ("job", Job, {"known"})):
         for name in {one for one in dir(kind) if not one.startswith("_")} - inner:
             assert shown[f"{owner}.{name}"] == ("" if isinstance(getattr(kind, name), property) else "("), name
@@ -101,7 +101,7 @@ def test_every_verb_is_in_the_page() -> None:
 @pytest.mark.parametrize("code", [404, 405, 501])
 def test_no_cancellation_is_false(code: int) -> None:
     """Where the service answers so, where none is declared; an ended job is True without a request."""
-    title = "The service hands out links"
+    title = "The service returns links to poll and cancel"
     answers = {"/jobs": reply(201, {"id": "1", "urls": {"get": "/1", "cancel": "/stop"}}), "/stop": reply(code)}
     with client_of(title, lambda request: answers[request.url.path]) as client:
         assert client.submit({}).cancel() is False
@@ -113,7 +113,7 @@ def test_no_cancellation_is_false(code: int) -> None:
 
 def test_a_cancellation_shows_what_is() -> None:
     """A service that takes the request and goes on gives True, and its word afterwards."""
-    title = "The service hands out links"
+    title = "The service returns links to poll and cancel"
     made, running = {"id": "1", "urls": {"get": "/1", "cancel": "/stop"}}, {"status": "running"}
     answers = {"/jobs": reply(201, made), "/stop": reply(200), "/1": reply(200, running)}
     with client_of(title, lambda request: answers[request.url.path]) as client:
@@ -121,7 +121,7 @@ def test_a_cancellation_shows_what_is() -> None:
         assert (job.cancel(), job.status, job.done) == (True, "running", False)
 
 
-# --- what cannot be said ---
+# --- the limits ---
 
 
 def finished(result: str, answer: httpx.Response, asked: list[str] | None = None) -> Job[Any]:
@@ -163,7 +163,7 @@ def test_a_file_has_no_places_in_it(key: str) -> None:
 def test_a_text_has_nothing_optional() -> None:
     """An XML body with an optional variable is an error."""
     with pytest.raises(DeclarationError, match=r"submit\.text"):
-        parse(merged(VARIANTS["The body is XML"]).replace("{input.what}", "{input.what?}"), "page.toml")
+        parse(merged(RECIPES["The request body is XML"]).replace("{input.what}", "{input.what?}"), "page.toml")
 
 
 def test_a_result_with_places_is_a_document() -> None:
@@ -193,8 +193,8 @@ def test_a_signature_over_the_body_is_the_clients() -> None:
     script = Script(
         ("POST /jobs?api-version=2024-01", reply(201, ONE)), ("GET /jobs/1?api-version=2024-01", reply(200, DONE))
     )
-    title = "A key, a version or a cookie on every address"
-    contract = DeclaredContract(parse(merged(VARIANTS[title]), "page.toml"), {"api_key": "s3cret"})
+    title = "Every request needs a key, a version or a cookie"
+    contract = DeclaredContract(parse(merged(RECIPES[title]), "page.toml"), {"api_key": "s3cret"})
     with Client("http://jobs.test", contract=contract, transport=httpx.MockTransport(script), auth=sign) as client:
         client.run({"a": 1}, timeout=10)
     assert seen == [(str(request.url), request.content) for request in script.requests]
@@ -204,7 +204,7 @@ def test_a_signature_over_the_body_is_the_clients() -> None:
 @pytest.mark.parametrize(("url", "names"), [("", ["a"]), ('url = ""', ["a", "b"])], ids=["absolute", "relative"])
 def test_bare_links_are_files(url: str, names: list[str]) -> None:
     """Without `url` absolute ones, with an empty one relative ones too."""
-    text = re.sub(r"^url = \[.*$", url, merged(VARIANTS["The result is several files"]), flags=re.MULTILINE)
+    text = re.sub(r"^url = \[.*$", url, merged(RECIPES["The result is several files"]), flags=re.MULTILINE)
     answers = {
         "/jobs": reply(201, ONE),
         "/jobs/1": reply(200, DONE),

@@ -36,6 +36,10 @@ def blocks() -> Iterator[tuple[str, str | None, str]]:
             yield f"{page.relative_to(DOCS)}:{line}", found[1], found[2]
 
 
+# All of the code; a text that is written in several pieces is in one.
+SOURCE = re.sub(
+    r'"\s*\n\s*f?"', "", "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
+)
 ALL = [pytest.param(place, text, id=place) for place, _, text in blocks()]
 RUN = [pytest.param(place, text, id=place) for place, mark, text in blocks() if mark == "run"]
 PASTED = [pytest.param(mark, text, id=mark) for _, mark, text in blocks() if mark not in (None, "run")]
@@ -115,10 +119,10 @@ def test_reference_has_every_public_name() -> None:
 
 
 def test_every_error_has_its_advice() -> None:
-    """The how-to for scripts says what to do about each error a caller can see."""
+    """The how-to for errors says what to do about each error a caller can see."""
     import gofer
 
-    page = (DOCS / "howto" / "scripts.md").read_text(encoding="utf-8")
+    page = (DOCS / "howto" / "errors.md").read_text(encoding="utf-8")
     abstract = {"GoferError", "TransportError", "ServiceError"}
     errors = {
         name
@@ -126,6 +130,22 @@ def test_every_error_has_its_advice() -> None:
         if inspect.isclass(getattr(gofer, name)) and issubclass(getattr(gofer, name), gofer.GoferError)
     }
     assert {name for name in errors - abstract if f"`{name}`" not in page} == set()
+
+
+def test_every_environment_variable_is_explained() -> None:
+    """The page on environment variables has each one that gofer and its service name."""
+    page = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    named = set(re.findall(r'"((?:SERVICE|GOFER|XDG)_[A-Z_]+)"', SOURCE))
+    assert len(named) >= 6
+    assert {name for name in named if f"| `{name}" not in page} == set()
+
+
+def test_every_message_of_the_troubleshooting_is_one() -> None:
+    """What the page quotes from a message is in a message of gofer or its service."""
+    page = (DOCS / "howto" / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r'^\| (?:[^|]*: )?"([^"|]+)"', page, re.MULTILINE)
+    assert len(quoted) > 30
+    assert [words for words in quoted if words not in SOURCE] == []
 
 
 def test_every_code_of_a_refused_file_is_explained() -> None:

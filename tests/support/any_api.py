@@ -1,4 +1,4 @@
-"""The pieces of the how-to for any API: its declarations, and a service and a client to try them with."""
+"""The pieces of the pages on any API: their declarations, and a service and a client to try them with."""
 
 import re
 from collections.abc import Callable
@@ -11,9 +11,10 @@ from gofer import Client
 from gofer.contracts.declared import DeclaredContract
 from gofer.contracts.toml import parse
 
-PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "any-api.md").read_text(encoding="utf-8")
-EXAMPLE, OTHERS = PAGE.split("## A worked example", 1)[1].split("## Common variants", 1)
-VARIED = OTHERS.split("## What cannot be said", 1)[0]
+PAGES = Path(__file__).parents[2] / "docs" / "howto"
+TUTORIAL = (PAGES / "any-api.md").read_text(encoding="utf-8")
+EXAMPLE = TUTORIAL.split("## The example", 1)[1]
+COOKBOOK = (PAGES / "any-api-cookbook.md").read_text(encoding="utf-8")
 
 
 def fenced(kind: str, text: str) -> list[str]:
@@ -21,16 +22,16 @@ def fenced(kind: str, text: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-SMALLEST = fenced("toml", VARIED)[0]
-VARIANTS = dict(re.findall(r"^### (.+?)\n.*?^```toml\n(.*?)^```$", VARIED, re.DOTALL | re.MULTILINE))
+SMALLEST = fenced("toml", COOKBOOK)[0]
+RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```toml\n(.*?)^```$", COOKBOOK, re.DOTALL | re.MULTILINE))
 
 
-def merged(variant: str) -> str:
-    """Put a variant's tables in the place of the smallest declaration's."""
-    theirs = set(re.findall(r"^\[+(\w+)", variant, re.MULTILINE))
+def merged(recipe: str) -> str:
+    """Put a recipe's tables in the place of the smallest declaration's."""
+    theirs = set(re.findall(r"^\[+(\w+)", recipe, re.MULTILINE))
     head, *tables = re.split(r"^(?=\[)", SMALLEST, flags=re.MULTILINE)
     kept = [table for table in tables if table[1:].split("]")[0] not in theirs]
-    return head + "\n".join((*kept, variant))
+    return head + "\n".join((*kept, recipe))
 
 
 class Script:
@@ -63,16 +64,16 @@ WPS = """<w:ExecuteResponse xmlns:w="http://www.opengis.net/wps/1.0.0" statusLoc
 <w:LiteralData dataType="integer">42</w:LiteralData></w:Output></w:ProcessOutputs></w:ExecuteResponse>"""
 
 ORDERS: dict[str, dict[str, Any]] = {
-    "The link is an attribute, as in WPS 1.0": {"process": "add", "inputs": "a=1;b=2"},
+    "WPS 1.0: the link is an XML attribute": {"process": "add", "inputs": "a=1;b=2"},
     "GraphQL": {"region": "Utopia"},
-    "The body is XML": {"what": "a < b"},
-    "Files go with the submission": {"params": {"n": 1}, "files": {"a.txt": "text", "b.bin": b"\x00"}},
+    "The request body is XML": {"what": "a < b"},
+    "Files are uploaded with the submission": {"params": {"n": 1}, "files": {"a.txt": "text", "b.bin": b"\x00"}},
 }
 
 
 def client_of(title: str, service: Callable[[httpx.Request], httpx.Response]) -> Client[Any, Any]:
-    """Make a client of a variant."""
-    declaration = parse(merged(VARIANTS[title]), f"{title}.toml")
+    """Make a client of a recipe."""
+    declaration = parse(merged(RECIPES[title]), f"{title}.toml")
     given = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
     contract = DeclaredContract(declaration, given)
     transport = httpx.MockTransport(service)
