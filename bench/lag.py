@@ -11,7 +11,7 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
@@ -23,9 +23,7 @@ import httpx
 
 from figures import Figure, spread
 from gofer import Client, RetrieveClient, RetrieveRequest
-from gofer.core.commands import Now
-from gofer.transports.base import Body
-from gofer.wire import Head, Reply, Request
+from gofer.transports import Head, Now, Request
 from service import service
 
 DOI = "10.5555/12345678"
@@ -116,15 +114,29 @@ def _loop(url: str, transport: httpx.BaseTransport, to: Path, title: str) -> str
 
 # --- a plain service, in virtual time ---
 
-TRIP = 0.02
+EXCHANGE = 0.02
 """Seconds a request takes there."""
+
+
+class Document:
+    """A body in one piece."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield it."""
+        yield self.data
+
+    def close(self) -> None:
+        """Close nothing."""
 
 
 class Plain:
     """Four endpoints, no extension, one job of a known length; and a clock that moves when someone waits."""
 
     def __init__(self, seconds: float) -> None:
-        self.clock, self.ends, self.looks = 0.0, seconds + TRIP, 0
+        self.clock, self.ends, self.looks = 0.0, seconds + EXCHANGE, 0
 
     def now(self) -> Now:
         """Read the clock."""
@@ -134,16 +146,12 @@ class Plain:
         """Let time pass."""
         self.clock += seconds
 
-    def send(self, request: Request, *, timeout: float, cap: int) -> Reply:  # noqa: ARG002
-        """Answer a submission or a look."""
-        self.clock += TRIP
+    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Document]:  # noqa: ARG002
+        """Answer a submission or a poll."""
+        self.clock += EXCHANGE
         self.looks += request.method == "GET"
         document = {"job_id": "1", "status": "completed" if self.clock >= self.ends else "searching"}
-        return Reply(request.url, 200, {"content-type": "application/json"}, json.dumps(document).encode())
-
-    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Body]:
-        """Have no file."""
-        raise NotImplementedError
+        return Head(request.url, 200, {"content-type": "application/json"}), Document(json.dumps(document).encode())
 
 
 def _in_virtual_time(jobs: int) -> list[Figure]:
@@ -180,7 +188,7 @@ def _waited(seconds: float, rng: random.Random) -> tuple[float, int]:
 def _looped(seconds: float) -> tuple[float, int]:
     """Work out the same of a loop that looks, then sleeps two seconds."""
     io = Plain(seconds)
-    io.clock = TRIP
-    while b"completed" not in io.send(Request("GET", "http://plain.example/jobs/1"), timeout=30, cap=1).body:
+    io.clock = EXCHANGE
+    while b"completed" not in io.open(Request("GET", "http://plain.example/jobs/1"), timeout=30, stall=30)[1].data:
         io.sleep(2)
     return io.clock - io.ends, io.looks
