@@ -1,4 +1,4 @@
-"""The commands a flow yields and the outcomes it is sent: the whole vocabulary between core and drivers.
+"""The commands a flow yields and the outcomes it is sent: all that core and drivers say to each other.
 
 Two closed unions of frozen values. `Command` says what to do, `Outcome` what came of it: `Answered` with the command's
 answer, or `Failed` with a gofer error, already translated. A driver performs commands and decides nothing. Each command
@@ -97,7 +97,7 @@ class Stored:
 
 @frozen
 class Body:
-    """A body in memory; `cut` says that it goes on after these bytes."""
+    """A body in memory; `cut` says that more bytes follow."""
 
     content: bytes = field(repr=lambda content: f"<{len(content)} bytes>")
     cut: bool = False

@@ -1,6 +1,6 @@
 """The third leg: one file of the job, complete and verified, or nothing.
 
-The body goes into a part file beside the target. A broken transfer goes on where it stopped, if the service proves
+The body goes into a part file beside the target. A broken transfer is resumed where it stopped, if the service proves
 that the file is still the same one (If-Range, RFC 9110, section 13.1.5); else it starts over. Only a part that has
 been verified takes the target's place.
 """
@@ -211,7 +211,7 @@ def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Fl
 
 
 def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
-    """Compare a 206 or 416 with the part: (the offset it goes on from, the complete size), or (-1, None)."""
+    """Compare a 206 or 416 with the part: (the offset where it resumes, the complete size), or (-1, None)."""
     span = content_range(head)
     if part is None or span is None:
         return -1, None

@@ -1,4 +1,4 @@
-"""The flows of whole errands: the legs put together, one flow for each verb of the faces.
+"""The flows of complete errands: the legs put together, one flow for each verb of the faces.
 
 Every flow here is what one call of a client or a job does, from its first request to its value; faces only start it.
 """
@@ -41,7 +41,7 @@ _log = logging.getLogger("gofer")
 def run(
     errand: Errand[In, Out], request: In, key: str, target: Target | None, *, hold: int, again: bool = False
 ) -> Flow[Outcome[Out]]:
-    """Submit, wait, download: the whole errand in one."""
+    """Submit, wait, download: all legs in one."""
     return _accompanied(errand, _run(errand, request, key, target, hold, again), "cancel")
 
 

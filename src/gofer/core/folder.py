@@ -75,7 +75,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
 def safe_names(files: Sequence[ResultFile]) -> list[str]:
-    """Make a file name of each server-given one: no path, nothing hidden or reserved, no two alike in any case."""
+    """Make safe file names of the service's: no path, nothing hidden or reserved, no two alike in any case."""
     taken, names = {MANIFEST}, list[str]()
     for file in files:
         last = re.split(r"[/\\]", file.name)[-1]

@@ -82,11 +82,11 @@ def refusal(head: Head, problem: Problem, wall: float, kind: type[ServiceError] 
     """Make the error for a reply that is no success; `wall` is the time of the reply, for Retry-After's date form."""
     if kind is None:
         kind = _KINDS.get(head.status, Unavailable if head.status >= 500 else Rejected)
-    said = f": {problem.detail.removesuffix('.')}" if problem.detail else ""
+    detail = f": {problem.detail.removesuffix('.')}" if problem.detail else ""
     code = f" {problem.error_code}" if problem.error_code else ""
     advice = f" {_ADVICE[kind]}" if kind in _ADVICE else ""
     return kind(
-        f"{shown(head.url)} answered {head.status}{code}{said}.{advice}",
+        f"{shown(head.url)} answered {head.status}{code}{detail}.{advice}",
         status_code=head.status,
         error_code=problem.error_code,
         detail=problem.detail,

@@ -1,4 +1,4 @@
-"""When to try again and when to look again: tenacity's strategies, asked as pure functions.
+"""When to retry and when to poll again: tenacity's strategies, asked as pure functions.
 
 tenacity's own loops are never used: they sleep and read the clock. Here a strategy gets a fresh `RetryCallState` whose
 times are the core's, and answers with a number of seconds. The strategies that tenacity lacks live here too.
@@ -54,7 +54,7 @@ class wait_share(wait_base):
         self.rng, self.share, self.floor, self.ceiling = rng, share, floor, ceiling
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        """Return the pause before the next look."""
+        """Return the pause before the next poll."""
         waited = retry_state.seconds_since_start or 0.0
         return min(self.ceiling, max(self.floor, self.share * waited)) * self.rng.uniform(0.9, 1.1)
 
@@ -82,11 +82,11 @@ class Rules:
     Attributes:
         retry: a failed exchange in which nothing is at stake yet (a submission, a health check).
         patience: a failed poll or download of a job that exists: by default five minutes of failures in a row.
-        poll: the pause between looks, where the service does not hold the request.
+        poll: the pause between polls, where the service does not hold the request.
         hold: how long the service may hold a request; 0 asks it not to.
         timeout: for one request.
-        stall: a body may pause so long.
-        crawl: fewer bytes than this are a pause too: 1 KiB a minute, where the slowest modems brought it in a second.
+        stall: how long a body may pause.
+        crawl: fewer bytes than this in `stall` seconds count as a pause too (even the slowest modems sent 1 KiB/s).
         json_cap: for a reply that is read into memory.
         result_cap: for a result document, which may hold the result itself.
         file_cap: for a file.
@@ -121,7 +121,7 @@ def pause_after(policy: Retry, failure: GoferError, *, attempt: int, began: floa
 
 
 def pause_between(poll: wait_base, *, attempt: int, began: float, now: float) -> float:
-    """Ask a schedule for the pause after the `attempt`-th look at a job that is waited for since `began`."""
+    """Ask a schedule for the pause after the `attempt`-th poll of a job, the first of which was at `began`."""
     state = _state(attempt, began, now)
     state.set_result(None)
     state.outcome_timestamp = now

@@ -1,7 +1,7 @@
 """The verbs that flows are written in: each yields commands and returns the answer with a precise type.
 
-A verb clips its command to what is left of the budget, and makes requests ready for where they go. What a reply means
-is judged elsewhere, but for one rule that holds for every document: it comes complete and unencoded (`judging`).
+A verb clips its command to what is left of the budget, and prepares requests for where they go. What a reply means is
+judged elsewhere. One rule holds for every document and is applied here: it comes complete and unencoded (`judging`).
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class _Hands:
                         left -= len(chunk)
                         if size >= BLOCK:
                             await hand_over()
-                        elif not lingering and left > 0:  # a small file is whole with its first bytes
+                        elif not lingering and left > 0:  # a small file is complete with its first bytes
                             lingering = True
                             behind.start_soon(linger)
                     if lingering:

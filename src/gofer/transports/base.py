@@ -150,7 +150,7 @@ class Progress:
 
 
 class Pace:
-    """Notices a body that crawls: a byte now and then keeps a connection, but brings no file."""
+    """Notices a body that crawls: a byte now and then keeps a connection open, but never completes a file."""
 
     def __init__(self, command: Open, now: float) -> None:
         self._least, self._every = command.least, command.stall
@@ -163,7 +163,7 @@ class Pace:
             AnswerLost: bytes came after a window that was too slow. The final bytes of a file never raise.
         """
         if self._crawls:
-            raise AnswerLost(f"The body brought fewer than {self._least} bytes in {self._every:.1f} s.")
+            raise AnswerLost(f"Fewer than {self._least} bytes of the body came in {self._every:.1f} s.")
         self._came += size
         if now >= self._until:
             self._crawls = self._came < self._least

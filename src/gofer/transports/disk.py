@@ -1,6 +1,6 @@
 """The local disk, as the drivers use it: each command of the core's that concerns files, carried out.
 
-How part files look and are locked is `parts.py`'s. Nothing is decided here but whether the system can do it.
+What part files look like and how they are locked is in `parts.py`. Nothing is decided here.
 """
 
 from __future__ import annotations

@@ -176,7 +176,9 @@ def _translate(family: ModuleType, error: Exception, place: str) -> GoferError:
         return Unreachable(f"No connection to {place} ({words}). Is the service running, and the address right?")
     if isinstance(error, family.UnsupportedProtocol | family.InvalidURL | family.ProxyError):
         return Unreachable(f"No request could be sent to {place} ({words}).")
-    return AnswerLost(f"The connection to {place} broke before the answer was whole ({words}).")
+    if isinstance(error, family.TimeoutException):
+        return AnswerLost(f"{place} did not answer in time ({words}).")
+    return AnswerLost(f"The connection to {place} broke before the answer was complete ({words}).")
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
