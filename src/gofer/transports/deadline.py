@@ -89,11 +89,7 @@ def _clipping(kind: Any) -> Any:
 
 @functools.cache
 def _warn(kind: Any) -> None:
-    """Warn once for each class of sockets.
-
-    A warning and not a log record, as gofer's log is silent in a script. Where warnings are errors, it is raised while
-    the socket is opened, before a request is sent.
-    """
+    """Warn once for each class of sockets. Not in the log, which is silent until an application configures it."""
     warnings.warn(
         f"gofer cannot set a deadline on {kind.__module__}.{kind.__qualname__}, so a reply that drips may outlive "
         "timeout=. Use a transport of httpx or httpx2, or one whose own timeouts are total.",
