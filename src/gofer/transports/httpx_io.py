@@ -49,7 +49,7 @@ class HttpxIO:
         return Now(time.monotonic(), time.time())
 
     def sleep(self, seconds: float) -> None:
-        """Sleep for this many seconds."""
+        """Let so many seconds pass."""
         time.sleep(seconds)
 
     def close(self) -> None:
