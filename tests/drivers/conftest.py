@@ -1,4 +1,4 @@
-"""Every test of this folder runs on six drivers: blocking, asyncio and trio, over httpx and httpx2."""
+"""A test that asks for `driver` runs on six drivers: blocking, asyncio and trio, over httpx and httpx2."""
 
 import itertools
 

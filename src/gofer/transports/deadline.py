@@ -1,16 +1,23 @@
-"""A deadline for blocking sockets: whatever the calling thread reads and writes is clipped to what remains of it.
+"""A deadline for blocking sockets: each read and write of the calling thread is clipped to the time that is left.
 
-httpx's timeouts are for one read each: a reply that drips a byte at a time never reaches them. So a clipping layer lies
-between the HTTP library and its sockets. It does nothing for calls in a thread that has set no deadline. What cannot be
-clipped is the resolution of a host's name, and connecting is bounded for each of its addresses.
+httpx's timeouts are for one read each: a reply that drips a byte at a time never reaches them. So gofer clips the
+timeout of every step on a socket. It gets at the sockets by two public extensions of httpx and httpx2, which every
+transport of theirs supports, behind any proxy and under any subclass: a request's `trace` is called when a socket is
+opened, and a response's `network_stream` is its socket. Threads that have set no deadline notice nothing.
+
+Not clipped: the resolution of a host's name; the head of the first reply on a connection that somebody else's request
+opened in a borrowed client; a transport that does its own I/O, which has only its own timeouts. Connecting is clipped
+for each address of the host.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import threading
 import time
+import warnings
 from collections.abc import Generator
 from typing import Any
 
@@ -21,7 +28,7 @@ _set = threading.local()
 
 @contextlib.contextmanager
 def within(seconds: float) -> Generator[None]:
-    """Let this thread's reads and writes end in so many seconds; an earlier deadline around it holds."""
+    """Let this thread's reads and writes end within `seconds`; an earlier deadline around it holds."""
     before: float = getattr(_set, "until", math.inf)
     _set.until = min(before, time.monotonic() + seconds)
     try:
@@ -38,48 +45,54 @@ def _clipped(timeout: float | None) -> float | None:
     return left if timeout is None else min(left, timeout)
 
 
-def guard(client: Any) -> None:
-    """Lay the clipping layer under an httpx or httpx2 client; one of other transports has no sockets to guard.
+def trace(_: str, info: dict[str, Any]) -> None:
+    """Clip the opening of a socket, and then the socket: a request's `trace` extension.
 
-    Neither family has a public way to do this for its own transports.
+    It goes by what an event carries and not by its name. What opens a socket has a timeout, and returns the socket.
     """
-    for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
-        pool: Any = getattr(transport, "_pool", None)
-        backend = getattr(pool, "_network_backend", None)
-        if backend is not None and not isinstance(backend, _Backend):
-            pool._network_backend = _Backend(backend)
+    if "timeout" in info:
+        info["timeout"] = _clipped(info["timeout"])
+    elif hasattr(info.get("return_value"), "start_tls"):
+        _clip(info["return_value"])
 
 
-class _Backend:
-    """Opens sockets as the inner backend does, and clips what they do."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **more: Any) -> _Stream:
-        return _Stream(self._inner.connect_tcp(host, port, timeout=_clipped(timeout), **more))
-
-    def connect_unix_socket(self, path: str, timeout: float | None = None, **more: Any) -> _Stream:
-        return _Stream(self._inner.connect_unix_socket(path, timeout=_clipped(timeout), **more))
-
-    def sleep(self, seconds: float) -> None:
-        self._inner.sleep(seconds)
+def clip(response: Any) -> None:
+    """Clip the socket that a response comes from; a mock's response comes from none."""
+    stream = response.extensions.get("network_stream")
+    if stream is not None:
+        _clip(stream)
 
 
-class _Stream:
-    """A socket whose every step is clipped."""
+def _clip(stream: Any) -> None:
+    """Give a socket a class that clips: httpx keeps the object itself, so a wrapper would not be used."""
+    if hasattr(stream, "clipped_by_gofer"):
+        return
+    kind = stream.__class__
+    try:
+        stream.__class__ = _clipping(kind)
+    except TypeError:  # not a class that was written in Python
+        _warn(kind)
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self.close = inner.close
-        self.get_extra_info = inner.get_extra_info
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data: bytes = self._inner.read(max_bytes, _clipped(timeout))
-        return data
+@functools.cache
+def _clipping(kind: Any) -> Any:
+    """Derive a class whose every read and write is clipped. It has the same layout, or it could not be exchanged."""
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _clipped(timeout))
+    def read(self: Any, max_bytes: int, timeout: float | None = None) -> Any:
+        return kind.read(self, max_bytes, _clipped(timeout))
 
-    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> _Stream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _clipped(timeout)))
+    def write(self: Any, buffer: bytes, timeout: float | None = None) -> None:
+        kind.write(self, buffer, _clipped(timeout))
+
+    return type(kind.__name__, (kind,), {"__slots__": (), "read": read, "write": write, "clipped_by_gofer": True})
+
+
+@functools.cache
+def _warn(kind: Any) -> None:
+    """Warn once for each class of sockets. Not in the log, which is silent until an application configures it."""
+    warnings.warn(
+        f"gofer cannot set a deadline on {kind.__module__}.{kind.__qualname__}, so a reply that drips may outlive "
+        "timeout=. Use a transport of httpx or httpx2, or one whose own timeouts are total.",
+        RuntimeWarning,
+        stacklevel=2,
+    )

@@ -40,8 +40,6 @@ class HttpxIO:
         self._transport, self._borrowed = transport, client
         self._family = httpx if client is None else family_of(client, awaited=False)
         self._own: dict[int, httpx.Client] = {}  # by process: a fork must not share its parent's connections
-        if client is not None:
-            deadline.guard(client)
 
     def now(self) -> Now:
         """Read both clocks."""
@@ -65,7 +63,6 @@ class HttpxIO:
             return own
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
         made = httpx.Client(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
-        deadline.guard(made)
         kept = self._own.setdefault(os.getpid(), made)  # one step, so that two threads agree without a lock
         if kept is not made and self._transport is None:
             made.close()
@@ -74,7 +71,9 @@ class HttpxIO:
     def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
         client: Any = self._client()
         message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
+        message.extensions["trace"] = deadline.trace
         response: NativeResponse = client.send(message, stream=True, follow_redirects=False, **how)
+        deadline.clip(response)
         allow_pauses(message, stall)
         return response
 
