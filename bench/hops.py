@@ -1,12 +1,13 @@
-"""`hops`: how much of gofer one errand enters. It counts and times nothing, so it has no target.
+"""`hops`: how much of gofer one errand enters. It counts and times nothing, so there is no ratio and no target.
 
 One blocking `retrieve_and_download` runs against a transport in memory, after an equal one that filled the caches. The
-service never holds a request, and the job is done at the first poll or at the second. The rows are:
+service holds no request. It prints four rows:
 
-- the functions of gofer that the errand enters, the files they are in, and the calls. A lambda or a comprehension is
-  no function here. A generator that goes on counts as a call again.
-- the frames of gofer from the verb to the first byte: those on the stack when the driver writes it into the part file,
-  and those down to where the flow asked for that.
+- for a job that is done at the first poll, and for one that is done at the second: the functions of gofer that the
+  errand enters, the files they are in, and the calls. Lambdas and comprehensions do not count. Each time that a
+  generator resumes counts as a call.
+- the frames of gofer on the stack, from the verb down, when the driver writes the first byte into the part file; and
+  when the flow yields the command to write it.
 """
 
 import inspect
@@ -31,14 +32,14 @@ FILES = (io.FileIO, io.BufferedWriter, io.BufferedRandom)
 PACKAGE = str(Path(gofer.__file__).parent) + os.sep
 
 
-def measure(*, quick: bool) -> list[Figure]:  # noqa: ARG001  (it is quick)
+def measure(*, quick: bool) -> list[Figure]:  # noqa: ARG001  (it always is)
     """Count an errand of one poll, and one of two."""
     one, two = _counted(polls=1), _counted(polls=2)
     return [
         Figure("an errand of one poll enters", one.entered()),
         Figure("an errand of two polls enters", two.entered()),
         Figure("frames from the verb to the write of the first byte", str(one.to_write)),
-        Figure("frames from the verb to where the flow asks for that", str(one.to_flow)),
+        Figure("frames from the verb to the flow's command to write it", str(one.to_flow)),
     ]
 
 
