@@ -1,6 +1,6 @@
-"""Measure gofer against what people write today, side by side in one run, and print one table of ratios.
+"""Measure gofer against what people write today, side by side in one run, and print one table of ratios (`hops`: counts).
 
-python bench/run.py [lag] [download] [cpu] [declared] [imports] [--quick]
+python bench/run.py [hops] [imports] [declared] [cpu] [lag] [download] [--quick]
 """
 
 import argparse
@@ -9,7 +9,7 @@ import time
 
 from figures import Figure, table
 
-NAMES = ("imports", "declared", "cpu", "lag", "download")
+NAMES = ("hops", "imports", "declared", "cpu", "lag", "download")
 
 
 def main() -> None:
