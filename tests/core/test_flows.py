@@ -278,3 +278,35 @@ def test_who_leaves_while_a_lost_job_is_submitted_again_leaves_no_job_behind():
 def is_post(command):
     """Tell whether a command is a submission."""
     return isinstance(command, Send) and command.request.method == "POST"
+
+
+UNANSWERED = {
+    "health is silent": (False, [("GET", AnswerLost("health"))] * 9),
+    "keys are not replayed": (False, []),
+    "the service answers nothing": (True, [("POST", AnswerLost("cut"))] * 9),
+    "the service is in trouble": (True, [("POST", reply(500))] * 9),
+    "the answer is nonsense": (True, [("POST", reply(200, "<html>"))] * 9),
+}
+
+
+@pytest.mark.parametrize("case", UNANSWERED)
+def test_a_submission_that_its_caller_left_unanswered_is_warned_of(case, caplog):
+    """If the job cannot be found and cancelled, one warning says that it may exist, and by which key it is found."""
+    replays, faults = UNANSWERED[case]
+    service = Service(replays=replays)
+    service.faults = list(faults)
+    with caplog.at_level("WARNING", "gofer"):
+        world = run(service, leave_at=1, timeout=60, latency=0.7)
+    assert isinstance(world.error, Abandoned)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "submission" in warning
+    assert "'key-1'" in warning
+    assert "job  " not in warning
+    assert "out of time" not in warning.lower()
+
+
+def test_a_caller_who_leaves_before_the_submission_is_sent_is_not_warned(caplog):
+    """Nothing was sent, so there is nothing to warn of."""
+    with caplog.at_level("WARNING", "gofer"):
+        run(Service(), leave_at=0)
+    assert caplog.records == []

@@ -21,7 +21,7 @@ A = TypeVar("A")
 
 
 def ask(command: Asks[A]) -> Flow[A]:
-    """Yield a command and return its answer."""
+    """Yield a command as it is, and return its answer."""
     return cast("A", (yield cast("Command", command)))
 
 
@@ -51,8 +51,7 @@ def send(errand: Errand[Any, Any], request: Request, timeout: float) -> Flow[Rep
     seconds = _seconds(errand, timeout)
     errand.attempts += 1
     cap = errand.rules.json_cap
-    reply = yield from ask(Send(request, seconds, cap))
-    return as_document(reply, cap)
+    return as_document(cast("Reply", (yield Send(request, seconds, cap))), cap)
 
 
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
@@ -60,12 +59,12 @@ def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None 
     request = yield from _prepared(errand, request)
     seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
     errand.attempts += 1
-    return (yield from ask(Open(request, seconds, min(errand.rules.stall, errand.left), errand.rules.crawl)))
+    return cast("Head", (yield Open(request, seconds, min(errand.rules.stall, errand.left), errand.rules.crawl)))
 
 
 def read(errand: Errand[Any, Any], cap: int) -> Flow[Body]:
     """Read the opened body into memory."""
-    return (yield from ask(Read(cap, errand.deadline)))
+    return cast("Body", (yield Read(cap, errand.deadline)))
 
 
 def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) -> Flow[Reply]:
@@ -77,7 +76,7 @@ def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) 
 
 def store(errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
     """Write the opened body to disk."""
-    return (yield from ask(Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)))
+    return cast("Stored", (yield Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)))
 
 
 def sleep(errand: Errand[Any, Any], seconds: float) -> Flow[None]:

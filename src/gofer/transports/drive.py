@@ -159,9 +159,8 @@ class _Hands:
         assert self._body is not None, "nothing is open"  # noqa: S101  (a flow out of order)
         with within(math.inf if until is None else until - self.io.now().mono):
             for chunk in self._body.chunks():
-                now = self.io.now().mono
                 if self._pace is not None:
-                    self._pace.at(now, len(chunk))
+                    self._pace.at(self.io.now().mono, len(chunk))
                 yield chunk
                 if until is not None and self.io.now().mono >= until:
                     raise AnswerLost("The body did not end in time.")
