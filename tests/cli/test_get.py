@@ -79,6 +79,19 @@ def test_closed_streams(url: str, tmp_path: Path) -> None:
         assert target.exists()
 
 
+def test_a_reader_of_stderr_that_leaves(url: str, tmp_path: Path) -> None:
+    """If nobody reads stderr any more, the file is still downloaded and its path printed."""
+    target = tmp_path / "paper.pdf"
+    words = [*GOFER, "get", "10.5555/gofer.2026.4", "--to", str(target), "--url", url]
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stderr.close()
+        assert run.stdout.read() == f"{target}\n"
+    assert run.returncode == 0
+    assert target.exists()
+
+
 def test_failed_job(tmp_path: Path) -> None:
     """A job that fails is exit code 1, with the service's code and words, what it tried, and no attach line."""
     with contract_server() as url:

@@ -24,9 +24,6 @@ from gofer.errors import TicketError, UsageError
 from gofer.setup import RETRIEVE
 from gofer.ticket import Ticket
 
-PREFIX = "GOFER_VAR_"
-"""What the environment variables for a declaration's variables begin with."""
-
 
 @frozen
 class ChosenContract:
@@ -146,4 +143,4 @@ def _is_file(name: str) -> bool:
 
 
 def _environment_name(name: str) -> str:
-    return PREFIX + name.upper().replace("-", "_")
+    return f"GOFER_VAR_{name.upper().replace('-', '_')}"

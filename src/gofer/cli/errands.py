@@ -49,7 +49,7 @@ def get(
     with report_errand(record, as_json=as_json):
         # The service's share of the time is spelled out, so that a repeated submission has the same bytes.
         request = RetrieveRequest(doi, title, authors or None, max(1, int(0.9 * timeout)))
-        _submit(ChosenContract(), request, record, key=key, timeout=timeout, quiet=quiet, url=url)
+        _submit(ChosenContract(), request, record, key, timeout, quiet, url)
 
 
 @click.command(help=help_texts.RUN)
@@ -87,7 +87,7 @@ def run(
         ignored = [] if chosen.declaration is None else unsent(chosen.declaration, members)
         if ignored and not quiet:
             say(f"Note: {', '.join(ignored)} of the input is not sent: the contract has no place for it.")
-        _submit(chosen, request, record, key=key, timeout=timeout, quiet=quiet, url=url)
+        _submit(chosen, request, record, key, timeout, quiet, url)
 
 
 @click.command(help=help_texts.ATTACH)
@@ -128,7 +128,6 @@ def _submit(
     chosen: ChosenContract,
     request: Any,
     record: ErrandRecord,
-    *,
     key: str | None,
     timeout: float,
     quiet: bool,

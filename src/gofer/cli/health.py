@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -10,7 +11,7 @@ from attrs import asdict
 
 from gofer.cli import help_texts
 from gofer.cli.options import json_option, url_option
-from gofer.cli.report import exit_on_error, print_json
+from gofer.cli.report import exit_on_error
 from gofer.cli.screen import printable, say
 from gofer.cli.service import service_url, token
 from gofer.models import HealthStatus
@@ -31,7 +32,7 @@ def health(as_json: bool, url: str | None) -> None:
     error = f"no service answers at {address}" if status is None else None
     if as_json:
         fields: dict[str, Any] = dict.fromkeys(HealthStatus.__annotations__) if status is None else asdict(status)
-        print_json({**fields, "can_run": can_run, "error": error})
+        click.echo(json.dumps({**fields, "can_run": can_run, "error": error}))
     elif status is not None:
         for line in _lines(address, status):
             click.echo(printable(line))

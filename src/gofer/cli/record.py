@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -67,8 +66,7 @@ class ErrandRecord:
             case _:
                 pass
         if self.show is not None:
-            with contextlib.suppress(BrokenPipeError):  # nobody reads stderr any more; the errand goes on
-                self.show(event)
+            self.show(event)
 
     def succeed(self, value: Any) -> None:
         """Record the job's value."""

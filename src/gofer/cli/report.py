@@ -44,15 +44,13 @@ def report_errand(record: ErrandRecord, *, as_json: bool) -> Generator[None]:
         record.fail(failure)
         _say_error(failure)
     _advise_repeating(record, error)
-    remark = suffix_remark(record)
-    if remark is not None:
-        with contextlib.suppress(BrokenPipeError):
-            say(remark)
+    if remark := suffix_remark(record):
+        say(remark)
     if error is not None and not isinstance(error, UsageError) and record.can_attach:
         say("To continue with this job, run:")
         say(_attach_line(record, record.to))
     if as_json:
-        print_json(_json_object(record, error, message))
+        click.echo(json.dumps(_json_object(record, error, message)))
     elif record.saved is not None:
         click.echo(os.fsencode(record.saved.path))
     elif record.done:
@@ -71,11 +69,6 @@ def exit_on_error() -> Generator[None]:
         sys.exit(code_of(error))
     except KeyboardInterrupt as interrupt:
         sys.exit(code_of(interrupt))
-
-
-def print_json(document: Mapping[str, object]) -> None:
-    """Print the one JSON object, in ASCII."""
-    click.echo(json.dumps(document))
 
 
 def suffix_remark(record: ErrandRecord) -> str | None:

@@ -28,7 +28,8 @@ def printable(text: str) -> str:
 
 def say(line: str) -> None:
     """Print a line on stderr, without control characters."""
-    click.echo(printable(line), err=True)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads stderr any more; the command goes on
+        click.echo(printable(line), err=True)
 
 
 @contextlib.contextmanager
