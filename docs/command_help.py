@@ -1,4 +1,4 @@
-"""The directive `command-help`: what a command of the command line says to `--help`, asked when the pages are built."""
+"""The directive `command-help`: the `--help` text of a command, made when the pages are built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 96
 
 
 class CommandHelp(SphinxDirective):
-    """Put a command's help into the page; without an argument, that of the whole."""
+    """Put a command's help into the page; without an argument, that of `gofer` itself."""
 
     optional_arguments: ClassVar[int] = 1
     final_argument_whitespace: ClassVar[bool] = True
@@ -24,7 +24,7 @@ class CommandHelp(SphinxDirective):
         context = click.Context(gofer, info_name="gofer", terminal_width=WIDTH, max_content_width=WIDTH)
         command: click.Command = gofer
         for word in self.arguments[0].split() if self.arguments else ():
-            assert isinstance(command, click.Group), f"{command.name} holds no commands"
+            assert isinstance(command, click.Group), f"{command.name} has no commands"
             command = command.commands[word]
             context = click.Context(command, info_name=word, parent=context, terminal_width=WIDTH)
         text = command.get_help(context)

@@ -209,7 +209,7 @@ PASSING = ("submitted", "searching", "downloading")
 
 def settled(text: str) -> list[str]:
     """Give the lines of an output without what differs from run to run: ids, tickets, the address."""
-    text = re.sub(r'\[job \S+\]|"job_id": "\S+"|"ticket": "\S+"|http://[\w.]+:\d+', "...", text)
+    text = re.sub(r'\[job \S+\]|"job_id": "\S+"|"ticket": "\S+"|"key": "\S+"|http://[\w.]+:\d+', "...", text)
     return [line for line in text.splitlines() if not line.startswith(PASSING)]
 
 

@@ -1,4 +1,4 @@
-"""`gofer contract` run in this process, replies as `curl -i` keeps them, and what was printed taken apart."""
+"""`gofer contract` run in this process, replies as `curl -i` prints them, and sections of what was printed."""
 
 import json
 import re
@@ -17,19 +17,19 @@ def contract(*args: str, **env: str) -> Result:
 
 
 def check(*args: str, **env: str) -> Result:
-    """Check the declaration with its variable given."""
+    """Check the declaration with its variable set."""
     return contract("check", "mine.toml", "--var", "region=north", "--url", BASE, *args, **env)
 
 
 def section(output: str, title: str) -> str:
-    """Find the lines under a title, their blanks as one."""
+    """Return the lines under a title, with runs of blanks as one blank."""
     found = re.search(rf"^{re.escape(title)}\n((?:  .*\n)+)", output, re.MULTILINE)
     assert found, output
     return re.sub(" +", " ", found[1])
 
 
 def reply(name: str, document: object, status: int = 200, **headers: str) -> str:
-    """Write a reply as `curl -i` prints it; give the file's name."""
+    """Write a reply as `curl -i` prints it; return the file's name."""
     lines = [f"HTTP/1.1 {status} X", "Content-Type: application/json"]
     lines += [f"{field}: {value}" for field, value in headers.items()]
     Path(name).write_bytes("\r\n".join([*lines, "", json.dumps(document)]).encode())

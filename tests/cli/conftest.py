@@ -15,21 +15,21 @@ TOKEN = "s3cret-t0ken"
 
 @pytest.fixture(scope="package")
 def url() -> Generator[str]:
-    """Give the address of a service with the sample library."""
+    """Run a service with the sample library; yield its address."""
     with embedded() as address:
         yield address
 
 
 @pytest.fixture(scope="package")
 def guarded_url() -> Generator[str]:
-    """Give the address of one that asks for `TOKEN`."""
+    """Run a service that asks for `TOKEN`; yield its address."""
     with embedded(token=TOKEN) as address:
         yield address
 
 
 @pytest.fixture(autouse=True)
 def ctrl_c_interrupts() -> Generator[None]:
-    """Let children take SIGINT as a terminal's program does, also under a runner that has it ignored."""
+    """Let child processes handle SIGINT as in a terminal, also under a runner that ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -37,7 +37,7 @@ def ctrl_c_interrupts() -> Generator[None]:
 
 @pytest.fixture
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder that has a declaration and an input, without what gofer reads from the environment."""
+    """Work in a folder that has a declaration and an input, without gofer's environment variables."""
     written(tmp_path, "value", data={"a.txt": "words"})
     monkeypatch.chdir(tmp_path)
     for name in ("SERVICE_URL", "SERVICE_TOKEN", "GOFER_VAR_API_KEY"):

@@ -1,4 +1,4 @@
-"""A declaration of one's own, and a small server that speaks it: what a job does is its task's name."""
+"""A declaration, and a small server of its API: the name of a job's task says what the job does."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ RESULTS = {
 
 @contextmanager
 def mine_server() -> Generator[tuple[RawServer, threading.Event]]:
-    """Run the server; job "wait" works until the event is set, "deaf" heeds no cancel, "lost" is never answered."""
+    """Run the server; job "wait" works until the event is set, "deaf" goes on when cancelled, "lost" gets no answer."""
     free, stopped = threading.Event(), threading.Event()
 
     def answer(call: Call) -> list[object]:
@@ -105,7 +105,7 @@ def _json(status: int, document: object) -> bytes:
 
 
 def written(folder: Path, task: str, **more: object) -> tuple[Path, Path]:
-    """Write the declaration and an input with this task; give where they are."""
+    """Write the declaration and an input with this task; return their paths."""
     contract, request = folder / "mine.toml", folder / "request.json"
     contract.write_text(MINE)
     request.write_text(json.dumps({"task": task, **more}))

@@ -1,4 +1,4 @@
-"""The command line as a shell sees it: processes, their output, and services for them to talk to."""
+"""The command line as a shell runs it: processes, their output, and services for them to call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,14 @@ from gofer_service.engine import Result, Run, Status
 from gofer_service.health import Health
 from gofer_service.local_engine import LocalEngine
 from gofer_service.store import FolderStore
+from support.raw_server import RawServer
 
 PAPER = "10.5555/12345678"
 GOFER = [sys.executable, "-m", "gofer.cli"]
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Give this process's environment without what gofer reads from it."""
+    """Return this process's environment without gofer's variables."""
     ours = ("SERVICE_", "XDG_", "GOFER_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "COLUMNS": "100", **extra}
@@ -56,7 +58,7 @@ def started(*args: str | Path, url: str | None = None, **extra: str) -> Generato
 
 
 def read_until(child: subprocess.Popen[str], words: str) -> str:
-    """Read a running command's stderr up to the line that holds these words."""
+    """Read a running command's stderr up to the line that has these words."""
     assert child.stderr is not None
     seen = ""
     for line in child.stderr:
@@ -64,6 +66,14 @@ def read_until(child: subprocess.Popen[str], words: str) -> str:
         if words in line:
             return seen
     raise AssertionError(f"{words!r} never came:\n{seen}")
+
+
+def wait_for(server: RawServer, method: str, path_end: str = "") -> None:
+    """Wait until a request of this method, and with this end of its path, has come."""
+    deadline = time.monotonic() + 10
+    while not any(call.method == method and call.path.endswith(path_end) for call in server.calls):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def one_object(stdout: str) -> dict[str, Any]:
@@ -76,7 +86,7 @@ def one_object(stdout: str) -> dict[str, Any]:
 
 
 def attach_line(stderr: str) -> str:
-    """Find the line that goes on with the job."""
+    """Return the line that continues with the job."""
     found = re.search(r"^gofer attach gofer1\.\S+ --to .+$", stderr, re.MULTILINE)
     assert found, stderr
     return found[0]
@@ -86,7 +96,7 @@ def attach_line(stderr: str) -> str:
 def waiting_service(data: Path) -> Generator[tuple[str, Callable[[], None]]]:
     """Run a service whose jobs search until the given function is called, and whose clock stands still.
 
-    With that clock no job of it ever times out: it is the service that outlasts its client.
+    By that clock no job ever times out, so the client's time runs out first.
     """
     free = threading.Event()
     store = FolderStore(data / "files")

@@ -1,4 +1,4 @@
-"""`gofer attach`: going on from a ticket, and where the token may go."""
+"""`gofer attach`: continuing from a ticket, and where the token may go."""
 
 from pathlib import Path
 
@@ -12,21 +12,26 @@ from .shell import PAPER, gofer, one_object
 
 
 def test_goes_on_from_a_ticket(url: str, tmp_path: Path) -> None:
-    """A ticket alone is enough to bring the file, and --json tells the same as get's."""
+    """A ticket alone is enough to download the file; --json prints the same as for get, without a key."""
     got = one_object(gofer("get", PAPER, "--to", tmp_path / "a", "--json", url=url).stdout)
     ran = gofer("attach", got["ticket"], "--to", tmp_path / "b", "--json")
     assert ran.returncode == 0, ran.stderr
-    assert one_object(ran.stdout) == {**got, "path": str(tmp_path / "b"), "ticket": one_object(ran.stdout)["ticket"]}
+    assert one_object(ran.stdout) == {
+        **got,
+        "path": str(tmp_path / "b"),
+        "ticket": one_object(ran.stdout)["ticket"],
+        "key": None,
+    }
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_the_document_costs_no_further_request(tmp_path: Path) -> None:
-    """The format and the source are known from waiting: one look at the job and one download are all."""
+    """The format and the source come from the poll: one poll and one download are the only requests."""
     document = '{"job_id": "j1", "status": "completed", "file_format": "pdf", "source": "shelf"}'
     with raw_server(lambda call: [http(200, "%PDF-1.4" if call.path.endswith("/file") else document)]) as server:
         ran = gofer("attach", str(Ticket("retrieve", server.url, "j1")), "--to", tmp_path / "x", "--json")
-    told = one_object(ran.stdout)
-    assert (told["format"], told["source"]) == ("pdf", "shelf")
+    printed = one_object(ran.stdout)
+    assert (printed["format"], printed["source"]) == ("pdf", "shelf")
     assert [call.path for call in server.calls] == ["/jobs/j1", "/jobs/j1/file"]
 
 
@@ -38,7 +43,7 @@ def test_a_damaged_ticket(tmp_path: Path) -> None:
 
 
 def test_an_expired_result(tmp_path: Path) -> None:
-    """A result that was deleted is exit code 1, and there is no line to go on with."""
+    """A result that was deleted is exit code 1, and there is no attach line."""
     with raw_server(lambda _: [http(410, '{"detail": "deleted"}')]) as server:
         ran = gofer("attach", str(Ticket("retrieve", server.url, "j1")), "--to", tmp_path / "x")
     assert ran.returncode == 1
@@ -57,7 +62,7 @@ def test_the_token_is_not_sent_where_a_ticket_says(tmp_path: Path, named: dict[s
 
 
 def test_the_token_is_sent_where_its_owner_says(guarded_url: str, tmp_path: Path) -> None:
-    """SERVICE_URL or --url that agrees with the ticket gets the token; --url that differs is refused."""
+    """SERVICE_URL or --url that agrees with the ticket gets the token; another --url is refused."""
     token = {"SERVICE_TOKEN": TOKEN}
     got = one_object(gofer("get", PAPER, "--to", tmp_path / "a", "--json", url=guarded_url, **token).stdout)
     assert gofer("attach", got["ticket"], "--to", tmp_path / "b", url=guarded_url, **token).returncode == 0
@@ -66,7 +71,7 @@ def test_the_token_is_sent_where_its_owner_says(guarded_url: str, tmp_path: Path
 
 
 def test_the_token_is_never_printed(guarded_url: str, tmp_path: Path) -> None:
-    """No output of any command holds the token, whether it is right, wrong, or not fit for a header."""
+    """No output of any command has the token, whether it is right, wrong, or not allowed in a header."""
     wrong, unfit = f"{TOKEN}-wrong", f"{TOKEN}\u00e9"
     printed = ""
     for token in (TOKEN, wrong, unfit):

@@ -1,4 +1,4 @@
-"""`gofer contract`: a declaration explained, and the request that it makes of an input."""
+"""`gofer contract`: the explanation of a declaration, and the request that it makes of an input."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
 def test_explains_a_declaration() -> None:
-    """A declaration is said in words: what is sent on each leg, what is read where, and what the words mean."""
+    """The explanation says what is sent on each leg, what is read where, and what the status words mean."""
     ran = contract("check", "mine.toml")
     assert (ran.exit_code, ran.stderr) == (0, "")
     assert ran.stdout.startswith("mine: Jobs of our own. The input has the task.\n")
@@ -41,8 +41,8 @@ def test_explains_a_declaration() -> None:
 
 
 def test_draws_the_line() -> None:
-    """The way of a job is drawn: start, hold, cancel, the result's request and a job that is finished at once."""
-    said = toml.parse(
+    """A job's path is drawn: start, hold, cancel, the result's request and a job that is finished at once."""
+    declaration = toml.parse(
         """
 name = "all"
 [submit]
@@ -65,7 +65,7 @@ url = "{base}/{id}"
 """,
         "all.toml",
     )
-    assert "\n".join(drawing(said)) == (
+    assert "\n".join(drawing(declaration)) == (
         r"""
     .----------------- finished ----------------.
     |                                           v
@@ -82,21 +82,24 @@ url = "{base}/{id}"
 
 @pytest.mark.parametrize("name", shipped.names())
 def test_explains_every_shipped_declaration(name: str) -> None:
-    """Each declaration that gofer brings along is explained, with every address and every place it reads."""
+    """Each declaration that comes with gofer is explained, with every address and every place it reads."""
     ran = contract("check", name)
     assert ran.exit_code == 0
-    said = shipped.shipped(name)
+    declaration = shipped.shipped(name)
     flat = re.sub(r"\s+", " ", ran.stdout)
-    for call in (said.submit, *said.poll, *said.result, said.cancel):
+    for call in (declaration.submit, *declaration.poll, *declaration.result, declaration.cancel):
         assert call is None or call.url is None or call.url.text in ran.stdout
-    for place in (*said.submit.id, *said.status.state, *said.status.error):
+    for place in (*declaration.submit.id, *declaration.status.state, *declaration.status.error):
         assert place.text.removeprefix("header:").partition(" ~ ")[0] in flat
-    assert all(word in flat for word in ([] if said.states is None else [word for word, _ in said.states.meanings()]))
+    assert all(
+        word in flat
+        for word in ([] if declaration.states is None else [word for word, _ in declaration.states.meanings()])
+    )
     assert not [line for line in ran.stdout.splitlines() if len(line) > 120]
 
 
 def test_what_an_input_needs() -> None:
-    """A member is needed where any template needs it; a whole input is nothing in particular."""
+    """A member is needed if any template needs it; a template of the complete input needs no member."""
     assert needs(shipped.shipped("ogc-processes"))[0] == ["process"]
     assert needs(shipped.shipped("uws")) == ([""], [])
 
@@ -110,7 +113,7 @@ def test_lists_the_contracts() -> None:
 
 @pytest.mark.parametrize("name", shipped.names())
 def test_shows_a_contract(name: str) -> None:
-    """What `contract show` prints is the declaration, and is one again."""
+    """What `contract show` prints is the declaration, and can be parsed again."""
     ran = contract("show", name)
     assert ran.exit_code == 0
     assert toml.parse(ran.stdout, f"{name}.toml").digest == shipped.shipped(name).digest
@@ -120,7 +123,7 @@ def test_shows_a_contract(name: str) -> None:
 
 
 def test_shows_the_request() -> None:
-    """With --input the very request is shown, and no secret is."""
+    """With --input the request is shown, with its secrets masked."""
     ran = check("--input", "request.json", SERVICE_TOKEN=TOKEN, GOFER_VAR_API_KEY=SECRET)
     assert ran.exit_code == 0, ran.stderr
     shown = ran.stdout[ran.stdout.index("\nfor this input") :]
@@ -133,7 +136,7 @@ def test_shows_the_request() -> None:
 
 
 def test_the_shown_request_is_the_one_that_is_sent(tmp_path: Path) -> None:
-    """`gofer run` sends the request that `gofer contract check` shows, but for its key and boundary."""
+    """`gofer run` sends the request that `gofer contract check` shows, except for its key and boundary."""
     with mine_server() as (server, _):
         there = server.url
         words = ("--var", "region=north", "--input", "request.json", "--url", there)
@@ -151,7 +154,7 @@ def test_the_shown_request_is_the_one_that_is_sent(tmp_path: Path) -> None:
 
 
 def test_masks_a_secret_in_an_address() -> None:
-    """A secret in the address is readable as one."""
+    """A secret in the address is masked, and the mask is not percent-encoded."""
     Path("mine.toml").write_text(
         MINE.replace('headers = { x-api-key = "{api_key}" }', "").replace(
             'query = { region = "{region}" }', 'query = { region = "{region}", key = "{api_key}" }'
@@ -172,8 +175,8 @@ def test_says_what_is_not_sent() -> None:
         (("check", "bad.toml"), "bad.toml:2: sumbit: unknown key"),
         (("check", "no.toml"), "cannot be read"),
         (("check", "ogc"), "gofer has no contract named 'ogc'"),
-        (("check", "retrieve"), "`gofer get` speaks it"),
-        (("show", "retrieve"), "`gofer get` speaks it"),
+        (("check", "retrieve"), "`gofer get` uses it"),
+        (("show", "retrieve"), "`gofer get` uses it"),
         (("check", "mine.toml", "--input", "request.json"), "--var region=VALUE"),
         (("check", "uws", "--input", "none.json"), "cannot be read"),
         (("check", "uws", "--reply", "x.txt"), "LEG=FILE"),

@@ -1,4 +1,4 @@
-"""The way in: help, version, missing extras, and what a terminal shows."""
+"""The entry point: help, version, missing extras, and what a terminal shows."""
 
 import inspect
 import os
@@ -14,13 +14,13 @@ import pytest
 
 from gofer import errors
 from gofer.cli.commands import gofer as COMMANDS
-from gofer.cli.endings import EXITS, code_of
+from gofer.cli.exit_codes import ERRAND, code_of
 
 from .shell import GOFER, PAPER, environment, gofer, waiting_service
 
 
 def commands(group: click.Group, name: str = "") -> Iterator[str]:
-    """Give the words of every command, and of every group within the first."""
+    """Yield the name of every command and group, with its group's name in front."""
     for word, command in group.commands.items():
         yield f"{name} {word}".strip()
         if isinstance(command, click.Group):
@@ -46,8 +46,8 @@ def test_every_error_has_its_exit_code() -> None:
     """Each error that gofer raises ends a command with a code that the help explains, and usage errors with 2."""
     raised = [getattr(errors, name) for name in dir(errors) if inspect.isclass(getattr(errors, name))]
     kinds = [kind for kind in raised if issubclass(kind, errors.GoferError)]
-    told = {code for code, _, _ in EXITS}
-    assert all(code_of(kind("words")) in told - {0} for kind in kinds)
+    explained = {code for code, _, _ in ERRAND}
+    assert all(code_of(kind("words")) in explained - {0} for kind in kinds)
     assert {kind.__name__ for kind in kinds if code_of(kind("words")) == 2} == {
         *("UsageError", "TicketError", "DeclarationError", "TargetError", "TargetIsFolder"),
     }
@@ -74,7 +74,7 @@ def test_missing_extras(missing: str, args: list[str], says: str) -> None:
 
 
 def test_the_library_does_without() -> None:
-    """`import gofer` does not load the command line, and works without what that needs."""
+    """`import gofer` does not load the command line, and works without click and rich."""
     code = "import sys; sys.modules.update(click=None, rich=None); import gofer; print('gofer.cli' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
@@ -82,7 +82,7 @@ def test_the_library_does_without() -> None:
 def on_a_terminal(
     *args: str | Path, url: str, seen: Callable[[bytes], object] = lambda _: None
 ) -> tuple[int, str, str]:
-    """Run a command whose stderr is a terminal; give its exit code, its stdout and what the terminal got.
+    """Run a command whose stderr is a terminal; return its exit code, its stdout and what the terminal got.
 
     `seen` is called with all that the terminal has got so far.
     """
@@ -97,7 +97,7 @@ def on_a_terminal(
             while piece := os.read(ours, 65536):
                 shown += piece
                 seen(shown)
-        except OSError:  # what Linux gives when the other end is closed
+        except OSError:  # what Linux raises when the other end is closed
             pass
         assert run.stdout is not None
         stdout = run.stdout.read()
@@ -106,7 +106,7 @@ def on_a_terminal(
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    """On a terminal the state and the bytes are shown live on stderr, and stdout is the same as ever."""
+    """On a terminal the state and the bytes are shown live on stderr, and stdout is the same as elsewhere."""
     target = tmp_path / "paper.pdf"
     with waiting_service(tmp_path / "data") as (url, finish):
 

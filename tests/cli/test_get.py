@@ -1,4 +1,4 @@
-"""`gofer get`: what it prints where, and how it ends."""
+"""`gofer get`: its output and its exit codes."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from support.raw_server import Call, http, raw_server
 
 from .shell import GOFER, PAPER, attach_line, environment, gofer, one_object, waiting_service
 
-FIELDS = {"status", "job_id", "path", "size", "format", "source", "verified", "ticket", "error_code", "error"}
+FIELDS = {"status", "job_id", "path", "size", "format", "source", "verified", "ticket", "key", "error_code", "error"}
 
 
-def test_brings_the_file(url: str, tmp_path: Path) -> None:
-    """The file is there, its path is all of stdout, and stderr tells the steps in plain lines."""
+def test_downloads_the_file(url: str, tmp_path: Path) -> None:
+    """The file is written, its path is all of stdout, and stderr lists the steps in plain lines."""
     target = tmp_path / "new" / "paper.pdf"
     ran = gofer("get", PAPER, "--to", target, url=url)
     assert (ran.returncode, ran.stdout) == (0, f"{target}\n")
@@ -36,13 +36,13 @@ def test_json(url: str, tmp_path: Path) -> None:
     target = tmp_path / "paper.pdf"
     ran = gofer("get", PAPER, "--to", target, "--title", "T", "--author", "A", "--author", "B", "--json", url=url)
     assert ran.returncode == 0
-    told = one_object(ran.stdout)
-    assert set(told) == FIELDS
-    assert (told["status"], told["path"], told["size"]) == ("completed", str(target), target.stat().st_size)
-    assert (told["format"], told["source"]) == ("pdf", "library")
-    assert (told["verified"], told["error_code"], told["error"]) == ("digest", None, None)
-    assert told["ticket"].startswith("gofer1.")
-    assert httpx.get(f"{url}/jobs/{told['job_id']}").json()["doi"] == PAPER
+    document = one_object(ran.stdout)
+    assert set(document) == FIELDS
+    assert (document["status"], document["path"], document["size"]) == ("completed", str(target), target.stat().st_size)
+    assert (document["format"], document["source"]) == ("pdf", "library")
+    assert (document["verified"], document["error_code"], document["error"]) == ("digest", None, None)
+    assert document["ticket"].startswith("gofer1.")
+    assert httpx.get(f"{url}/jobs/{document['job_id']}").json()["doi"] == PAPER
 
 
 def test_sends_title_and_authors(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_sends_title_and_authors(tmp_path: Path) -> None:
 
 
 def test_quiet(url: str, tmp_path: Path) -> None:
-    """With --quiet nothing is told on the way."""
+    """With --quiet no progress is printed."""
     ran = gofer("get", PAPER, "--to", tmp_path / "paper.pdf", "--quiet", url=url)
     assert (ran.returncode, ran.stderr) == (0, "")
 
@@ -79,17 +79,40 @@ def test_closed_streams(url: str, tmp_path: Path) -> None:
         assert target.exists()
 
 
+def test_a_reader_of_stderr_that_leaves(url: str, tmp_path: Path) -> None:
+    """If nobody reads stderr any more, the file is still downloaded and its path printed."""
+    target = tmp_path / "paper.pdf"
+    words = [*GOFER, "get", "10.5555/gofer.2026.4", "--to", str(target), "--url", url]
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stderr.close()
+        assert run.stdout.read() == f"{target}\n"
+    assert run.returncode == 0
+    assert target.exists()
+
+
 def test_failed_job(tmp_path: Path) -> None:
-    """A job that fails is exit code 1, with the service's code and words, what it tried, and no line to go on with."""
+    """A job that fails is exit code 1, with the service's code and words, what it tried, and no attach line."""
     with contract_server() as url:
         ran = gofer("get", "10.5555/downloadfailed", "--to", tmp_path / "paper.pdf", "--json", url=url)
     assert ran.returncode == 1
-    told = one_object(ran.stdout)
-    assert (told["status"], told["error_code"], told["path"]) == ("failed", "DOWNLOAD_FAILED", None)
-    assert "no copy of it is sound" in told["error"]
+    document = one_object(ran.stdout)
+    assert (document["status"], document["error_code"], document["path"]) == ("failed", "DOWNLOAD_FAILED", None)
+    assert "no copy of it is sound" in document["error"]
     assert "tried script, first.pdf: TRUNCATED (the PDF breaks off: its end mark %%EOF is missing)\n" in ran.stderr
     assert "gofer attach" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cancelled_job(tmp_path: Path) -> None:
+    """A job that somebody cancelled is exit code 1, and there is no attach line."""
+    document = {"job_id": "j1", "status": "failed", "error_code": "CANCELLED", "error": "by its owner"}
+    with raw_server(lambda _: [http(200, json.dumps(document))]) as server:
+        ran = gofer("get", PAPER, "--to", tmp_path / "x", "--json", url=server.url)
+    assert ran.returncode == 1
+    assert one_object(ran.stdout)["error_code"] == "CANCELLED"
+    assert "gofer attach" not in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -128,7 +151,7 @@ def test_json_where_the_doi_is_wrong(url: str, tmp_path: Path) -> None:
 
 
 def test_a_misleading_name(url: str, tmp_path: Path) -> None:
-    """A file whose name promises another format is brought, and a remark says what it is."""
+    """A file whose name says another format is downloaded, and a remark says what it is."""
     ran = gofer("get", "10.5555/gofer.2026.4", "--to", tmp_path / "paper.pdf", url=url)
     assert ran.returncode == 0
     assert ran.stderr.endswith("Note: the file is XML, not PDF as its name says.\n")
@@ -137,7 +160,7 @@ def test_a_misleading_name(url: str, tmp_path: Path) -> None:
 
 
 def test_every_failure_has_its_words() -> None:
-    """The command line explains each code that the reference service sends, and passes over any other."""
+    """The command line explains each code that the reference service sends, and adds nothing to any other."""
     assert [words_of(flaw.value) for flaw in Flaw] == [flaw.words for flaw in Flaw]
     assert words_of("NEW_CODE") is words_of(None) is None
 
@@ -151,7 +174,7 @@ def test_unwritable_target(url: str, tmp_path: Path) -> None:
 
 
 def test_unreachable(tmp_path: Path) -> None:
-    """Nobody there is exit code 3, and the retries are told, the reason once."""
+    """No service at the address is exit code 3; each retry is a line, and the first gives the reason."""
     ran = gofer("get", PAPER, "--to", tmp_path / "x", "--json", url="http://127.0.0.1:9")
     assert ran.returncode == 3
     first, *others = re.findall(r"^trying again in .*$", ran.stderr, re.MULTILINE)
@@ -162,32 +185,48 @@ def test_unreachable(tmp_path: Path) -> None:
 
 
 def test_refused(guarded_url: str, tmp_path: Path) -> None:
-    """A refusal is exit code 1; a missing token names the variable it is read from."""
+    """A refusal is exit code 1; a missing token names its environment variable."""
     ran = gofer("get", PAPER, "--to", tmp_path / "x", url=guarded_url)
     assert ran.returncode == 1
     assert "SERVICE_TOKEN" in ran.stderr
 
 
 def test_deadline_leaves_the_job(tmp_path: Path) -> None:
-    """At the deadline the job is left running (exit code 4), and the line that is printed brings its file."""
+    """At the deadline the job is not cancelled (exit code 4), and the attach line downloads its file."""
     target = tmp_path / "with a blank" / "paper.pdf"
     with waiting_service(tmp_path / "data") as (url, finish):
         ran = gofer("get", PAPER, "--to", target, "--timeout", "1.5", "--json", url=url)
         assert ran.returncode == 4
-        told = one_object(ran.stdout)
-        assert told["status"] == "searching"
-        assert httpx.get(f"{url}/jobs/{told['job_id']}").json()["status"] == "searching"
+        document = one_object(ran.stdout)
+        assert document["status"] == "searching"
+        assert httpx.get(f"{url}/jobs/{document['job_id']}").json()["status"] == "searching"
         finish()
         line = shlex.split(attach_line(ran.stderr))
         assert line[0] == "gofer"
-        assert line[2] == told["ticket"]
+        assert line[2] == document["ticket"]
         again = gofer(*line[1:])  # SERVICE_URL is not set: the ticket says where
     assert (again.returncode, again.stdout) == (0, f"{target}\n")
     assert target.read_bytes().startswith(b"%PDF-")
 
 
+def test_deadline_during_the_download(tmp_path: Path) -> None:
+    """A deadline in the middle of the download is exit code 4; the object has the ended job, and stderr the line."""
+    document = '{"job_id": "j1", "status": "completed", "file_format": "pdf"}'
+
+    def stop_halfway(call: Call) -> list[object]:
+        return [http(200, "%PDF-", content_length="8"), 30] if call.path.endswith("/file") else [http(200, document)]
+
+    with raw_server(stop_halfway) as server:
+        ran = gofer("get", PAPER, "--to", tmp_path / "x", "--timeout", "1", "--json", url=server.url)
+    assert ran.returncode == 4
+    printed = one_object(ran.stdout)
+    assert (printed["status"], printed["path"]) == ("completed", None)
+    assert attach_line(ran.stderr)
+    assert {call.method for call in server.calls} == {"POST", "GET"}
+
+
 def test_failed_download(tmp_path: Path) -> None:
-    """A completed job whose file does not come whole and right leaves no file, and a line to go on with."""
+    """A completed job whose file is wrong leaves no file, and an attach line."""
 
     def lie(call: Call) -> list[object]:
         if call.path.endswith("/file"):

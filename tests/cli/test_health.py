@@ -12,17 +12,17 @@ FIELDS = {"status", "vpn_connected", "vpn_ip", "capabilities", "contract", "vers
 
 
 def test_healthy(url: str) -> None:
-    """A service that can run jobs is exit code 0, in words and as the documented object."""
+    """A service that can run jobs is exit code 0, as text and as the documented object."""
     ran = gofer("health", url=url)
     assert ran.returncode == 0
     assert ran.stdout.startswith(f"{url} is healthy: jobs can run\n")
-    told = one_object(gofer("health", "--json", "--url", url).stdout)
-    assert set(told) == FIELDS
-    assert (told["status"], told["can_run"], told["error"]) == ("healthy", True, None)
+    document = one_object(gofer("health", "--json", "--url", url).stdout)
+    assert set(document) == FIELDS
+    assert (document["status"], document["can_run"], document["error"]) == ("healthy", True, None)
 
 
 def test_degraded() -> None:
-    """A service whose VPN is down is of use: exit code 0."""
+    """A service whose VPN is down can run jobs: exit code 0."""
     with contract_server(degraded=True) as url:
         ran = gofer("health", "--json", url=url)
     assert (ran.returncode, one_object(ran.stdout)["status"]) == (0, "degraded")
@@ -41,14 +41,14 @@ def test_nobody_there() -> None:
     ran = gofer("health", "--json", url="http://127.0.0.1:9")
     assert ran.returncode == 3
     assert "no service answers at http://127.0.0.1:9" in ran.stderr
-    told = one_object(ran.stdout)
-    assert set(told) == FIELDS
-    assert (told["status"], told["can_run"]) == (None, False)
-    assert told["error"] == "no service answers at http://127.0.0.1:9"
+    document = one_object(ran.stdout)
+    assert set(document) == FIELDS
+    assert (document["status"], document["can_run"]) == (None, False)
+    assert document["error"] == "no service answers at http://127.0.0.1:9"
 
 
 def test_a_reader_that_leaves(url: str) -> None:
-    """Stdout closed early is no reason for a traceback."""
+    """Stdout that is closed early causes no traceback."""
     with subprocess.Popen(
         [*GOFER, "health"], env=environment(SERVICE_URL=url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:

@@ -1,4 +1,4 @@
-"""`gofer contract check --reply`: a declaration held against recorded replies."""
+"""`gofer contract check --reply`: a declaration tried on recorded replies."""
 
 import re
 import socket
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
 def test_reads_recorded_replies() -> None:
-    """Each reply is told as it would be read, in the order of the legs, and the requests between them."""
+    """What each reply means is printed in the order of the legs, with the requests between them."""
     ran = check(
         *("--reply", f"result={reply('r.txt', {'files': [{'at': '/b/1', 'called': '../x'}], 'value': 3})}"),
         *("--reply", f"poll={reply('p1.txt', {'id': 'j 1', 'state': 'working', 'done': 30})}"),
@@ -53,7 +53,7 @@ def test_reads_a_result_without_a_request() -> None:
 
 
 def test_reads_a_job_that_was_finished_at_once() -> None:
-    """A submission whose answer is the result is told as one."""
+    """A submission whose answer is the result is shown as finished."""
     ran = contract("check", "ogc-processes", "--reply", f"submit={reply('s.txt', {'sum': 3})}")
     assert ran.exit_code == 0
     assert " job none: it was finished at once\n status" in section(ran.stdout, "submit: s.txt")
@@ -74,7 +74,7 @@ def test_reads_links_and_needs_the_submission_for_them() -> None:
 
 
 def test_a_submission_by_put_is_read_with_its_input() -> None:
-    """What a reply means may depend on the request; with --input it is known."""
+    """What a reply means may depend on the request, which --input gives."""
     Path("put.json").write_text('{"method": "PUT", "path": "things/7"}')
     made = reply("s.txt", {"properties": {"provisioningState": "Creating"}}, 201)
     ran = contract("check", "azure-lro", "--url", BASE, "--input", "put.json", "--reply", f"submit={made}")
@@ -88,9 +88,9 @@ def test_reads_xml_and_a_job_that_must_be_started() -> None:
     words = ("check", "uws", "--url", f"{BASE}/tap/async", "--reply", "submit=s.txt")
     ran = contract(*words)
     assert ran.exit_code == 0, ran.output
-    told = section(ran.stdout, "submit: s.txt")
-    assert " id 7\n status 'PENDING', which means pending\n" in told
-    assert " next the job waits to be started by a second request\n" in told
+    submitted = section(ran.stdout, "submit: s.txt")
+    assert " id 7\n status 'PENDING', which means pending\n" in submitted
+    assert " next the job waits to be started by a second request\n" in submitted
     assert section(ran.stdout, "next") == f" to POST {BASE}/tap/async/7/phase\n"
     error = "<j:errorSummary type='fatal'><j:message>no such table</j:message></j:errorSummary>"
     document = f"<j:job xmlns:j='x'><j:jobId>7</j:jobId><j:phase>ERROR</j:phase>{error}</j:job>"
@@ -100,23 +100,23 @@ def test_reads_xml_and_a_job_that_must_be_started() -> None:
 
 
 def test_reads_why_a_job_has_failed() -> None:
-    """The document that says why a job has failed is asked for, and read where its reply is given."""
+    """The document that says why a job has failed is requested, and read if its reply is recorded."""
     words = ("check", "wes", "--reply", f"poll={reply('p.txt', {'run_id': '7', 'state': 'EXECUTOR_ERROR'})}")
     assert section(contract(*words, "--url", BASE).stdout, "next") == f" to GET {BASE}/runs/7\n"
-    told = contract(*words, "--reply", f"reason={reply('r.txt', {'run_log': {'stderr': 'no paint'}})}").stdout
-    assert " error no paint\n" in section(told, "reason: r.txt")
+    output = contract(*words, "--reply", f"reason={reply('r.txt', {'run_log': {'stderr': 'no paint'}})}").stdout
+    assert " error no paint\n" in section(output, "reason: r.txt")
 
 
 def test_a_result_that_is_the_file() -> None:
-    """A result that is no document is told as the file that it is."""
+    """A result that is not a document is shown as a file."""
     Path("r.txt").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG")
     ran = contract("check", "ogc-processes", "--url", BASE, "--reply", "result=r.txt")
-    told = section(ran.stdout, "result: r.txt")
-    assert f" file 'results', 4 bytes, image/png from {BASE}/jobs/JOB-ID/results\n" in told
+    result = section(ran.stdout, "result: r.txt")
+    assert f" file 'results', 4 bytes, image/png from {BASE}/jobs/JOB-ID/results\n" in result
 
 
 def test_a_poll_whose_answer_is_the_file() -> None:
-    """Where a code says that the job is done, the answer may be the file, and is not read as a document."""
+    """If the HTTP code says that the job is done, the answer may be the file, and is not read as a document."""
     made = reply("s.txt", {}, 202, Location="/things/7")
     Path("p.txt").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n\x89PNG")
     ran = contract("check", "azure-lro", "--url", BASE, "--reply", f"submit={made}", "--reply", "poll=p.txt")
@@ -126,7 +126,7 @@ def test_a_poll_whose_answer_is_the_file() -> None:
 
 
 def test_a_refusal_is_read_as_one() -> None:
-    """A reply that the contract does not read is told as the refusal or the redirect that it is."""
+    """A reply that the contract does not read is shown as a refusal or a redirect."""
     refused = reply("s.txt", {"detail": "no such task"}, 422)
     moved = reply("p.txt", {}, 303, Location="/elsewhere")
     ran = check("--reply", f"submit={refused}", "--reply", f"poll={moved}")

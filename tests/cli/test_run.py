@@ -1,4 +1,4 @@
-"""`gofer run` and `gofer attach` by any contract: what they bring where, and how they end."""
+"""`gofer run` and `gofer attach` by any contract: their output and their exit codes."""
 
 import json
 import re
@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from gofer.cli.endings import Notes
-from gofer.cli.given import of_ticket
+from gofer.cli.chosen_contract import contract_of_ticket
+from gofer.cli.record import ErrandRecord
+from gofer.cli.report import suffix_remark
 from gofer.contracts import shipped
 from gofer.events import Saved
 from gofer.models import Verified
@@ -26,13 +27,14 @@ from .shell import GOFER, PAPER, attach_line, environment, gofer, one_object, re
 
 KEYS = {"GOFER_VAR_API_KEY": SECRET}
 FIELDS = {
-    *("status", "job_id", "path", "size", "format", "files", "value", "verified", "ticket", "error_code", "error"),
+    *("status", "job_id", "path", "size", "format", "files", "value", "verified", "ticket", "key"),
+    *("error_code", "error"),
 }
 
 
 @pytest.fixture
 def mine() -> Generator[tuple[RawServer, threading.Event]]:
-    """Give a server of one's own declaration, and what sets its waiting job free."""
+    """Run the server of the declaration; yield it, and the event that lets its waiting job finish."""
     with mine_server() as served:
         yield served
 
@@ -45,7 +47,7 @@ def run_mine(server: RawServer, folder: Path, task: str, *args: str | Path) -> s
 
 
 def test_prints_a_value(mine: Any, tmp_path: Path) -> None:
-    """Without --to the value is all of stdout, as JSON that no terminal minds; progress is on stderr."""
+    """Without --to the value is all of stdout, as ASCII JSON; progress is on stderr."""
     ran = run_mine(mine[0], tmp_path, "value")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == {"sum": 3, "words": "\x9b31m"}
@@ -61,34 +63,34 @@ def test_writes_a_value(mine: Any, tmp_path: Path) -> None:
     assert json.loads(target.read_bytes())["sum"] == 3
 
 
-def test_brings_a_file(mine: Any, tmp_path: Path) -> None:
+def test_downloads_a_file(mine: Any, tmp_path: Path) -> None:
     """One file goes to the file that --to names."""
     ran = run_mine(mine[0], tmp_path, "one", "--to", tmp_path / "x.bin")
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "x.bin").read_bytes() == b"bytes of one"
 
 
-def test_brings_a_folder(mine: Any, tmp_path: Path) -> None:
+def test_downloads_a_folder(mine: Any, tmp_path: Path) -> None:
     """Several files go into the folder that --to names, under safe names; --json lists them as the manifest does."""
     ran = run_mine(mine[0], tmp_path, "two", "--to", f"{tmp_path}/out/", "--json")
     assert ran.returncode == 0, ran.stderr
-    told = one_object(ran.stdout)
-    assert set(told) == FIELDS
-    assert (told["status"], told["path"], told["error"]) == ("ready", str(tmp_path / "out"), None)
-    assert [entry["file"] for entry in told["files"]] == ["a.bin", "b.bin"]
-    assert told["files"] == json.loads((tmp_path / "out" / "manifest.json").read_bytes())["files"]
+    document = one_object(ran.stdout)
+    assert set(document) == FIELDS
+    assert (document["status"], document["path"], document["error"]) == ("ready", str(tmp_path / "out"), None)
+    assert [entry["file"] for entry in document["files"]] == ["a.bin", "b.bin"]
+    assert document["files"] == json.loads((tmp_path / "out" / "manifest.json").read_bytes())["files"]
     assert (tmp_path / "out" / "b.bin").read_bytes() == b"bytes of two"
     assert [one.name for one in (tmp_path).iterdir() if one.name.startswith(("b.", ".out"))] == []
 
 
 def test_json_has_the_value(mine: Any, tmp_path: Path) -> None:
     """With --json and without --to the value is in the object."""
-    told = one_object(run_mine(mine[0], tmp_path, "value", "--json").stdout)
-    assert (told["value"]["sum"], told["path"], told["files"]) == (3, None, None)
+    document = one_object(run_mine(mine[0], tmp_path, "value", "--json").stdout)
+    assert (document["value"]["sum"], document["path"], document["files"]) == (3, None, None)
 
 
 def test_no_value(mine: Any, tmp_path: Path) -> None:
-    """A job that gave no value prints null, and says how its files would be brought; that line works."""
+    """A job without a value prints null and a command that downloads its files; that command works."""
     ran = run_mine(mine[0], tmp_path, "one", "--quiet")
     assert (ran.returncode, ran.stdout) == (0, "null\n")
     line = shlex.split(ran.stderr.splitlines()[-1])
@@ -98,10 +100,10 @@ def test_no_value(mine: Any, tmp_path: Path) -> None:
 
 
 def test_a_media_type_is_no_misleading_name(tmp_path: Path) -> None:
-    """Where the service names a media type, the file's name is not found to be at odds with it."""
-    notes = Notes(str(tmp_path / "x.pdf"), general=True)
-    notes(Saved("j1", tmp_path / "x.pdf", 3, Verified.SIZE, "application/pdf"))
-    assert notes.misnamed is None
+    """A media type is not compared with the file's suffix."""
+    record = ErrandRecord(str(tmp_path / "x.pdf"), any_contract=True)
+    record(Saved("j1", tmp_path / "x.pdf", 3, Verified.SIZE, "application/pdf"))
+    assert suffix_remark(record) is None
 
 
 def test_sends_files_along(mine: Any, tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_variables(mine: Any, tmp_path: Path) -> None:
 
 
 def test_says_what_is_not_sent(mine: Any, tmp_path: Path) -> None:
-    """A member of the input that the declaration has no place for is remarked on."""
+    """A member of the input that the declaration has no place for is named in a remark."""
     contract, request = written(tmp_path, "value", sise=3)
     ran = gofer("run", "--contract", contract, "--var", "region=x", "--input", request, url=mine[0].url, **KEYS)
     assert ran.returncode == 0
@@ -143,7 +145,7 @@ def test_says_what_is_not_sent(mine: Any, tmp_path: Path) -> None:
 
 
 def test_failed_job(mine: Any, tmp_path: Path) -> None:
-    """A job that fails is exit code 1 with the service's words, and there is no line to go on with."""
+    """A job that fails is exit code 1 with the service's words, and there is no attach line."""
     ran = run_mine(mine[0], tmp_path, "broken", "--to", tmp_path / "x", "--json")
     assert ran.returncode == 1
     assert "out of paint" in one_object(ran.stdout)["error"]
@@ -151,24 +153,24 @@ def test_failed_job(mine: Any, tmp_path: Path) -> None:
 
 
 def test_deadline_leaves_the_job(mine: Any, tmp_path: Path) -> None:
-    """At the deadline the job goes on (exit code 4); the line that is printed brings its folder, in any process."""
+    """At the deadline the job is not cancelled (exit code 4); the attach line gets its folder, in any process."""
     server, free = mine
     ran = run_mine(server, tmp_path, "wait", "--to", f"{tmp_path}/out/", "--timeout", "1.5", "--json")
     assert ran.returncode == 4, ran.stderr
-    told = one_object(ran.stdout)
-    assert (told["status"], told["path"]) == ("working", None)
+    document = one_object(ran.stdout)
+    assert (document["status"], document["path"]) == ("working", None)
     assert {call.method for call in server.calls} == {"POST", "GET"}
     free.set()
     line = shlex.split(attach_line(ran.stderr))
-    assert line[2:] == [told["ticket"], "--to", f"{tmp_path}/out/", *line[5:]]
+    assert line[2:] == [document["ticket"], "--to", f"{tmp_path}/out/", *line[5:]]
     again = gofer(*line[1:], "--json", url=server.url, **KEYS)
     assert again.returncode == 0, again.stderr
     assert set(one_object(again.stdout)) == FIELDS
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_secret_goes_where_its_owner_said(mine: Any, tmp_path: Path) -> None:
-    """A ticket of another address than the configured one gets no secret variable before --url names it."""
+def test_a_secret_goes_only_where_the_person_says(mine: Any, tmp_path: Path) -> None:
+    """The service of a ticket gets a secret variable only if it is the configured one, or --url names it."""
     server, free = mine
     contract, request = written(tmp_path, "wait")
     words = ("run", "--contract", contract, "--var", "region=x", "--input", request, "--timeout", "1.5")
@@ -186,7 +188,7 @@ def test_a_secret_goes_where_its_owner_said(mine: Any, tmp_path: Path) -> None:
 
 
 def attach_line_without_target(stderr: str) -> str:
-    """Find the line that goes on with a job whose value is to be printed."""
+    """Return the attach line of a job whose value is to be printed."""
     found = re.search(r"^gofer attach gofer1\.\S+.*$", stderr, re.MULTILINE)
     assert found, stderr
     return found[0]
@@ -214,17 +216,18 @@ def test_ctrl_c_cancels_the_job(mine: Any, tmp_path: Path) -> None:
     assert any(call.method == "DELETE" for call in server.calls)
 
 
-def test_ctrl_c_where_the_service_says_yes_and_goes_on(mine: Any, tmp_path: Path) -> None:
-    """What is said is what the service shows afterwards, and the line that goes on with the job is printed."""
+def test_ctrl_c_if_the_service_accepts_and_does_not_cancel(mine: Any, tmp_path: Path) -> None:
+    """The status is the one the service shows afterwards, and the attach line is printed."""
     server, _ = mine
     stdout, stderr = interrupted(server, tmp_path, "deaf")
-    assert "was asked to cancel the job, and calls it working still" in stderr
+    assert "accepted the cancellation, but the last status it showed is working" in stderr
+    assert "cancelled" not in stderr
     assert "gofer attach" in stderr
     assert one_object(stdout)["status"] == "working"
 
 
 def test_ctrl_c_without_a_cancellation(tmp_path: Path) -> None:
-    """Where the declaration has no cancellation the job goes on, and the line that goes on with it is printed."""
+    """If the declaration has no cancellation, the job is left as it is and the attach line is printed."""
     document = '{"name": "operations/7", "done": false}'
     request = tmp_path / "request.json"
     request.write_text('{"path": "things:make", "body": {}}')
@@ -245,7 +248,7 @@ def test_ctrl_c_without_a_cancellation(tmp_path: Path) -> None:
 
 
 def test_uncertain_submission(mine: Any, tmp_path: Path) -> None:
-    """A lost answer is exit code 3; where no key is replayed, no repetition is recommended."""
+    """A lost answer is exit code 3; if the contract replays no keys, there is no key to repeat it with."""
     ran = run_mine(mine[0], tmp_path, "lost")
     assert ran.returncode == 3
     assert "may make a second" in ran.stderr
@@ -253,18 +256,18 @@ def test_uncertain_submission(mine: Any, tmp_path: Path) -> None:
 
 
 def test_finished_at_once(tmp_path: Path) -> None:
-    """A submission that is answered with the result is done: no job is named, and no ticket."""
+    """A submission that is answered with the result is done, without a job id and a ticket."""
     request = tmp_path / "request.json"
     request.write_text('{"process": "sum"}')
     with raw_server(lambda _: [http(200, '{"sum": 3}', content_type="application/json")]) as server:
         ran = gofer("run", "--contract", "ogc-processes", "--input", request, "--json", url=server.url)
-    told = one_object(ran.stdout)
+    document = one_object(ran.stdout)
     assert ran.returncode == 0, ran.stderr
-    assert (told["value"], told["job_id"], told["ticket"]) == ({"sum": 3}, None, None)
+    assert (document["value"], document["job_id"], document["ticket"]) == ({"sum": 3}, None, None)
 
 
 def test_finished_at_once_without_a_value(tmp_path: Path) -> None:
-    """A job without an id is not to be come back to, and no line claims that it is."""
+    """A job without an id cannot be attached to, and no attach line is printed."""
     request = tmp_path / "request.json"
     request.write_text('{"process": "sum"}')
     words = ("run", "--contract", "ogc-processes", "--input", request, "--quiet")
@@ -272,7 +275,7 @@ def test_finished_at_once_without_a_value(tmp_path: Path) -> None:
         ran = gofer(*words, url=server.url)
         kept = gofer(*words, "--to", tmp_path / "x", url=server.url)
     assert (ran.returncode, ran.stdout) == (0, "null\n")
-    assert "cannot be come back to" in ran.stderr
+    assert "no id to attach to" in ran.stderr
     assert kept.returncode == 1
     assert "gofer attach" not in ran.stderr + kept.stderr
 
@@ -284,22 +287,22 @@ def test_the_shipped_class(url: str, tmp_path: Path) -> None:
     words = ("run", "--contract", "retrieve", "--input", request)
     assert json.loads(gofer(*words, url=url).stdout)["doi"] == PAPER
     ran = gofer(*words, "--to", tmp_path / "x.pdf", "--json", url=url)
-    told = one_object(ran.stdout)
-    assert (told["format"], told["value"]["source"], set(told)) == ("pdf", "library", FIELDS)
-    printed = gofer("attach", told["ticket"])
-    assert json.loads(printed.stdout)["job_id"] == told["job_id"]
+    document = one_object(ran.stdout)
+    assert (document["format"], document["value"]["source"], set(document)) == ("pdf", "library", FIELDS)
+    printed = gofer("attach", document["ticket"])
+    assert json.loads(printed.stdout)["job_id"] == document["job_id"]
 
 
 @pytest.mark.parametrize("name", shipped.names())
 def test_attach_knows_every_shipped_contract(name: str) -> None:
-    """The ticket of any contract that comes with gofer is enough to speak it."""
-    said = shipped.shipped(name)
-    ticket = Ticket(f"{name}@{said.digest}", "http://localhost", "j1")
-    assert of_ticket(ticket, None, ()).contract.name == ticket.contract
+    """The ticket of any contract that comes with gofer is enough to find the contract."""
+    declaration = shipped.shipped(name)
+    ticket = Ticket(f"{name}@{declaration.digest}", "http://localhost", "j1")
+    assert contract_of_ticket(ticket, None, ()).contract.name == ticket.contract
 
 
 def test_attach_by_a_ticket_alone(tmp_path: Path) -> None:
-    """A job of a shipped contract is gone on with by its ticket, and its value printed."""
+    """The ticket of a shipped contract's job is enough to print its value."""
     document = '{"task-id": "t1", "state": "SUCCESS", "result": [3]}'
     ticket = Ticket(f"flower@{shipped.shipped('flower').digest}", "", "t1")
     with raw_server(lambda _: [http(200, document, content_type="application/json")]) as server:
@@ -347,7 +350,7 @@ MINE = ("--contract", "mine.toml", "--var", "region=x")
         ((*MINE, "--input", "request.json", "--attach", "x"), "FIELD=FILE"),
         ((*MINE, "--input", "request.json", "--attach", "files=list.json"), "mine sends no 'files'"),
         ((*MINE, "--input", "request.json", "--attach", "data=none"), "The file 'none' cannot be read"),
-        ((*MINE, "--input", "request.json", "--attach", "task=list.json"), "is there already"),
+        ((*MINE, "--input", "request.json", "--attach", "task=list.json"), "has 'task' already"),
         ((*MINE, "--input", "request.json", "--to", "-"), "not written to stdout"),
         ((*MINE, "--input", "request.json", "--to", "full/"), "has something in it already"),
         (("--contract", "retrieve", "--input", "request.json"), "the contract 'retrieve' takes doi"),
@@ -356,7 +359,7 @@ MINE = ("--contract", "mine.toml", "--var", "region=x")
     ],
 )
 def test_bad_usage(mine: Any, tmp_path: Path, args: tuple[str, ...], says: str) -> None:
-    """Bad usage is exit code 2 and says what is wrong in the command line's words, and nothing is sent."""
+    """Bad usage is exit code 2, a message in the command line's words, and no request."""
     written(tmp_path, "value")
     files = {
         "bad.toml": 'name = "bad"\n[sumbit]\n',

@@ -15,13 +15,13 @@ from .shell import environment, gofer, read_until, started
 
 
 def test_serves_until_ctrl_c(tmp_path: Path) -> None:
-    """It says what it serves and from where, the line to try works as printed, and Ctrl-C ends it with 0."""
+    """It prints its folders and address, the printed command works, and Ctrl-C ends it with 0."""
     with started("serve", "--port", "0", XDG_DATA_HOME=str(tmp_path)) as run:
-        told = read_until(run, "Try it: ")
-        assert "the sample library" in told
-        assert re.search(r"^gofer service on http://localhost:\d+$", told, re.MULTILINE)
-        assert f"Records and results: {tmp_path / 'gofer'}\n" in told
-        line = told[told.index("Try it: gofer ") :].removeprefix("Try it: gofer ")
+        output = read_until(run, "Try it: ")
+        assert "the sample library" in output
+        assert re.search(r"^gofer service on http://localhost:\d+$", output, re.MULTILINE)
+        assert f"Records and results: {tmp_path / 'gofer'}\n" in output
+        line = output[output.index("Try it: gofer ") :].removeprefix("Try it: gofer ")
         words = [str(tmp_path / word) if word == "paper.pdf" else word for word in shlex.split(line)]
         assert gofer(*words).returncode == 0
         run.send_signal(signal.SIGINT)
@@ -32,44 +32,44 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_serves_another_library(tmp_path: Path) -> None:
-    """--library and --data name the folders, and SERVICE_TOKEN guards the service."""
+    """--library and --data name the folders, and SERVICE_TOKEN protects the service."""
     (tmp_path / "papers").mkdir()
     args = ("serve", "--port", "0", "--library", tmp_path / "papers", "--data", tmp_path / "data")
     with started(*args, SERVICE_TOKEN="t0ken") as run:
-        told = read_until(run, "gofer service on ")
-        assert f"Papers: {tmp_path / 'papers'} (empty: no paper is in it yet)\n" in told
-        url = told.rstrip().rpartition(" ")[2]
+        output = read_until(run, "gofer service on ")
+        assert f"Papers: {tmp_path / 'papers'} (empty: it has no papers yet)\n" in output
+        url = output.rstrip().rpartition(" ")[2]
         get = ("get", "10.5555/12345678", "--to", tmp_path / "x", "--url", url)
         assert "401 UNAUTHORIZED" in gofer(*get).stderr
         assert "NOT_FOUND" in gofer(*get, SERVICE_TOKEN="t0ken").stderr
-        assert "t0ken" not in told
+        assert "t0ken" not in output
 
 
 def test_suggests_a_paper_of_the_library(tmp_path: Path) -> None:
-    """For a folder of one's own the papers are counted, and the line to try brings one that is there."""
+    """With --library the papers are counted, and the printed command gets one of them."""
     folder = tmp_path / "papers"
     folder.mkdir()
     shutil.copy(sample_library() / "waiting.pdf", folder / "10.1234_a(b).pdf")
     with started("serve", "--port", "0", "--library", folder, "--data", tmp_path / "data") as run:
-        told = read_until(run, "Try it: ")
-        assert f"Papers: {folder} (1 paper)\n" in told
-        words = shlex.split(told[told.index("Try it: gofer ") :].removeprefix("Try it: gofer "))
+        output = read_until(run, "Try it: ")
+        assert f"Papers: {folder} (1 paper)\n" in output
+        words = shlex.split(output[output.index("Try it: gofer ") :].removeprefix("Try it: gofer "))
         assert words[1] == "10.1234/a(b)"
         assert gofer(*(str(tmp_path / word) if word == "paper.pdf" else word for word in words)).returncode == 0
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
-    """A port that is taken is exit code 1 and one line that names it and the option for another."""
+    """A port in use is exit code 1 and one line that names it and the option for another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ran = gofer("serve", "--port", str(port), "--data", tmp_path)
     assert ran.returncode == 1
-    assert ran.stderr.startswith(f"gofer: the service cannot start: port {port} is taken; name another one with --port")
+    assert ran.stderr.startswith(f"gofer: the service cannot start: port {port} is in use; name another with --port")
     assert ran.stderr.count("\n") == 1
 
 
 def test_the_demo(tmp_path: Path) -> None:
-    """The demo ends with 0 and brings three equal files and a late one; the errand that must fail says NOT_FOUND."""
+    """The demo ends with 0, three equal files and a late one; the errand that must fail says NOT_FOUND."""
     ran = subprocess.run(
         [sys.executable, "-m", "gofer_service.demo"],
         cwd=tmp_path,

@@ -1,6 +1,6 @@
 """What a person sees on stderr while an errand runs: a bar on a terminal, plain lines elsewhere, or nothing.
 
-Everything a service said goes through `printable` before it is shown. Nothing is written to stdout here, and nothing
+Every text of a service goes through `printable` before it is shown. Nothing is written to stdout here, and nothing
 depends on what is shown.
 """
 
@@ -17,18 +17,24 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Saved, Submitted
+from gofer.events import Changed, Downloading, Event, Retrying, Submitted
 from gofer.progress import in_words, size_in_words
 
 
-def printable(words: str) -> str:
-    """Return the words with a blank for every control, formatting and line-breaking character."""
-    return "".join(sign if sign.isprintable() else " " for sign in words)
+def printable(text: str) -> str:
+    """Return the text with a blank for every control, formatting and line-breaking character."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def say(line: str) -> None:
+    """Print a line on stderr, without control characters."""
+    with contextlib.suppress(BrokenPipeError):  # nobody reads stderr any more; the command goes on
+        click.echo(printable(line), err=True)
 
 
 @contextlib.contextmanager
 def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
-    """Give the listener that shows an errand's events; the library's warnings come the same way."""
+    """Yield the listener that shows an errand's events; the library's warnings are shown in the same place."""
     if quiet or sys.stderr is None:  # closed by the shell: 2>&-
         with _warnings(lambda _: None):
             yield lambda _: None
@@ -36,56 +42,56 @@ def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
         with _progress() as progress, _warnings(lambda line: progress.console.print(Text(line), soft_wrap=True)):
             yield Bar(progress)
     else:
-        with _warnings(_write):
-            yield Lines(_write)
+        with _warnings(say):
+            yield Lines()
 
 
-class Words:
-    """Says events; a failure that comes again right away is not explained again."""
+class EventText:
+    """Makes the text of each event; a failure that is repeated right away is not explained again."""
 
     def __init__(self) -> None:
         self._why: str | None = None
 
     def __call__(self, event: Event) -> str:
-        """Return the line of an event."""
-        known, self._why = self._why, event.why if isinstance(event, Retrying) else None
-        if isinstance(event, Retrying) and event.why == known:
+        """Return the text of an event."""
+        last, self._why = self._why, event.why if isinstance(event, Retrying) else None
+        if isinstance(event, Retrying) and event.why == last:
             return f"trying again in {event.pause:.1f} s"
         return printable(in_words(event))
 
 
 class Lines:
-    """One line for each event; for the bytes of a file one for each tenth, or each doubling where no size is known."""
+    """One line for each event; for a file's bytes one for each tenth, or each doubling if the size is not announced."""
 
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write, self._words = write, Words()
+    def __init__(self) -> None:
+        self._text = EventText()
         self._next = 0.0
 
     def __call__(self, event: Event) -> None:
-        """Write an event's line."""
+        """Print an event's line."""
         if isinstance(event, Downloading):
             if event.done < self._next and event.done != event.total:
                 return
             self._next = event.done + (max(event.done, 1 << 20) if event.total is None else event.total / 10)
-        self._write(self._words(event))
+        say(self._text(event))
 
 
 class Bar:
-    """One live line: what the job is doing, then how much of the file is here. What must not vanish stays above it."""
+    """One live line: the job's status, then the bytes of the file. Retries and the file's path stay above it."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress, self._words = progress, Words()
+        self._progress, self._text = progress, EventText()
         self._state = progress.add_task("calling the service", total=None, amount="")
         self._bytes = progress.add_task("downloading", total=None, amount="", visible=False)
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        words = self._words(event)
+        text = self._text(event)
         match event:
             case Submitted() | Changed():
                 share = event.status.progress
                 total = None if share is None else 1.0
-                self._progress.update(self._state, description=words, completed=share, total=total, refresh=True)
+                self._progress.update(self._state, description=text, completed=share, total=total, refresh=True)
             case Downloading():
                 of = "" if event.total is None else f" of {size_in_words(event.total)}"
                 amount = size_in_words(event.done) + of
@@ -93,8 +99,8 @@ class Bar:
                 self._progress.update(
                     self._bytes, completed=event.done, total=event.total, amount=amount, visible=True, refresh=True
                 )
-            case Retrying() | Saved() | CancelSent():
-                self._progress.console.print(Text(words), soft_wrap=True)
+            case _:
+                self._progress.console.print(Text(text), soft_wrap=True)
 
 
 def _progress() -> Progress:
@@ -106,10 +112,6 @@ def _progress() -> Progress:
         console=Console(stderr=True, highlight=False),
         transient=True,
     )
-
-
-def _write(line: str) -> None:
-    click.echo(line, err=True)
 
 
 @contextlib.contextmanager

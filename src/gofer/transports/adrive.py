@@ -36,8 +36,8 @@ from gofer.core.flows import FAREWELL
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
-from gofer.transports.base import AsyncBody, AsyncIO, Disk, Listener, Pace, Progress, Writer
-from gofer.wire import Reply
+from gofer.transports.base import LAST_USE, AsyncBody, AsyncIO, Disk, Listener, Pace, Progress, Writer
+from gofer.wire import Head, Reply, Request
 
 T = TypeVar("T")
 
@@ -113,44 +113,43 @@ class _Hands:
             answer = await self._answer(command)
         except GoferError as error:
             return Failed(self.io.now(), error)
+        finally:
+            if isinstance(command, LAST_USE):
+                await self.drop()
         return Answered(self.io.now(), answer)
 
     async def _answer(self, command: Command) -> Answer:
         match command:
-            case Send() | Store() | Read():
-                try:
-                    return await self._transfer(command)
-                finally:
-                    await self.drop()
-            case Open():
-                head, self._body = await self.io.open(command.request, timeout=command.timeout, stall=command.stall)
-                self._chunks, self._pace = self._body.chunks(), Pace(command, self.io.now().mono)
-                return head
-            case Authorise():
-                signed = command.signer(command.request)
-                return await signed if isinstance(signed, Awaitable) else signed
-            case Drop():
-                await self.drop()
-            case Sleep():
-                await self.io.sleep(command.seconds)
-            case Tell():
-                self._tell(command.event)
-            case _:
-                return await run_sync(self._disk.perform, command)
-        return None
-
-    async def _transfer(self, command: Send | Store | Read) -> Answer:
-        match command:
             case Send():
                 until = self.io.now().mono + command.timeout
-                head, self._body = await self.io.open(command.request, timeout=command.timeout, stall=command.timeout)
-                self._chunks, self._pace = self._body.chunks(), None
+                head = await self._open(command.request, command.timeout, command.timeout)
                 body = await self._read(command.cap, until)
                 return Reply(head.url, head.status, head.headers, body.content, body.cut)
+            case Open():
+                head = await self._open(command.request, command.timeout, command.stall)
+                self._pace = Pace(command, self.io.now().mono)
+                return head
             case Store():
                 return await self._store(command)
             case Read():
                 return await self._read(command.cap, command.until)
+            case Authorise():
+                signed = command.signer(command.request)
+                return await signed if isinstance(signed, Awaitable) else signed
+            case Sleep():
+                await self.io.sleep(command.seconds)
+            case Tell():
+                self._tell(command.event)
+            case Drop():
+                pass
+            case _:
+                return await run_sync(self._disk.perform, command)
+        return None
+
+    async def _open(self, request: Request, timeout: float, stall: float) -> Head:
+        head, self._body = await self.io.open(request, timeout=timeout, stall=stall)
+        self._chunks, self._pace = self._body.chunks(), None
+        return head
 
     async def _store(self, command: Store) -> Stored:
         progress = Progress(self._tell, command)

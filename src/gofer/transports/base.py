@@ -13,7 +13,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Protocol, runtime_checkable
 
-from gofer.core.commands import DiskAnswer, DiskCommand, Now, Open, Store, Stored
+from gofer.core.commands import DiskAnswer, DiskCommand, Drop, Now, Open, Read, Send, Store, Stored
 from gofer.errors import AnswerLost
 from gofer.events import Downloading, Event
 from gofer.wire import Head, Request
@@ -130,6 +130,10 @@ class Disk(Protocol):
     def close(self) -> None:
         """Let go of what is open; the part stays."""
         ...
+
+
+LAST_USE = (Send, Store, Read, Drop)
+"""Commands after which no reply is open."""
 
 
 class Progress:

@@ -32,9 +32,9 @@ from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
 from gofer.transports import base
-from gofer.transports.base import IO, Disk, Listener, Pace, Progress
+from gofer.transports.base import IO, LAST_USE, Disk, Listener, Pace, Progress
 from gofer.transports.deadline import within
-from gofer.wire import Reply, Request
+from gofer.wire import Head, Reply, Request
 
 T = TypeVar("T")
 
@@ -98,43 +98,42 @@ class _Hands:
             answer = self._answer(command)
         except GoferError as error:
             return Failed(self.io.now(), error)
+        finally:
+            if isinstance(command, LAST_USE):
+                self.drop()
         return Answered(self.io.now(), answer)
 
     def _answer(self, command: Command) -> Answer:
         match command:
-            case Send() | Store() | Read():
-                try:
-                    return self._transfer(command)
-                finally:
-                    self.drop()
-            case Open():
-                head, self._body = self.io.open(command.request, timeout=command.timeout, stall=command.stall)
-                self._pace = Pace(command, self.io.now().mono)
-                return head
-            case Authorise():
-                return cast("Request", command.signer(command.request))
-            case Drop():
-                self.drop()
-            case Sleep():
-                self.io.sleep(command.seconds)
-            case Tell():
-                self._tell(command.event)
-            case _:
-                return self._disk.perform(command)
-        return None
-
-    def _transfer(self, command: Send | Store | Read) -> Answer:
-        match command:
             case Send():
                 until = self.io.now().mono + command.timeout
-                head, self._body = self.io.open(command.request, timeout=command.timeout, stall=command.timeout)
-                self._pace = None
+                head = self._open(command.request, command.timeout, command.timeout)
                 body = self._read(command.cap, until)
                 return Reply(head.url, head.status, head.headers, body.content, body.cut)
+            case Open():
+                head = self._open(command.request, command.timeout, command.stall)
+                self._pace = Pace(command, self.io.now().mono)
+                return head
             case Store():
                 return self._store(command)
             case Read():
                 return self._read(command.cap, command.until)
+            case Authorise():
+                return cast("Request", command.signer(command.request))
+            case Sleep():
+                self.io.sleep(command.seconds)
+            case Tell():
+                self._tell(command.event)
+            case Drop():
+                pass
+            case _:
+                return self._disk.perform(command)
+        return None
+
+    def _open(self, request: Request, timeout: float, stall: float) -> Head:
+        head, self._body = self.io.open(request, timeout=timeout, stall=stall)
+        self._pace = None
+        return head
 
     def _store(self, command: Store) -> Stored:
         progress = Progress(self._tell, command)

@@ -1,4 +1,4 @@
-"""The command `serve`: the reference service (extra `service`) in the foreground. Nothing of the service is here."""
+"""The command `serve`: the reference service (extra `service`) in the foreground. No code of the service is here."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from pathlib import Path
 
 import click
 
-from gofer.cli import stories
-from gofer.cli.endings import say
+from gofer.cli import help_texts
+from gofer.cli.screen import say
+from gofer.cli.service import token
 
-SAMPLE = "10.5555/12345678"
+SAMPLE_DOI = "10.5555/12345678"
 """A paper of the sample library."""
 
-NAMES = "A file is named after its DOI, with _ for /: 10.1234_abc.pdf is 10.1234/abc. New files need no restart."
+FILE_NAMES = "A file is named after its DOI, with _ for /: 10.1234_abc.pdf is 10.1234/abc. New files need no restart."
 
-_NEEDED = ("starlette", "uvicorn", "pypdf")
+_REQUIRED = ("starlette", "uvicorn", "pypdf")
 
 
 def data_folder() -> Path:
-    """Return where the service keeps its records when nobody says otherwise (XDG Base Directory Specification)."""
-    named = Path(os.environ.get("XDG_DATA_HOME") or "")
-    return (named if named.is_absolute() else Path.home() / ".local" / "share") / "gofer"
+    """Return where the service keeps its records by default (XDG Base Directory Specification)."""
+    configured = Path(os.environ.get("XDG_DATA_HOME") or "")
+    return (configured if configured.is_absolute() else Path.home() / ".local" / "share") / "gofer"
 
 
-@click.command(help=stories.SERVE)
+@click.command(help=help_texts.SERVE)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 takes a free one."
@@ -51,47 +52,46 @@ def serve(host: str, port: int, library: Path | None, data: Path | None) -> None
         from gofer_service import serve as run
         from gofer_service.engine import EngineLocked
         from gofer_service.sources.library import Library
-    except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] not in _NEEDED:
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _REQUIRED:
             raise
         say("gofer: the service is not installed: pip install 'gofer[service]'")
         sys.exit(2)
     folder = data_folder() if data is None else data
 
     def announce(url: str) -> None:
-        here = _as_clients_say(url)
+        address = _client_address(url)
         if library is None:
             say("Papers: the sample library; --library DIR serves your own")
-            doi: str | None = SAMPLE
+            doi: str | None = SAMPLE_DOI
         else:
-            found = Library(library).overview()
-            doi = found.doi
-            say(f"Papers: {library} ({_count(found.files)})")
-            say(NAMES)
+            papers = Library(library).overview()
+            doi = papers.doi
+            say(f"Papers: {library} ({_count(papers.files)})")
+            say(FILE_NAMES)
         say(f"Records and results: {folder}")
-        say(f"gofer service on {here}")
+        say(f"gofer service on {address}")
         if doi is not None:
-            say(f"Try it: gofer get {shlex.quote(doi)} --to paper.pdf --url {here}")
+            say(f"Try it: gofer get {shlex.quote(doi)} --to paper.pdf --url {address}")
         say("Ctrl-C ends it.")
 
-    token = os.environ.get("SERVICE_TOKEN") or None
     try:
-        run(host, port, library=library or sample_library(), data=folder, token=token, announce=announce)
+        run(host, port, library=library or sample_library(), data=folder, token=token(), announce=announce)
     except KeyboardInterrupt:
-        pass  # pressed before the server had taken the signal over
+        pass  # pressed before the server handled the signal
     except (EngineLocked, OSError) as error:
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        why = f"port {port} is taken; name another one with --port, as in --port {port % 65535 + 1}" if taken else error
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = f"port {port} is in use; name another with --port, as in --port {port % 65535 + 1}" if in_use else error
         say(f"gofer: the service cannot start: {why}")
         sys.exit(1)
 
 
-def _as_clients_say(url: str) -> str:
-    """Return the address by the name that clients use by default; a ticket belongs to one spelling of it."""
+def _client_address(url: str) -> str:
+    """Return the address with the name that clients use by default; a ticket belongs to one spelling of it."""
     scheme, _, rest = url.partition("://")
     host, _, port = rest.rpartition(":")
     return f"{scheme}://localhost:{port}" if host in ("127.0.0.1", "0.0.0.0") else url  # noqa: S104  (only compared)
 
 
 def _count(files: int) -> str:
-    return {0: "empty: no paper is in it yet", 1: "1 paper"}.get(files, f"{files} papers")
+    return {0: "empty: it has no papers yet", 1: "1 paper"}.get(files, f"{files} papers")

@@ -1,0 +1,107 @@
+"""The commands of `gofer contract`: explain a declaration, list the contracts that come with gofer, print one.
+
+Nothing is sent. The explanation itself is `gofer.contracts.explain`'s business, and the dry run `rehearsal`'s.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import click
+
+from gofer.cli import help_texts
+from gofer.cli.chosen_contract import masked_contract, read_declaration
+from gofer.cli.inputs import read_input, read_replies, with_files
+from gofer.cli.options import url_option, variables_option
+from gofer.cli.report import exit_on_error
+from gofer.cli.screen import printable
+from gofer.cli.service import service_url, token
+from gofer.contracts import shipped
+from gofer.contracts.declared import DeclaredContract
+from gofer.contracts.explain import MASK, explained, request_lines, unsent
+from gofer.contracts.rehearsal import Rehearsal
+from gofer.setup import RETRIEVE
+from gofer.wire import Request, base_url
+
+
+@click.group(help=help_texts.CONTRACT)
+def contract() -> None:
+    """Hold the commands about contracts."""
+
+
+@contract.command(help=help_texts.CHECK)
+@click.argument("contract", metavar="NAME|FILE")
+@click.option("--input", "file", metavar="FILE", help="Show the request that would be sent for this input; - is stdin.")
+@click.option("--attach", "attached", multiple=True, metavar="FIELD=FILE", help="As for `gofer run`.")
+@click.option(
+    "--reply",
+    "replies",
+    multiple=True,
+    metavar="LEG=FILE",
+    help="Read this recorded reply; LEG is submit, poll, result, reason or cancel. May be repeated.",
+)
+@variables_option
+@url_option
+def check(
+    contract: str,
+    file: str | None,
+    attached: tuple[str, ...],
+    replies: tuple[str, ...],
+    variables: tuple[str, ...],
+    url: str | None,
+) -> None:
+    """Explain a declaration."""
+    with exit_on_error():
+        declaration = read_declaration(contract)
+        _print(explained(declaration))
+        if file is None and not replies:
+            return
+        masked, base = masked_contract(declaration, variables), base_url(service_url(url))
+        recorded = read_replies(replies)
+        submission = None
+        if file is not None:
+            members = read_input(file)
+            request = with_files(declaration, members, attached)
+            submission = masked.submission(base, request, key="another-key-each-time", budget=120.0, hold=1)
+            _print(["", "for this input"])
+            _print(f"  {line}".rstrip() for line in request_lines(_signed(masked, base, submission)))
+            _print(f"  not sent: {name}" for name in unsent(declaration, members))
+        rehearsal = Rehearsal(masked, base)
+        rehearsal.play(recorded, submission)
+        _print(rehearsal.lines)
+    if not rehearsal.sound:
+        sys.exit(1)
+
+
+@contract.command("list", help=help_texts.LIST)
+def list_contracts() -> None:
+    """Name them all."""
+    with exit_on_error():
+        _print([f"{RETRIEVE.name:<14}  Papers by DOI, as `gofer get` does; a class without a declaration."])
+        _print(f"{name:<14}  {_first_sentence(shipped.shipped(name).about)}" for name in shipped.names())
+
+
+@contract.command(help=help_texts.SHOW)
+@click.argument("contract", metavar="NAME")
+def show(contract: str) -> None:
+    """Print one."""
+    with exit_on_error():
+        click.echo(read_declaration(contract).text, nl=False)
+
+
+def _signed(contract: DeclaredContract, base: str, request: Request) -> Request:
+    """Add what every request carries, with the token masked."""
+    request = contract.dress(base, None, request)
+    if token() is None or "authorization" in request.headers:
+        return request
+    return request.with_headers({"authorization": f"Bearer {MASK}"})
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].rstrip(".") + "."
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(printable(line))

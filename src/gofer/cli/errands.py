@@ -1,0 +1,149 @@
+"""The commands `get`, `run` and `attach`. Thin: each is one call of the client.
+
+How they end is in `report.py`, what is shown meanwhile in `screen.py`, what `--help` says in `help_texts.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gofer.cli import help_texts
+from gofer.cli.chosen_contract import ChosenContract, choose_contract, contract_of_ticket
+from gofer.cli.inputs import read_input, request_of
+from gofer.cli.options import errand_options, key_option, url_option, variables_option
+from gofer.cli.record import ErrandRecord
+from gofer.cli.report import report_errand
+from gofer.cli.screen import say, showing
+from gofer.cli.service import service_url, ticket_url, token
+from gofer.client import Client
+from gofer.contracts.explain import unsent
+from gofer.models import RetrieveRequest
+from gofer.setup import key_of, random_key
+from gofer.ticket import Ticket
+
+_TO = "The file to write, or the folder if there are several. [default: the value is printed]"
+
+
+@click.command(help=help_texts.GET)
+@click.argument("doi")
+@click.option("--title", help="Helps the service to recognise the right paper.")
+@click.option("--author", "authors", multiple=True, metavar="NAME", help="Likewise; may be repeated.")
+@key_option
+@errand_options("The file to write; folders are made as needed.", to_required=True)
+@url_option
+def get(
+    doi: str,
+    title: str | None,
+    authors: tuple[str, ...],
+    key: str | None,
+    to: str,
+    timeout: float,
+    as_json: bool,
+    quiet: bool,
+    url: str | None,
+) -> None:
+    """Submit, wait, download."""
+    record = ErrandRecord(to)
+    with report_errand(record, as_json=as_json):
+        # The service's share of the time is spelled out, so that a repeated submission has the same bytes.
+        request = RetrieveRequest(doi, title, authors or None, max(1, int(0.9 * timeout)))
+        _submit(ChosenContract(), request, record, key, timeout, quiet, url)
+
+
+@click.command(help=help_texts.RUN)
+@click.option("--contract", required=True, metavar="NAME|FILE", help="The service's contract: a name, or a .toml file.")
+@click.option("--input", "file", required=True, metavar="FILE", help="The input, a JSON object; - is stdin.")
+@click.option(
+    "--attach",
+    "attached",
+    multiple=True,
+    metavar="FIELD=FILE",
+    help="Put a file, by its name, into this field of the input; may be repeated.",
+)
+@variables_option
+@key_option
+@errand_options(_TO, to_required=False)
+@url_option
+def run(
+    contract: str,
+    file: str,
+    attached: tuple[str, ...],
+    variables: tuple[str, ...],
+    key: str | None,
+    to: str | None,
+    timeout: float,
+    as_json: bool,
+    quiet: bool,
+    url: str | None,
+) -> None:
+    """Submit, wait, download, by any contract."""
+    record = ErrandRecord(to, any_contract=True)
+    with report_errand(record, as_json=as_json):
+        chosen = choose_contract(contract, variables)
+        members = read_input(file)
+        request = request_of(chosen.declaration, members, attached)
+        ignored = [] if chosen.declaration is None else unsent(chosen.declaration, members)
+        if ignored and not quiet:
+            say(f"Note: {', '.join(ignored)} of the input is not sent: the contract has no place for it.")
+        _submit(chosen, request, record, key, timeout, quiet, url)
+
+
+@click.command(help=help_texts.ATTACH)
+@click.argument("ticket")
+@click.option("--contract", metavar="NAME|FILE", help="The declaration, if it does not come with gofer.")
+@variables_option
+@errand_options(_TO, to_required=False)
+@url_option
+def attach(
+    ticket: str,
+    contract: str | None,
+    variables: tuple[str, ...],
+    to: str | None,
+    timeout: float,
+    as_json: bool,
+    quiet: bool,
+    url: str | None,
+) -> None:
+    """Wait for the job of a ticket and download its result."""
+    record = ErrandRecord(to)
+    with report_errand(record, as_json=as_json):
+        parsed = Ticket.parse(ticket)
+        chosen = contract_of_ticket(parsed, contract, variables)
+        record.any_contract = chosen.declaration is not None
+        record.attach_options = chosen.attach_options(url)
+        address = ticket_url(parsed, url, secret=chosen.secret)
+        with Client[Any, Any](address, contract=chosen.contract, auth=token(), progress=record) as client:
+            job = client.attach(ticket)
+            record.job_id, record.ticket = job.id, job.ticket
+            with showing(quiet=quiet) as record.show:
+                if to is not None:
+                    job.download(to, timeout)
+                # After a download the result is there already: no request is sent.
+                record.succeed(job.result(None if to is not None else timeout))
+
+
+def _submit(
+    chosen: ChosenContract,
+    request: Any,
+    record: ErrandRecord,
+    key: str | None,
+    timeout: float,
+    quiet: bool,
+    url: str | None,
+) -> None:
+    """Submit a request, wait for its job and download the result; Ctrl-C cancels the job and the deadline does not."""
+    record.attach_options = chosen.attach_options(url)
+    used_key = key_of(key, random_key)
+    client = Client[Any, Any](
+        service_url(url),
+        contract=chosen.contract,
+        auth=token(),
+        on_abandon="cancel-if-interrupted",
+        progress=record,
+        new_key=lambda: used_key,
+    )
+    with client, showing(quiet=quiet) as record.show:
+        record.submitting, record.key = True, None if chosen.contract.replays_keys == "no" else used_key
+        record.succeed(client.run(request, to=record.to, timeout=timeout, key=key).value)

@@ -1,0 +1,36 @@
+"""The exit codes of every command: what they mean, and which error ends a command with which code.
+
+The help texts print these tables.
+"""
+
+from __future__ import annotations
+
+from gofer import errors
+
+ERRAND: tuple[tuple[int, str, tuple[type[BaseException], ...]], ...] = (
+    (0, "done", ()),
+    (2, "bad usage: an argument, the ticket or the target is wrong", (errors.UsageError, errors.TargetError)),
+    (
+        3,
+        "no answer from the service, or the service cannot take the job now",
+        (errors.TransportError, errors.Unavailable, errors.RateLimited, errors.SubmitUncertain),
+    ),
+    (4, "out of time: the job was not cancelled", (errors.OutOfTime,)),
+    (130, "interrupted by Ctrl-C", (KeyboardInterrupt,)),
+    (1, "the job failed, was cancelled, refused or lost, or its file is wrong", (errors.GoferError,)),
+)
+"""Code, meaning and errors of `get`, `run` and `attach`. The first row that fits counts, so the root comes last."""
+
+CONTRACT = ((0, "done"), (2, "bad usage, or the declaration is wrong"), (130, "interrupted by Ctrl-C"))
+CONTRACT_CHECK = (*CONTRACT, (1, "a recorded reply could not be read"))
+HEALTH = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or no answer"), (130, "interrupted by Ctrl-C"))
+SERVE = (
+    (0, "ended by Ctrl-C or SIGTERM"),
+    (1, "could not start: the port or the data folder is in use"),
+    (2, "bad usage, or the extra `service` is not installed"),
+)
+
+
+def code_of(error: BaseException) -> int:
+    """Return the exit code of an error."""
+    return next(code for code, _, kinds in ERRAND if isinstance(error, kinds))
