@@ -30,9 +30,8 @@ from gofer_service import create_app, running, sample_library
 from gofer_service.documents import job_document
 from gofer_service.engine import ErrorCode, Failure, Job, Result, Run, Status, Submission, Tried
 from gofer_service.health import Health
-from gofer_service.jobs import known, path_id
+from gofer_service.jobs import or_404, path_id
 from gofer_service.local_engine import LocalEngine
-from gofer_service.problems import Problem
 from gofer_service.store import FolderStore
 from gofer_service.submissions import read_submission
 from gofer_service.vpn import Vpn
@@ -88,7 +87,7 @@ class ScriptedEngine(LocalEngine):
         if doi in ("10.5555/busy", "10.5555/busydate") and doi not in self._refused:
             self._refused.add(doi)
             later = "1" if doi == "10.5555/busy" else formatdate(self.clock() + 1, usegmt=True)
-            raise Problem(429, "TOO_MANY_REQUESTS", "too many jobs are waiting", {"Retry-After": later})
+            raise HTTPException(429, "too many jobs are waiting", {"Retry-After": later})
         return await super().submit(submission, key)
 
     async def wait(self, job_id: str, seen: int | None = None, seconds: float = 0.0) -> Job | None:
@@ -104,7 +103,7 @@ class ScriptedEngine(LocalEngine):
         return await super().wait(job_id, before.revision if seen is None else seen, seconds)
 
     async def _settled(self, job_id: str, gate: Gate) -> None:
-        while not gate.parked and not known(await self.get(job_id)).ended:
+        while not gate.parked and not or_404(await self.get(job_id)).ended:
             await anyio.sleep(0.001)
 
 
@@ -237,18 +236,17 @@ def plain_app(whole: Starlette) -> Starlette:
         return JSONResponse({"job_id": job.id, "status": job.status})
 
     async def show(request: Request) -> Response:
-        document = job_document(known(await engine.wait(path_id(request))))
+        document = job_document(or_404(await engine.wait(path_id(request))))
         return JSONResponse({name: document[name] for name in BASE_FIELDS if name in document})
 
     async def fetch(request: Request) -> Response:
-        job = known(await engine.get(path_id(request)))
+        job = or_404(await engine.get(path_id(request)))
         if job.result is None:
-            raise Problem(409, "NOT_READY", "the file is not ready")
+            raise HTTPException(409, "the file is not ready")
         return Response(content(job.submission.doi), media_type="application/pdf")
 
     async def refuse(_: Request, error: Any) -> Response:
-        status = error.status if isinstance(error, Problem) else error.status_code
-        return JSONResponse({"error": error.detail}, status, error.headers)
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -263,7 +261,7 @@ def plain_app(whole: Starlette) -> Starlette:
             Route("/jobs/{job_id}", show),
             Route("/jobs/{job_id}/file", fetch),
         ],
-        exception_handlers={Problem: refuse, HTTPException: refuse},
+        exception_handlers={HTTPException: refuse},
         lifespan=lifespan,
     )
     app.state.clock = engine.clock

@@ -1,4 +1,4 @@
-"""Reading header fields."""
+"""Parsing request headers."""
 
 from contextlib import suppress
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gofer_service.fields import Preferences, Unsatisfiable, read_key, read_prefer, read_range, read_tags
+from gofer_service.headers import Preferences, Unsatisfiable, read_key, read_prefer, read_range, read_tags
 
 
 @pytest.mark.parametrize(
