@@ -23,6 +23,10 @@ def _header(name: str, meaning: str, example: str) -> Node:
     return {"name": name, "in": "header", "required": False, "description": meaning, "schema": schema}
 
 
+def _prefer(meaning: str, example: str) -> Node:
+    return _header("Prefer", f"{meaning}, up to N <= {MAX_WAIT} s.", example)
+
+
 def _query(name: str, meaning: str, schema: Node) -> Node:
     return {"name": name, "in": "query", "description": meaning, "schema": schema}
 
@@ -87,6 +91,8 @@ _LINKS: Final[Node] = {
 }
 
 _HEALTH: Final = {"200": _json("Health", "Jobs can run."), "503": _json("Health", "Jobs cannot run.")}
+_SUBMITTED: Final = ("Location", "Preference-Applied", "ETag")
+_LIMIT: Final = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
 
 _PATHS: Final[Node] = {
     "/retrieve": {
@@ -94,24 +100,16 @@ _PATHS: Final[Node] = {
             "retrieve",
             "Submit a job.",
             {
-                "200": _json(
-                    "Job", "The job, which has ended.", **_sent("Location", "Preference-Applied", "ETag"), links=_LINKS
-                ),
-                "202": _json(
-                    "Job", "The job.", **_sent("Location", "Retry-After", "Preference-Applied", "ETag"), links=_LINKS
-                ),
+                "200": _json("Job", "The job, which has ended.", links=_LINKS, **_sent(*_SUBMITTED)),
+                "202": _json("Job", "The job.", links=_LINKS, **_sent(*_SUBMITTED, "Retry-After")),
                 **_problems(400, 401, 413, 415, 422, 429),
             },
             base=True,
             parameters=[
                 _header("Idempotency-Key", "The same key and body give the same job.", f'"{SAMPLE_KEY}"'),
-                _header(
-                    "Prefer",
-                    f"`respond-async`; `wait=N`: hold the reply until the job has ended, up to N <= {MAX_WAIT} s.",
-                    "respond-async, wait=10",
-                ),
+                _prefer("`respond-async`; `wait=N`: hold the reply until the job has ended", "respond-async, wait=10"),
             ],
-            requestBody={"required": True, "content": {"application/json": {"schema": ref("schemas", "Submission")}}},
+            requestBody=_json("Submission", "The paper.", required=True),
         )
     },
     "/jobs": {
@@ -121,11 +119,7 @@ _PATHS: Final[Node] = {
             {"200": _json("JobPage", "A page of jobs."), **_problems(400, 401)},
             parameters=[
                 _query("status", "Only jobs with this status.", STATUS),
-                _query(
-                    "limit",
-                    "How many jobs a page has at most.",
-                    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE},
-                ),
+                _query("limit", "How many jobs a page has at most.", _LIMIT),
                 _query("cursor", "The `next` of the page before.", {"type": "string"}),
             ],
         ),
@@ -142,9 +136,7 @@ _PATHS: Final[Node] = {
             },
             base=True,
             parameters=[
-                _header(
-                    "Prefer", f"`wait=N`: hold the reply until the job changes, up to N <= {MAX_WAIT} s.", "wait=20"
-                ),
+                _prefer("`wait=N`: hold the reply until the job changes", "wait=20"),
                 _IF_NONE_MATCH,
             ],
         ),
