@@ -32,13 +32,13 @@ from gofer_service.engine import ErrorCode, Failure, Job, Result, Run, Status, S
 from gofer_service.health import Health
 from gofer_service.jobs import or_404, path_id
 from gofer_service.local_engine import LocalEngine
+from gofer_service.schemas import SCHEMAS
 from gofer_service.store import FolderStore
 from gofer_service.submissions import read_submission
 from gofer_service.vpn import Vpn
 
 START = 1767225600.0  # 2026-01-01T00:00:00Z
 LARGE = 40_000
-BASE_FIELDS = ("job_id", "status", "doi", "file_path", "file_size", "file_format", "error", "error_code")
 
 
 class Ticking:
@@ -223,21 +223,25 @@ def scripted_app(data: Path, *, plain: bool = False, degraded: bool = False) -> 
     return plain_app(whole) if plain else whole
 
 
+def base_of(schema: str, document: dict[str, Any]) -> JSONResponse:
+    """Answer with the fields of a document that belong to the base."""
+    base = (name for name, field in SCHEMAS[schema]["properties"].items() if "x-base" in field)
+    return JSONResponse({name: document[name] for name in base if name in document})
+
+
 def plain_app(whole: Starlette) -> Starlette:
     """Offer only what the base of the contract has, on the engine of ``whole``."""
     engine: ScriptedEngine = whole.state.engine
 
     async def health(_: Request) -> Response:
-        document = whole.state.health.document()
-        return JSONResponse({name: document[name] for name in ("status", "vpn_connected", "vpn_ip")})
+        return base_of("Health", whole.state.health.document())
 
     async def submit(request: Request) -> Response:
         job = await engine.submit(await read_submission(request))
         return JSONResponse({"job_id": job.id, "status": job.status})
 
     async def show(request: Request) -> Response:
-        document = job_document(or_404(await engine.wait(path_id(request))))
-        return JSONResponse({name: document[name] for name in BASE_FIELDS if name in document})
+        return base_of("Job", job_document(or_404(await engine.wait(path_id(request)))))
 
     async def fetch(request: Request) -> Response:
         job = or_404(await engine.get(path_id(request)))

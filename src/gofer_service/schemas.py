@@ -20,7 +20,7 @@ Node = dict[str, Any]
 
 STATUSES: Final[Mapping[str, str]] = {
     Status.PENDING: "the job waits for its turn",
-    Status.SEARCHING: "the service looks for the paper",
+    Status.SEARCHING: "the service is searching for the paper",
     Status.DOWNLOADING: "the paper was found and is being fetched",
     Status.COMPLETED: "the file is ready",
     Status.FAILED: "the job ended without a file; `error_code` says why",
@@ -80,7 +80,9 @@ SCHEMAS: Final[Node] = {
             "timeout_seconds": field(
                 "number",
                 "Seconds that the service may spend on the job.",
-                **{"exclusiveMinimum": 0, "maximum": MAX_TIMEOUT, "default": SERVICE_BUDGET},
+                exclusiveMinimum=0,
+                maximum=MAX_TIMEOUT,
+                default=SERVICE_BUDGET,
             ),
         },
     ),
@@ -139,7 +141,7 @@ SCHEMAS: Final[Node] = {
         {
             "contract": field("string", "The version of this contract.", const=CONTRACT),
             "capabilities": field(
-                "array", "The extensions that the service has.", items=one_of(CAPABILITIES, "A name.")
+                "array", "The extensions that the service has.", items=one_of(CAPABILITIES, "An extension.")
             ),
             "version": field("string", "The service's own version."),
             "checks": field(
@@ -154,7 +156,7 @@ SCHEMAS: Final[Node] = {
         "title status detail error_code",
         {},
         {
-            "type": field("string", "Always `about:blank`."),
+            "type": field("string", "Always `about:blank` (RFC 9457)."),
             "title": field("string", "The name of the HTTP status."),
             "status": field("integer", "The HTTP status."),
             "detail": field("string", "What is wrong, as a sentence for people."),
