@@ -149,8 +149,9 @@ def test_a_table_is_that_of_the_description(table: str) -> None:
     """Each row of the table is as the description has it, and none is missing or in excess."""
     assert table in TABLES, f"docs/contract.md has no table {table!r}"
     page, expected = ([row(cells) for cells in rows] for rows in (TABLES[table], EXPECTED[table]))
-    assert [f"lacks {each}" for each in expected if each not in page] == []
-    assert [f"has in excess {each}" for each in page if each not in expected] == []
+    faults = [f"lacks {each}" for each in expected if each not in page]
+    faults += [f"has in excess {each}" for each in page if each not in expected]
+    assert not faults, "\n".join(["docs/contract.md", *faults])
     assert page == expected, "the rows stand in another sequence"
 
 
