@@ -212,15 +212,15 @@ class ScriptedBody:
 
 
 def scripted_app(data: Path, *, plain: bool = False, degraded: bool = False) -> Starlette:
-    """Build the server's application: the whole contract, or its four plain endpoints."""
+    """Build the server's application: the complete contract, or its four base endpoints."""
     clock = Ticking()
     engine = ScriptedEngine(data, clock)
     store = FolderStore(data / "files")
     vpn = Vpn(configured=True, connected=not degraded, ip=None if degraded else "203.0.113.7")
     # No probes: they run by real time, and what they see is never twice the same.
     health = Health({}, vpn=lambda: vpn, clock=clock)
-    whole = create_app(engine=engine, store=store, body=ScriptedBody(engine, store), health=health, clock=clock)
-    return plain_app(whole) if plain else whole
+    full = create_app(engine=engine, store=store, body=ScriptedBody(engine, store), health=health, clock=clock)
+    return plain_app(full) if plain else full
 
 
 def base_of(schema: str, document: dict[str, Any]) -> JSONResponse:
@@ -229,12 +229,12 @@ def base_of(schema: str, document: dict[str, Any]) -> JSONResponse:
     return JSONResponse({name: document[name] for name in base if name in document})
 
 
-def plain_app(whole: Starlette) -> Starlette:
-    """Offer only what the base of the contract has, on the engine of ``whole``."""
-    engine: ScriptedEngine = whole.state.engine
+def plain_app(full: Starlette) -> Starlette:
+    """Offer only what the base of the contract has, on the engine of ``full``."""
+    engine: ScriptedEngine = full.state.engine
 
     async def health(_: Request) -> Response:
-        return base_of("Health", whole.state.health.document())
+        return base_of("Health", full.state.health.document())
 
     async def submit(request: Request) -> Response:
         job = await engine.submit(await read_submission(request))
@@ -254,8 +254,8 @@ def plain_app(whole: Starlette) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        async with whole.router.lifespan_context(whole):
-            app.state.closing = whole.state.closing
+        async with full.router.lifespan_context(full):
+            app.state.closing = full.state.closing
             yield
 
     app = Starlette(

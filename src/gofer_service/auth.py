@@ -13,14 +13,14 @@ OPEN: Final = frozenset({"/health", "/health/live", "/health/ready", "/openapi.j
 
 
 class BearerAuth:
-    """Passes on requests that carry the bearer token (RFC 6750, 2.1)."""
+    """Forwards requests that carry the bearer token (RFC 6750, 2.1)."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
+        """Forward the request, or answer 401."""
         if scope["type"] != "http" or scope["path"] in OPEN or self._has_token(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return

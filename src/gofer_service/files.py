@@ -44,13 +44,12 @@ async def fetch(request: Request) -> Response:
     tags = read_tags(request.headers.get("if-none-match", ""))
     if "*" in tags or tag.strip('"') in tags:
         return Response(status_code=304, headers={"ETag": tag})
-    span = _wanted_span(request, result, tag)
-    if span is None:
-        headers["Content-Length"] = str(result.size)
-        return _Stream(request.app.state.store, result.key, Span(0, result.size), 200, headers)
+    part = _wanted_span(request, result, tag)
+    span = part or Span(0, result.size)
     headers["Content-Length"] = str(span.length)
-    headers["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{result.size}"
-    return _Stream(request.app.state.store, result.key, span, 206, headers)
+    if part:
+        headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{result.size}"
+    return _Stream(request.app.state.store, result.key, span, 206 if part else 200, headers)
 
 
 class _Stream(Response):

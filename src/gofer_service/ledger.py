@@ -80,10 +80,8 @@ class Ledger:
             QueueFull: ``limit`` jobs are pending.
         """
         with self._transaction():
-            if key is not None and (
-                row := self._db.execute("SELECT record FROM jobs WHERE key = ?", (key,)).fetchone()
-            ):
-                existing = _read(row[0])
+            # In SQL no key equals NULL, so a submission without a key finds no job.
+            for existing in self._jobs("SELECT record FROM jobs WHERE key = ?", key):
                 if existing.submission != job.submission:
                     raise KeyReused
                 return existing
@@ -98,21 +96,18 @@ class Ledger:
 
     def get(self, job_id: str) -> Job | None:
         """Return the record, or None."""
-        row = self._db.execute("SELECT record FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return _read(row[0]) if row else None
+        return next(iter(self._jobs("SELECT record FROM jobs WHERE id = ?", job_id)), None)
 
     def claim(self) -> Job | None:
         """Claim the oldest pending job. Its attempt grows by one; nothing else of the record changes."""
         with self._transaction():
-            row = self._db.execute(
+            for job in self._jobs(
                 "SELECT record FROM jobs WHERE status = 'pending' AND NOT claimed ORDER BY seq LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return None
-            job = _read(row[0])
-            job = evolve(job, attempt=job.attempt + 1)
-            self._save(job, claimed=True)
-            return job
+            ):
+                claimed = evolve(job, attempt=job.attempt + 1)
+                self._save(claimed, claimed=True)
+                return claimed
+            return None
 
     def release(self, job_id: str, attempt: int, now: float) -> None:
         """Requeue a claimed job. A regular stop does not count as a crash."""
@@ -144,9 +139,6 @@ class Ledger:
     def expire(self, now: float) -> list[Job]:
         """End the jobs whose deadline has passed, and return them."""
         with self._transaction():
-            rows = self._db.execute(
-                "SELECT record FROM jobs WHERE deadline <= ? AND status NOT IN ('completed', 'failed')", (now,)
-            ).fetchall()
             return [
                 self._end(
                     job,
@@ -155,16 +147,18 @@ class Ledger:
                     error_code=ErrorCode.TIMEOUT,
                     error=f"not done within {job.submission.timeout_seconds:g} s",
                 )
-                for job in (_read(record) for (record,) in rows)
+                for job in self._jobs(
+                    "SELECT record FROM jobs WHERE deadline <= ? AND status NOT IN ('completed', 'failed')", now
+                )
             ]
 
     def purge(self, now: float) -> list[str]:
         """Return the keys of the expired files, each once. Records are deleted one retention later."""
         with self._transaction():
-            rows = self._db.execute("SELECT record FROM jobs WHERE expires <= ? AND NOT purged", (now,)).fetchall()
+            expired = self._jobs("SELECT record FROM jobs WHERE expires <= ? AND NOT purged", now)
             self._db.execute("UPDATE jobs SET purged = 1 WHERE expires <= ?", (now,))
             self._db.execute("DELETE FROM jobs WHERE expires <= ?", (now - self._retention,))
-            return [job.result.key for job in (_read(record) for (record,) in rows) if job.result]
+            return [job.result.key for job in expired if job.result]
 
     def next_due(self) -> float | None:
         """Return the time of the next deadline or expiry, or None."""
@@ -188,6 +182,9 @@ class Ledger:
         """Raise sqlite3.Error unless the file can be written."""
         with self._transaction():
             self._db.execute("DELETE FROM jobs WHERE seq < 0")
+
+    def _jobs(self, query: str, *values: object) -> tuple[Job, ...]:
+        return tuple(_read(record) for (record,) in self._db.execute(query, values).fetchall())
 
     def _requeue(self, job: Job, now: float) -> None:
         fresh = dict.fromkeys(("started", "progress", "bytes_done", "bytes_total", "message"))

@@ -18,19 +18,7 @@ import anyio
 import anyio.to_thread
 from attrs import define
 
-from gofer_service.engine import (
-    Body,
-    Clock,
-    Discard,
-    ErrorCode,
-    Failure,
-    Fenced,
-    Job,
-    Page,
-    Result,
-    Status,
-    Submission,
-)
+from gofer_service.engine import Body, Clock, Discard, ErrorCode, Failure, Fenced, Job, Page, Result, Status, Submission
 from gofer_service.ledger import Ledger
 
 PROGRESS_EVERY: Final = 2.0

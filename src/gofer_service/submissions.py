@@ -44,15 +44,15 @@ def parse_submission(body: bytes) -> Submission:
     except (ValueError, RecursionError):
         raise HTTPException(400, "the body is not valid JSON in UTF-8") from None
     if not isinstance(document, dict):
-        _refuse("the body must be a JSON object")
+        raise HTTPException(400, "the body must be a JSON object")
     fields = cast("dict[str, Any]", document)
     doi = _text(fields, "doi")
     if doi is None:
-        _refuse("doi: required")
+        raise HTTPException(400, "doi: required")
     try:
         doi = normalize(doi)
     except ValueError as error:
-        _refuse(f"doi: {error}")
+        raise HTTPException(400, f"doi: {error}") from None
     return Submission(doi, _text(fields, "title"), _authors(fields), _timeout(fields))
 
 
@@ -81,22 +81,18 @@ def _authors(fields: dict[str, Any]) -> tuple[str, ...]:
 def _timeout(fields: dict[str, Any]) -> float:
     value = fields.get("timeout_seconds", SERVICE_BUDGET)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_TIMEOUT:
-        _refuse(f"timeout_seconds: must be a number above 0 and up to {MAX_TIMEOUT}")
+        raise HTTPException(400, f"timeout_seconds: must be a number above 0 and up to {MAX_TIMEOUT}")
     return float(value)
 
 
 def _checked(value: Any, name: str, kind: str = "must be a string") -> str:
     if not isinstance(value, str):
-        _refuse(f"{name}: {kind}")
+        raise HTTPException(400, f"{name}: {kind}")
     # JSON allows half a surrogate pair in a string, UTF-8 does not.
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        _refuse(f"{name}: must be text without NUL or lone surrogates")
+        raise HTTPException(400, f"{name}: must be text without NUL or lone surrogates")
     return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-def _refuse(detail: str) -> NoReturn:
-    raise HTTPException(400, detail)

@@ -81,7 +81,7 @@ class Recorder:
     heard: list[Exchange]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on."""
+        """Forward everything."""
         sent: dict[str, Any] = {"body": b""}
 
         async def listen(message: Message) -> None:
@@ -208,7 +208,7 @@ def test_what_the_client_sends_is_described(by_the_client: list[Exchange]) -> No
 
 
 def test_what_the_description_asks_for_is_sent(by_the_client: list[Exchange]) -> None:
-    """Each parameter of the description is one that the client sends, but for one that is for other clients."""
+    """Each parameter of the description is one that the client sends, except for one that is for other clients."""
     sent = {(each.operation, name) for each in by_the_client for name in each.asked | each.query}
     described = {
         (name, parameter) for name in OPERATIONS for parameter in parameters("header", name) | parameters("query", name)

@@ -162,8 +162,8 @@ def test_the_errors_of_the_client_are_those_it_raises() -> None:
             error = refusal(Head("http://service.test/", status, {}), Problem(), 0.0)
             assert f"`{type(error).__name__}`" == raised, status
             assert retried == ("yes" if status in PASSING else "no"), status
-    said = {int(status) for row in TABLES["Errors: status"] for status in re.findall(r"\d+", row[0])}
-    assert (PROBLEMS.keys() | PASSING) - {416} <= said  # the client reads a 416 as a part of its download
+    listed = {int(status) for row in TABLES["Errors: status"] for status in re.findall(r"\d+", row[0])}
+    assert (PROBLEMS.keys() | PASSING) - {416} <= listed  # the client reads a 416 as a part of its download
 
 
 def test_every_header_is_on_the_page() -> None:
