@@ -30,16 +30,15 @@ from gofer_service import create_app, running, sample_library
 from gofer_service.documents import job_document
 from gofer_service.engine import ErrorCode, Failure, Job, Result, Run, Status, Submission, Tried
 from gofer_service.health import Health
-from gofer_service.jobs import known, path_id
+from gofer_service.jobs import or_404, path_id
 from gofer_service.local_engine import LocalEngine
-from gofer_service.problems import Problem
+from gofer_service.schemas import SCHEMAS
 from gofer_service.store import FolderStore
 from gofer_service.submissions import read_submission
 from gofer_service.vpn import Vpn
 
 START = 1767225600.0  # 2026-01-01T00:00:00Z
 LARGE = 40_000
-BASE_FIELDS = ("job_id", "status", "doi", "file_path", "file_size", "file_format", "error", "error_code")
 
 
 class Ticking:
@@ -88,7 +87,7 @@ class ScriptedEngine(LocalEngine):
         if doi in ("10.5555/busy", "10.5555/busydate") and doi not in self._refused:
             self._refused.add(doi)
             later = "1" if doi == "10.5555/busy" else formatdate(self.clock() + 1, usegmt=True)
-            raise Problem(429, "TOO_MANY_REQUESTS", "too many jobs are waiting", {"Retry-After": later})
+            raise HTTPException(429, "too many jobs are waiting", {"Retry-After": later})
         return await super().submit(submission, key)
 
     async def wait(self, job_id: str, seen: int | None = None, seconds: float = 0.0) -> Job | None:
@@ -104,7 +103,7 @@ class ScriptedEngine(LocalEngine):
         return await super().wait(job_id, before.revision if seen is None else seen, seconds)
 
     async def _settled(self, job_id: str, gate: Gate) -> None:
-        while not gate.parked and not known(await self.get(job_id)).ended:
+        while not gate.parked and not or_404(await self.get(job_id)).ended:
             await anyio.sleep(0.001)
 
 
@@ -213,47 +212,50 @@ class ScriptedBody:
 
 
 def scripted_app(data: Path, *, plain: bool = False, degraded: bool = False) -> Starlette:
-    """Build the server's application: the whole contract, or its four plain endpoints."""
+    """Build the server's application: the complete contract, or its four base endpoints."""
     clock = Ticking()
     engine = ScriptedEngine(data, clock)
     store = FolderStore(data / "files")
     vpn = Vpn(configured=True, connected=not degraded, ip=None if degraded else "203.0.113.7")
     # No probes: they run by real time, and what they see is never twice the same.
     health = Health({}, vpn=lambda: vpn, clock=clock)
-    whole = create_app(engine=engine, store=store, body=ScriptedBody(engine, store), health=health, clock=clock)
-    return plain_app(whole) if plain else whole
+    full = create_app(engine=engine, store=store, body=ScriptedBody(engine, store), health=health, clock=clock)
+    return plain_app(full) if plain else full
 
 
-def plain_app(whole: Starlette) -> Starlette:
-    """Offer only what the base of the contract has, on the engine of ``whole``."""
-    engine: ScriptedEngine = whole.state.engine
+def base_of(schema: str, document: dict[str, Any]) -> JSONResponse:
+    """Answer with the fields of a document that belong to the base."""
+    base = (name for name, field in SCHEMAS[schema]["properties"].items() if "x-base" in field)
+    return JSONResponse({name: document[name] for name in base if name in document})
+
+
+def plain_app(full: Starlette) -> Starlette:
+    """Offer only what the base of the contract has, on the engine of ``full``."""
+    engine: ScriptedEngine = full.state.engine
 
     async def health(_: Request) -> Response:
-        document = whole.state.health.document()
-        return JSONResponse({name: document[name] for name in ("status", "vpn_connected", "vpn_ip")})
+        return base_of("Health", full.state.health.document())
 
     async def submit(request: Request) -> Response:
         job = await engine.submit(await read_submission(request))
         return JSONResponse({"job_id": job.id, "status": job.status})
 
     async def show(request: Request) -> Response:
-        document = job_document(known(await engine.wait(path_id(request))))
-        return JSONResponse({name: document[name] for name in BASE_FIELDS if name in document})
+        return base_of("Job", job_document(or_404(await engine.wait(path_id(request)))))
 
     async def fetch(request: Request) -> Response:
-        job = known(await engine.get(path_id(request)))
+        job = or_404(await engine.get(path_id(request)))
         if job.result is None:
-            raise Problem(409, "NOT_READY", "the file is not ready")
+            raise HTTPException(409, "the file is not ready")
         return Response(content(job.submission.doi), media_type="application/pdf")
 
     async def refuse(_: Request, error: Any) -> Response:
-        status = error.status if isinstance(error, Problem) else error.status_code
-        return JSONResponse({"error": error.detail}, status, error.headers)
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        async with whole.router.lifespan_context(whole):
-            app.state.closing = whole.state.closing
+        async with full.router.lifespan_context(full):
+            app.state.closing = full.state.closing
             yield
 
     app = Starlette(
@@ -263,7 +265,7 @@ def plain_app(whole: Starlette) -> Starlette:
             Route("/jobs/{job_id}", show),
             Route("/jobs/{job_id}/file", fetch),
         ],
-        exception_handlers={Problem: refuse, HTTPException: refuse},
+        exception_handlers={HTTPException: refuse},
         lifespan=lifespan,
     )
     app.state.clock = engine.clock

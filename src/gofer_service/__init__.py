@@ -1,6 +1,6 @@
 """The reference service of gofer: papers by DOI, fetched as jobs behind a small HTTP API.
 
-It needs the extra ``service``. Only names for running it are exported here; the parts are in the modules.
+It needs the extra ``service``. This package exports the functions that run the service; its parts are in the modules.
 """
 
 from gofer_service.app import create_app

@@ -1,4 +1,4 @@
-"""``python -m gofer_service``: serve from the command line. The token comes from ``SERVICE_TOKEN``."""
+"""``python -m gofer_service``: run the service from a shell. The token comes from ``SERVICE_TOKEN``."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from gofer_service.server import sample_library, serve
 
 
 def main() -> int:
-    """Read the arguments and serve until a signal; 1 when the service cannot start."""
+    """Read the arguments and serve until a signal; return 1 if the service cannot start."""
     parser = argparse.ArgumentParser(prog="python -m gofer_service", description="Serve papers by DOI as jobs.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""The service as an ASGI application: routes, error pages and the life of the engine, put together."""
+"""The service as an ASGI application: routes, middleware, error handlers, and the lifespan of the engine."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -11,10 +11,10 @@ from starlette.middleware import Middleware
 
 from gofer_service import files, jobs, openapi
 from gofer_service import health as health_routes
+from gofer_service.auth import BearerAuth
 from gofer_service.engine import Body, Clock, Engine
-from gofer_service.guard import Guard
 from gofer_service.health import Health
-from gofer_service.problems import Problem, on_crash, on_http_exception, on_problem
+from gofer_service.problems import on_crash, on_http_exception
 from gofer_service.store import Store
 
 
@@ -24,17 +24,17 @@ def create_app(
     """Build the application; its lifespan runs the engine.
 
     Args:
-        engine: keeps the jobs.
-        store: keeps their files; the one ``body`` writes to.
+        engine: keeps the records of jobs and runs them.
+        store: keeps the files of jobs. ``body`` must write to the same store.
         body: the work of a job.
-        health: what /health answers from.
-        token: the bearer token that job requests must carry; None asks for none.
+        health: the source of /health.
+        token: the bearer token that job requests must carry; None means that they need no token.
         clock: wall time.
     """
     app = Starlette(
         routes=[*jobs.routes, *files.routes, *health_routes.routes, *openapi.routes],
-        middleware=[Middleware(Guard, token=token)] if token else [],
-        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_crash},
+        middleware=[Middleware(BearerAuth, token=token)] if token else [],
+        exception_handlers={HTTPException: on_http_exception, Exception: on_crash},
         lifespan=_lifespan,
     )
     app.router.redirect_slashes = False
@@ -48,7 +48,7 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncGenerator[None]:
-    # Set by the server when it begins to stop: held requests are answered then.
+    # The server sets it when it begins to stop: held requests are then answered.
     app.state.closing = anyio.Event()
     async with app.state.engine.run(app.state.body, app.state.store.delete), anyio.create_task_group() as tasks:
         await app.state.health.probe()

@@ -1,7 +1,7 @@
-"""``python -m gofer_service.demo``: one errand sent three ways to a service of its own, one that waits, one that fails.
+"""``python -m gofer_service.demo``: the same errand in three ways, one with a ticket, and one that fails.
 
-A tour for someone new, told in plain words; the calls in it are meant to be copied. It needs the extras ``service`` and
-``cli``.
+The demo is for newcomers, and its calls are meant to be copied. It starts a service of its own, and needs the extras
+``service`` and ``cli``.
 """
 
 import argparse
@@ -32,7 +32,7 @@ UNKNOWN = "10.5555/no-such-paper"
 
 
 class SlowLibrary(Library):
-    """A library that takes its time over one paper, so that there is a job to be waited for."""
+    """A library that is slow for one paper, so that there is a job to wait for."""
 
     async def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
         """Name the files for the paper."""
@@ -55,37 +55,37 @@ def service() -> Generator[str]:
 
 
 def say(words: str = "") -> None:
-    """Print a line at once, so that it stands in order with what the command line prints."""
+    """Print a line at once, so that the output of the command line comes after it."""
     print(words, flush=True)
 
 
 def tell(event: Event) -> None:
-    """Print what an errand reports."""
+    """Print an event of an errand."""
     say(f"    {in_words(event)}")
 
 
 def blocking(url: str, path: Path) -> None:
-    """Send the errand from a plain script."""
+    """Run the errand as a plain script does."""
     with RetrieveClient(base_url=url, progress=tell) as client:
         client.retrieve_and_download(PAPER, path, timeout=60)
 
 
 async def awaited(url: str, path: Path) -> None:
-    """Send it from an async program."""
+    """Run it as an async program does."""
     async with AsyncRetrieveClient(base_url=url, progress=tell) as client:
         await client.retrieve_and_download(PAPER, path, timeout=60)
 
 
 def from_the_command_line(url: str, path: Path) -> None:
-    """Send it from a shell; the service's address comes from the environment."""
+    """Run it from a shell; the address of the service comes from the environment."""
     words = ["get", PAPER, "--to", str(path), "--timeout", "60"]
     say(f"    $ gofer {' '.join(words)}")
     environment = {**os.environ, "SERVICE_URL": url, "SERVICE_TOKEN": ""}
-    subprocess.run([sys.executable, "-m", "gofer.cli", *words], env=environment, check=True)  # noqa: S603  (ourselves)
+    subprocess.run([sys.executable, "-m", "gofer.cli", *words], env=environment, check=True)  # noqa: S603  (our own command)
 
 
 def later(url: str, path: Path) -> None:
-    """Submit a job that takes a moment, forget all but its ticket, and go on from that."""
+    """Submit a slow job, keep only its ticket, and continue with another client."""
     with RetrieveClient(base_url=url) as client:
         job = client.retrieve(LATE)
         ticket = job.ticket
@@ -94,8 +94,8 @@ def later(url: str, path: Path) -> None:
         client.attach(ticket).download(path, timeout=60)
 
 
-def in_vain(url: str, path: Path) -> str:
-    """Send an errand that must fail, and return the reason it gives."""
+def failing(url: str, path: Path) -> str:
+    """Run an errand that must fail, and return its error code."""
     with RetrieveClient(base_url=url, progress=tell) as client:
         try:
             client.retrieve_and_download(UNKNOWN, path, timeout=60)
@@ -106,14 +106,14 @@ def in_vain(url: str, path: Path) -> str:
 
 
 def main() -> int:
-    """Give the tour; 1 if anything in it went otherwise than told."""
-    parser = argparse.ArgumentParser(prog="python -m gofer_service.demo", description="Send one errand three ways.")
+    """Run the demo; return 1 if a result is not as expected."""
+    parser = argparse.ArgumentParser(prog="python -m gofer_service.demo", description="Run one errand in three ways.")
     parser.add_argument("--to", type=Path, default=Path("demo"), metavar="DIR", help="where the files go (%(default)s)")
     folder: Path = parser.parse_args().to
     paths = [folder / f"{way}.pdf" for way in ("blocking", "async", "command-line")]
     late = folder / "later.pdf"
     with service() as url:
-        say(f"A service with a few sample papers now runs at {url}, for as long as this demo takes.")
+        say(f"A service with a few sample papers now runs at {url} until this demo ends.")
         say(f"The errand: fetch the paper {PAPER}.")
         say("\n1. The blocking client, for a plain script.")
         blocking(url, paths[0])
@@ -124,7 +124,7 @@ def main() -> int:
         say(f"\n4. A job that takes two seconds: {LATE}, submitted by one client and fetched by another.")
         later(url, late)
         say(f"\n5. An errand that fails on purpose: {UNKNOWN} is in no library.")
-        reason = in_vain(url, folder / "never.pdf")
+        reason = failing(url, folder / "never.pdf")
         say(f"    It failed with {reason}, which is what error.error_code says; no file was written.")
     same = len({path.read_bytes() for path in paths}) == 1
     say(f"\nThe service has stopped. The three files are {'the same, byte for byte' if same else 'NOT THE SAME'}:")

@@ -1,7 +1,9 @@
-"""How a job looks in JSON, and the entity tag that goes with it."""
+"""The JSON document of a job, and its entity tag."""
 
 from datetime import UTC, datetime
 from typing import Any
+
+from attrs import asdict
 
 from gofer_service.engine import Job
 
@@ -12,13 +14,15 @@ def rfc3339(seconds: float) -> str:
 
 
 def job_tag(job: Job) -> str:
-    """Give the strong entity tag of `job_document`: the document is a function of the revision."""
+    """Return the strong entity tag of `job_document`: the document depends on the revision only."""
     return f'"{job.revision}"'
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """Describe the job; what is not known is left out."""
+    """Return the job as a JSON object; fields without a value are left out."""
     result = job.result
+    times = {"created": job.created, "started": job.started, "updated": job.updated}
+    times |= {"finished": job.finished, "expires": job.expires}
     document: dict[str, Any] = {
         "job_id": job.id,
         "status": job.status,
@@ -35,9 +39,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "source": result and result.source,
         "version": result and result.version,
         "licence": result and result.licence,
-        "attempts": [{"source": it.source, "place": it.place, "failure": it.failure} for it in job.tried] or None,
+        "attempts": [asdict(attempt) for attempt in job.tried] or None,
+        **{name: None if time is None else rfc3339(time) for name, time in times.items()},
     }
-    times = {"created": job.created, "started": job.started, "updated": job.updated}
-    times |= {"finished": job.finished, "expires": job.expires}
-    document |= {name: None if time is None else rfc3339(time) for name, time in times.items()}
     return {name: value for name, value in document.items() if value is not None}

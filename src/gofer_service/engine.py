@@ -1,7 +1,7 @@
-"""What a job is, and what an engine promises about it.
+"""The record of a job, its states, and the ``Engine`` protocol.
 
-The record, its states and the ``Engine`` protocol live here. How records are stored (`ledger`), how workers run
-(`local_engine`), how a paper is found (`retrieval`) and how HTTP shows a job (`documents`) do not.
+How records are stored is in `ledger`, how workers run in `local_engine`, how a paper is found in `retrieval`, and how
+HTTP shows a job in `documents`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,12 +11,14 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from gofer.contracts.retrieve import SERVICE_BUDGET
+
 Clock = Callable[[], float]
 """Wall time in seconds since 1970, UTC."""
 
 
 class Status(StrEnum):
-    """The states of a job, in the words of the API."""
+    """The states of a job, as the API names them."""
 
     PENDING = "pending"
     SEARCHING = "searching"
@@ -36,22 +38,22 @@ class ErrorCode(StrEnum):
 
 
 ENDED = frozenset({Status.COMPLETED, Status.FAILED})
-"""The states that never change again."""
+"""The final states."""
 
 
 @frozen
 class Submission:
-    """What a caller asks for: a paper, and how many seconds the service may spend on it."""
+    """The request of a caller: a paper, and how many seconds the service may spend on it."""
 
     doi: str
     title: str | None = None
     authors: tuple[str, ...] = ()
-    timeout_seconds: float = 120.0
+    timeout_seconds: float = SERVICE_BUDGET
 
 
 @frozen
 class Tried:
-    """One place that was tried for the paper and did not give it."""
+    """A place that was tried and did not have a usable copy of the paper."""
 
     source: str
     place: str
@@ -60,7 +62,7 @@ class Tried:
 
 @frozen
 class Result:
-    """The file a job ended with. ``key`` is the store's name for it; ``size`` is in bytes, ``sha256`` in hex."""
+    """The file of a completed job. ``key`` is its name in the store, ``size`` is in bytes, ``sha256`` in hex."""
 
     key: str
     size: int
@@ -75,8 +77,9 @@ class Result:
 class Job:
     """The record of a job. Times are seconds since 1970, UTC.
 
-    ``attempt`` counts how often a worker took the job and is the fencing token: a write that carries another one is
-    refused. ``revision`` grows with every visible change; ``state_revision`` is its value when ``status`` last changed.
+    ``attempt`` counts how often a worker has started the job. It is the fencing token: a write with another number is
+    refused. ``revision`` grows with every visible change. ``state_revision`` is the revision of the last change of
+    ``status``.
     """
 
     id: str
@@ -102,12 +105,12 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether the job is completed or failed, for good."""
+        """Whether the job is completed or failed; both are final."""
         return self.status in ENDED
 
 
 class Failure(Exception):
-    """Raised by a body: the job ends as failed, with this code and message."""
+    """Raised by the body of a job: the job ends as failed, with this code and message."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
@@ -115,11 +118,11 @@ class Failure(Exception):
 
 
 class Fenced(Exception):
-    """The job has ended or was taken by another attempt; the body that is told so must stop."""
+    """The job has ended, or another attempt has taken it; the body that gets this must stop."""
 
 
 class KeyReused(Exception):
-    """The idempotency key belongs to a submission that asked for something else."""
+    """The idempotency key belongs to another submission."""
 
 
 class QueueFull(Exception):
@@ -127,28 +130,28 @@ class QueueFull(Exception):
 
 
 class EngineLocked(RuntimeError):
-    """Another process has the engine's file open."""
+    """Another process has the file of the engine open."""
 
 
 class Run(Protocol):
-    """One attempt at a job, as its body sees it."""
+    """One attempt at a job, for the body of the job."""
 
     @property
     def job(self) -> Job:
-        """The record as of the last report."""
+        """The record, as it was after the last report."""
         ...
 
     async def report(self, **changes: Any) -> None:
         """Write ``changes`` (fields of `Job`) to the record.
 
         Raises:
-            Fenced: the job has ended or belongs to another attempt.
+            Fenced: the job has ended, or belongs to another attempt.
         """
         ...
 
 
 Body = Callable[[Run], Awaitable[Result]]
-"""The work of a job: returns what it found or raises `Failure`. It is cancelled when the job ends early."""
+"""The work of a job: returns a result, or raises `Failure`. It is cancelled if the job ends before."""
 
 Discard = Callable[[str], Awaitable[None]]
 """Deletes the file of a result, by its key."""
@@ -156,7 +159,7 @@ Discard = Callable[[str], Awaitable[None]]
 
 @frozen
 class Page:
-    """A part of the job list, newest first; ``next`` is the cursor of the part after it."""
+    """A page of the job list, newest first. ``next`` is the cursor of the next page; None on the last one."""
 
     jobs: tuple[Job, ...]
     next: int | None
@@ -166,7 +169,7 @@ class Engine(Protocol):
     """Keeps job records and runs their bodies."""
 
     def run(self, body: Body, discard: Discard) -> AbstractAsyncContextManager[None]:
-        """Open the records and work on jobs until the block is left; unfinished ones stay for the next time.
+        """Open the records and run jobs until the block is left. Unfinished jobs stay for the next run.
 
         Raises:
             EngineLocked: another process has them open.
@@ -174,33 +177,33 @@ class Engine(Protocol):
         ...
 
     async def submit(self, submission: Submission, key: str | None = None) -> Job:
-        """Add a job. The same key with the same submission gives the job that exists.
+        """Add a job. The same key with the same submission returns the job that exists.
 
         Raises:
-            KeyReused: the key came with another submission before.
-            QueueFull: the limit of waiting jobs is reached.
+            KeyReused: the key belongs to another submission.
+            QueueFull: too many jobs are waiting.
         """
         ...
 
     async def get(self, job_id: str) -> Job | None:
-        """Give the record; one past its deadline has ended by then. None when there is no such job."""
+        """Return the record, or None if there is no such job. A job past its deadline has ended."""
         ...
 
     async def wait(self, job_id: str, seen: int | None = None, seconds: float = 0.0) -> Job | None:
-        """Give the record once it differs from revision ``seen`` (None: the present one), or after ``seconds``.
+        """Return the record as soon as it differs from revision ``seen`` (None: the current one), or after ``seconds``.
 
-        A new state is given at once, mere progress when 2 s have passed, and a job that has ended at once.
+        A new state ends the wait at once. Progress alone ends it after 2 s. A job that has ended is returned at once.
         """
         ...
 
     async def cancel(self, job_id: str) -> Job | None:
-        """End the job as failed and cancelled, unless it has ended, and give the record."""
+        """Cancel the job unless it has ended, and return the record. The job is then failed with ``CANCELLED``."""
         ...
 
     async def list(self, status: Status | None = None, limit: int = 50, cursor: int | None = None) -> Page:
-        """Give up to ``limit`` jobs, newest first, from ``cursor`` on."""
+        """Return up to ``limit`` jobs, newest first, starting at ``cursor``."""
         ...
 
     async def check(self) -> None:
-        """Raise an exception if records cannot be written now."""
+        """Raise an exception if records cannot be written."""
         ...

@@ -1,7 +1,7 @@
-"""Whether the service can do its work: probes in the background, answers at once.
+"""Whether the service can run jobs: probes in the background, and the routes that answer from their last results.
 
-A probe looks at one thing and says pass, warn or fail; the worst of them is the service's state. The shape of
-``checks`` is that of draft-inadarei-api-health-check.
+A probe checks one thing and says pass, warn or fail. The worst result is the status of the service. ``checks`` has the
+shape of draft-inadarei-api-health-check.
 """
 
 import os
@@ -23,19 +23,30 @@ from gofer_service.documents import rfc3339
 from gofer_service.engine import Clock, Engine
 from gofer_service.vpn import Vpn, VpnWatch, no_vpn
 
-CAPABILITIES: Final = ("idempotency-key", "wait", "cancel", "range", "digest", "progress", "list")
-"""The extensions of the contract that this service has: all."""
+CONTRACT: Final = "1"
+"""The version of the contract."""
 
-EVERY: Final = 5.0
+CAPABILITIES: Final = {
+    "idempotency-key": "the same `Idempotency-Key` with the same body gives the same job",
+    "wait": "requests with `Prefer: wait=N` are held",
+    "cancel": "`DELETE /jobs/{job_id}` cancels the job",
+    "range": "`Range` continues a broken download",
+    "digest": "`Repr-Digest` comes with the file",
+    "progress": "the job has `progress`, `bytes_done` and `bytes_total`",
+    "list": "`GET /jobs` lists the jobs",
+}
+"""The extensions of the contract that this service has, which are all: their names and what each of them means."""
+
+PROBE_INTERVAL: Final = 5.0
 """Seconds between two rounds of probes."""
 
 MIN_FREE: Final = 64 * 1024 * 1024
-"""Free bytes under which no file can be taken."""
+"""Free bytes on the disk below which no job can run."""
 
 
 @frozen
 class Finding:
-    """What a probe saw: ``pass``, ``warn`` (the service does without) or ``fail`` (no job can run)."""
+    """The result of a probe: ``pass``, ``warn`` (jobs can do without this) or ``fail`` (no job can run)."""
 
     status: str
     output: str | None = None
@@ -47,7 +58,7 @@ Probe = Callable[[], Awaitable[Finding]]
 
 
 class Health:
-    """The last findings. ``probes`` are named as in the draft: ``component:measurement``."""
+    """Runs the probes and keeps their last findings. Probes are named ``component:measurement``, as in the draft."""
 
     def __init__(self, probes: Mapping[str, Probe], *, vpn: VpnWatch = no_vpn, clock: Clock = time.time) -> None:
         self._probes = probes
@@ -56,17 +67,17 @@ class Health:
         self._checks: dict[str, list[dict[str, Any]]] = {}
 
     async def watch(self) -> None:
-        """Probe again and again."""
+        """Run all probes again and again."""
         while True:
-            await anyio.sleep(EVERY)
+            await anyio.sleep(PROBE_INTERVAL)
             await self.probe()
 
     async def probe(self) -> None:
-        """Run every probe once; one that raises has failed."""
+        """Run every probe once. A probe that raises an exception has failed."""
         for name, probe in self._probes.items():
             try:
                 finding = await probe()
-            except Exception as error:  # noqa: BLE001 - whatever stops a probe is its finding
+            except Exception as error:  # noqa: BLE001 - any exception is a finding
                 finding = Finding("fail", type(error).__name__)
             check = {
                 "status": finding.status,
@@ -78,7 +89,7 @@ class Health:
             self._checks[name] = [{key: value for key, value in check.items() if value is not None}]
 
     def document(self) -> dict[str, Any]:
-        """Sum up the last findings."""
+        """Return the health document, made from the last findings."""
         vpn = self._vpn()
         checks = {**self._checks, "vpn": [{"status": _vpn_status(vpn)}]}
         found = {check["status"] for entries in checks.values() for check in entries}
@@ -87,7 +98,7 @@ class Health:
             "status": status,
             "vpn_connected": vpn.connected,
             "vpn_ip": vpn.ip,
-            "contract": "1",
+            "contract": CONTRACT,
             "capabilities": list(CAPABILITIES),
             "version": __version__,
             "checks": checks,
@@ -95,13 +106,13 @@ class Health:
 
 
 def local_probes(library: Path, data: Path, engine: Engine) -> dict[str, Probe]:
-    """Look at what a service on one machine needs: its folder, its disk, its records."""
+    """Return the probes of a service on one machine: its library folder, its disk, its records."""
 
     async def readable() -> Finding:
         try:
             await anyio.to_thread.run_sync(os.listdir, library)
         except OSError:
-            # Jobs run all the same, and other sources may have what they want.
+            # Jobs can still run, and other sources may have their papers.
             return Finding("warn", "the library folder cannot be read")
         return Finding("pass")
 
@@ -117,15 +128,15 @@ def local_probes(library: Path, data: Path, engine: Engine) -> dict[str, Probe]:
 
 
 async def health(request: Request) -> Response:
-    """GET /health and /health/ready: 200 while jobs can run, 503 with the same body when they cannot."""
-    watched: Health = request.app.state.health
-    document = watched.document()
+    """GET /health and /health/ready: 200 while jobs can run, else 503 with the same document."""
+    state: Health = request.app.state.health
+    document = state.document()
     status = 503 if document["status"] == "unhealthy" else 200
     return JSONResponse(document, status, {"Cache-Control": "no-store"})
 
 
 async def live(_: Request) -> Response:
-    """GET /health/live: the process answers."""
+    """GET /health/live: the process runs."""
     return JSONResponse({"status": "alive"})
 
 

@@ -1,58 +1,58 @@
-"""The routes that submit, show, list and cancel jobs.
-
-HTTP on one side, the engine on the other; files have their own room.
-"""
+"""The routes that submit, show, list and cancel jobs: from HTTP to the engine and back. `files` sends the files."""
 
 import re
 from functools import partial
 from typing import Final
 
 import anyio
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gofer_service.connections import held
 from gofer_service.documents import job_document, job_tag
 from gofer_service.engine import Engine, Job, KeyReused, QueueFull, Status
-from gofer_service.fields import read_key, read_prefer, read_tags
-from gofer_service.problems import Problem
+from gofer_service.headers import read_key, read_prefer, read_tags
+from gofer_service.holding import hold
 from gofer_service.submissions import read_submission
 
+PAGE: Final = 50
+"""Jobs on one page if the caller does not say how many."""
+
 MAX_PAGE: Final = 200
-"""Jobs in one reply at most."""
+"""Jobs on one page at most."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def known(job: Job | None) -> Job:
-    """Give the job.
+def or_404(job: Job | None) -> Job:
+    """Return the job.
 
     Raises:
-        Problem: 404, there is none.
+        HTTPException: 404, there is no job.
     """
     if job is None:
-        raise Problem(404, "NOT_FOUND", "there is no such job")
+        raise HTTPException(404, "there is no such job")
     return job
 
 
 def path_id(request: Request) -> str:
-    """Give the job id of the path.
+    """Return the job id in the path.
 
     Raises:
-        Problem: 404, it cannot be one of ours.
+        HTTPException: 404, this cannot be the id of a job.
     """
     job_id: str = request.path_params["job_id"]
     if not _ID.fullmatch(job_id):
-        raise Problem(404, "NOT_FOUND", "there is no such job")
+        or_404(None)
     return job_id
 
 
 async def submit(request: Request) -> Response:
-    """POST /retrieve: make a job, or find the one that the idempotency key made.
+    """POST /retrieve: make a job, or find the job that the idempotency key has made.
 
-    The reply is 202 at once (RFC 9110, 15.3.3), or with ``Prefer: respond-async, wait=N`` when the job has ended,
-    200, but after N seconds at the latest (RFC 7240, 4.3). An answer lost meanwhile is found again by its key.
+    The reply is 202 at once (RFC 9110, 15.3.3). With ``Prefer: wait=N`` it is held until the job has ended (200), for N
+    seconds at most (202; RFC 7240, 4.3). If the reply is lost, the caller finds the job again by its key.
     """
     engine: Engine = request.app.state.engine
     key = _key(request)
@@ -60,9 +60,9 @@ async def submit(request: Request) -> Response:
     try:
         job = await engine.submit(submission, key)
     except KeyReused:
-        raise Problem(422, "KEY_REUSED", "this Idempotency-Key came with another submission before") from None
+        raise HTTPException(422, "this Idempotency-Key came with another submission before") from None
     except QueueFull:
-        raise Problem(429, "TOO_MANY_REQUESTS", "too many jobs are waiting", {"Retry-After": "5"}) from None
+        raise HTTPException(429, "too many jobs are waiting", {"Retry-After": "5"}) from None
     wanted = read_prefer(request.headers.get("prefer", ""))
     headers = {"Location": f"/jobs/{job.id}"}
     applied = ["respond-async"] if wanted.respond_async else []
@@ -77,11 +77,11 @@ async def submit(request: Request) -> Response:
 
 
 async def _ended(request: Request, engine: Engine, job: Job, seconds: float) -> Job:
-    """Wait for the job's end, but not longer than that, nor for a caller who has gone; give the job as it is then."""
+    """Wait until the job has ended, ``seconds`` are over or the caller disconnects; return the job as it is then."""
     with anyio.move_on_after(seconds) as scope:
         while not job.ended:
             left = scope.deadline - anyio.current_time()
-            later = await held(request, partial(engine.wait, job.id, job.revision, left))
+            later = await hold(request, partial(engine.wait, job.id, job.revision, left))
             if later is None:
                 break
             job = later
@@ -89,15 +89,15 @@ async def _ended(request: Request, engine: Engine, job: Job, seconds: float) -> 
 
 
 async def show(request: Request) -> Response:
-    """GET /jobs/{job_id}: the job, or with ``Prefer: wait=N`` what becomes of it (RFC 7240, 4.3)."""
+    """GET /jobs/{job_id}: the job. With ``Prefer: wait=N`` the reply is held until the job changes (RFC 7240, 4.3)."""
     engine: Engine = request.app.state.engine
     job_id = path_id(request)
     tags = read_tags(request.headers.get("if-none-match", ""))
     seconds = read_prefer(request.headers.get("prefer", "")).wait
     seen = None if not tags or "*" in tags else max(map(_revision, tags))
-    job = await held(request, lambda: engine.wait(job_id, seen, seconds or 0))
+    job = await hold(request, lambda: engine.wait(job_id, seen, seconds or 0))
     if job is None:
-        job = known(await engine.get(job_id))
+        job = or_404(await engine.get(job_id))
     headers = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
     if "*" in tags or str(job.revision) in tags:
         return Response(status_code=304, headers={"ETag": job_tag(job), "Cache-Control": "no-cache", **headers})
@@ -105,19 +105,19 @@ async def show(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    """DELETE /jobs/{job_id}: end the job; one that has ended stays as it is."""
+    """DELETE /jobs/{job_id}: cancel the job. A job that has ended stays as it is."""
     engine: Engine = request.app.state.engine
-    return _show(known(await engine.cancel(path_id(request))), {})
+    return _show(or_404(await engine.cancel(path_id(request))), {})
 
 
 async def index(request: Request) -> Response:
-    """GET /jobs: the list, newest first, in pages."""
+    """GET /jobs: a page of the list, newest first."""
     engine: Engine = request.app.state.engine
     query = request.query_params
     status = query.get("status")
     if status is not None and status not in list(Status):
-        raise Problem(400, "VALIDATION_ERROR", f"status: must be one of {', '.join(Status)}")
-    limit = _number(query.get("limit", "50"), "limit", MAX_PAGE)
+        raise HTTPException(400, f"status: must be one of {', '.join(Status)}")
+    limit = _number(query.get("limit", str(PAGE)), "limit", MAX_PAGE)
     cursor = _number(query["cursor"], "cursor", 2**62) if "cursor" in query else None
     page = await engine.list(None if status is None else Status(status), limit, cursor)
     following = None if page.next is None else str(page.next)
@@ -129,24 +129,22 @@ def _show(job: Job, headers: dict[str, str], status: int = 200) -> Response:
 
 
 def _key(request: Request) -> str | None:
-    field = request.headers.get("idempotency-key")
-    if field is None:
-        return None
+    header = request.headers.get("idempotency-key")
     try:
-        return read_key(field)
+        return None if header is None else read_key(header)
     except ValueError as error:
-        raise Problem(400, "VALIDATION_ERROR", str(error)) from None
+        raise HTTPException(400, str(error)) from None
 
 
 def _revision(tag: str) -> int:
-    """Read a revision from a tag; one that is not ours is older than any."""
+    """Read the revision in a tag. A tag that this service did not make counts as older than every revision."""
     return int(tag) if tag.isdecimal() and len(tag) < 20 else -1
 
 
 def _number(text: str, name: str, most: int) -> int:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     if not 0 < number <= most:
-        raise Problem(400, "VALIDATION_ERROR", f"{name}: must be a whole number from 1 to {most}")
+        raise HTTPException(400, f"{name}: must be a whole number from 1 to {most}")
     return number
 
 

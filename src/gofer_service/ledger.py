@@ -1,8 +1,7 @@
-"""The job records in one SQLite file. Every method is one short transaction and blocks.
+"""The job records in one SQLite file. Every method is one short transaction, and blocks.
 
-No threads, no event loop and no clock of its own: `local_engine` brings the three. The rules that must hold whatever
-happens are kept here: one process per file, a key belongs to one job, an ended job never changes, and only the
-present attempt may write.
+There is no thread, event loop or clock here; `local_engine` has all three. The rules that must always hold are enforced
+here: one process per file, one job per key, an ended job never changes, and only the current attempt may write.
 """
 
 import fcntl
@@ -18,7 +17,7 @@ from cattrs.preconf.json import make_converter
 from gofer_service.engine import ENDED, EngineLocked, ErrorCode, Job, KeyReused, Page, QueueFull, Status
 
 MAX_CRASHES: Final = 3
-"""After so many lost processes a job is held to be their cause."""
+"""A job that was running at this number of crashes is taken for their cause, and ends as failed."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -46,20 +45,20 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._retention = retention
         self._lock = _lock(path.with_name(path.name + ".lock"))
-        # The engine lets one thread in at a time, but not always the same one.
+        # The engine calls from one thread at a time, but not always from the same one.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
-        # A dead process loses nothing this way; a power cut may take the last moments with it.
+        # A crash of the process loses nothing this way; a power cut may lose the last writes.
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Close the file and let another process have it."""
+        """Close the file and release its lock."""
         self._db.close()
         self._lock.close()
 
     def recover(self, now: float) -> None:
-        """Put the jobs that a dead process had in hand back in the queue, or end them if they seem to kill it."""
+        """Requeue the jobs that were running when the process died. End those that seem to have caused it."""
         with self._transaction():
             rows = self._db.execute(
                 "SELECT record, crashes FROM jobs WHERE claimed AND status NOT IN ('completed', 'failed')"
@@ -74,20 +73,18 @@ class Ledger:
                 self._db.execute("UPDATE jobs SET crashes = crashes + 1 WHERE id = ?", (job.id,))
 
     def add(self, job: Job, key: str | None, limit: int) -> Job:
-        """Insert the job, or give the one that ``key`` already made.
+        """Insert the job, or return the job that ``key`` has made before.
 
         Raises:
-            KeyReused: that one was made from another submission.
+            KeyReused: that job has another submission.
             QueueFull: ``limit`` jobs are pending.
         """
         with self._transaction():
-            if key is not None and (
-                row := self._db.execute("SELECT record FROM jobs WHERE key = ?", (key,)).fetchone()
-            ):
-                known = _read(row[0])
-                if known.submission != job.submission:
+            # In SQL no key equals NULL, so a submission without a key finds no job.
+            for existing in self._jobs("SELECT record FROM jobs WHERE key = ?", key):
+                if existing.submission != job.submission:
                     raise KeyReused
-                return known
+                return existing
             (pending,) = self._db.execute("SELECT count(*) FROM jobs WHERE status = 'pending'").fetchone()
             if pending >= limit:
                 raise QueueFull
@@ -98,31 +95,28 @@ class Ledger:
             return job
 
     def get(self, job_id: str) -> Job | None:
-        """Give the record, or None."""
-        row = self._db.execute("SELECT record FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return _read(row[0]) if row else None
+        """Return the record, or None."""
+        return next(iter(self._jobs("SELECT record FROM jobs WHERE id = ?", job_id)), None)
 
     def claim(self) -> Job | None:
-        """Take the oldest waiting job in hand; its attempt grows by one. The record shows no change otherwise."""
+        """Claim the oldest pending job. Its attempt grows by one; nothing else of the record changes."""
         with self._transaction():
-            row = self._db.execute(
+            for job in self._jobs(
                 "SELECT record FROM jobs WHERE status = 'pending' AND NOT claimed ORDER BY seq LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return None
-            job = _read(row[0])
-            job = evolve(job, attempt=job.attempt + 1)
-            self._save(job, claimed=True)
-            return job
+            ):
+                claimed = evolve(job, attempt=job.attempt + 1)
+                self._save(claimed, claimed=True)
+                return claimed
+            return None
 
     def release(self, job_id: str, attempt: int, now: float) -> None:
-        """Put a job in hand back in the queue; an orderly stop is not held against it."""
+        """Requeue a claimed job. A regular stop does not count as a crash."""
         with self._transaction():
             if (job := self.get(job_id)) and job.attempt == attempt and not job.ended:
                 self._requeue(job, now)
 
     def report(self, job_id: str, attempt: int, now: float, changes: dict[str, Any]) -> Job | None:
-        """Write ``changes`` for the attempt, or give None when it may not write any more."""
+        """Write ``changes`` for the attempt; None if the attempt may no longer write."""
         with self._transaction():
             job = self.get(job_id)
             if job is None or job.ended or job.attempt != attempt:
@@ -134,7 +128,7 @@ class Ledger:
             return self._change(job, now, started=started, **changes)
 
     def cancel(self, job_id: str, now: float) -> Job | None:
-        """End the job as cancelled unless it has ended; give the record, or None."""
+        """Cancel the job unless it has ended; return the record, or None."""
         with self._transaction():
             job = self.get(job_id)
             if job is None or job.ended:
@@ -143,11 +137,8 @@ class Ledger:
             return self._end(job, now, status=Status.FAILED, error_code=ErrorCode.CANCELLED, error=error)
 
     def expire(self, now: float) -> list[Job]:
-        """End the jobs whose deadline has passed, and give them."""
+        """End the jobs whose deadline has passed, and return them."""
         with self._transaction():
-            rows = self._db.execute(
-                "SELECT record FROM jobs WHERE deadline <= ? AND status NOT IN ('completed', 'failed')", (now,)
-            ).fetchall()
             return [
                 self._end(
                     job,
@@ -156,19 +147,21 @@ class Ledger:
                     error_code=ErrorCode.TIMEOUT,
                     error=f"not done within {job.submission.timeout_seconds:g} s",
                 )
-                for job in (_read(record) for (record,) in rows)
+                for job in self._jobs(
+                    "SELECT record FROM jobs WHERE deadline <= ? AND status NOT IN ('completed', 'failed')", now
+                )
             ]
 
     def purge(self, now: float) -> list[str]:
-        """Give the keys of the results to delete, each once; records are forgotten one retention later."""
+        """Return the keys of the expired files, each once. Records are deleted one retention later."""
         with self._transaction():
-            rows = self._db.execute("SELECT record FROM jobs WHERE expires <= ? AND NOT purged", (now,)).fetchall()
+            expired = self._jobs("SELECT record FROM jobs WHERE expires <= ? AND NOT purged", now)
             self._db.execute("UPDATE jobs SET purged = 1 WHERE expires <= ?", (now,))
             self._db.execute("DELETE FROM jobs WHERE expires <= ?", (now - self._retention,))
-            return [job.result.key for job in (_read(record) for (record,) in rows) if job.result]
+            return [job.result.key for job in expired if job.result]
 
     def next_due(self) -> float | None:
-        """Give the time of the next deadline or expiry, or None."""
+        """Return the time of the next deadline or expiry, or None."""
         (due,) = self._db.execute(
             "SELECT min(due) FROM (SELECT min(deadline) AS due FROM jobs WHERE status NOT IN ('completed', 'failed')"
             " UNION ALL SELECT min(expires) FROM jobs WHERE expires IS NOT NULL AND NOT purged)"
@@ -176,7 +169,7 @@ class Ledger:
         return None if due is None else float(due)
 
     def list(self, status: Status | None, limit: int, cursor: int | None) -> Page:
-        """Give up to ``limit`` jobs, newest first, below the sequence number ``cursor``."""
+        """Return up to ``limit`` jobs, newest first, below the sequence number ``cursor``."""
         rows = self._db.execute(
             "SELECT seq, record FROM jobs WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR seq < ?2)"
             " ORDER BY seq DESC LIMIT ?3",
@@ -190,16 +183,12 @@ class Ledger:
         with self._transaction():
             self._db.execute("DELETE FROM jobs WHERE seq < 0")
 
+    def _jobs(self, query: str, *values: object) -> tuple[Job, ...]:
+        return tuple(_read(record) for (record,) in self._db.execute(query, values).fetchall())
+
     def _requeue(self, job: Job, now: float) -> None:
-        fresh = {
-            "started": None,
-            "progress": None,
-            "bytes_done": None,
-            "bytes_total": None,
-            "message": None,
-            "tried": (),
-        }
-        self._change(job, now, status=Status.PENDING, **fresh)
+        fresh = dict.fromkeys(("started", "progress", "bytes_done", "bytes_total", "message"))
+        self._change(job, now, status=Status.PENDING, tried=(), **fresh)
         self._db.execute("UPDATE jobs SET claimed = 0 WHERE id = ?", (job.id,))
 
     def _end(self, job: Job, now: float, **changes: Any) -> Job:

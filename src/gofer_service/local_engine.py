@@ -1,7 +1,7 @@
-"""The engine for one machine: SQLite records and workers inside the service's own process.
+"""The engine for one machine: records in SQLite, and workers in the process of the service.
 
-Scheduling lives here: who runs, who waits, who is woken. What may be written when is `ledger`'s business, and what a
-job does is its body's.
+Scheduling is here: which job runs, which request waits, and what wakes it. `ledger` decides what may be written, and
+the body of a job does the work.
 """
 
 import logging
@@ -18,23 +18,11 @@ import anyio
 import anyio.to_thread
 from attrs import define
 
-from gofer_service.engine import (
-    Body,
-    Clock,
-    Discard,
-    ErrorCode,
-    Failure,
-    Fenced,
-    Job,
-    Page,
-    Result,
-    Status,
-    Submission,
-)
+from gofer_service.engine import Body, Clock, Discard, ErrorCode, Failure, Fenced, Job, Page, Result, Status, Submission
 from gofer_service.ledger import Ledger
 
 PROGRESS_EVERY: Final = 2.0
-"""Seconds for which mere progress does not release a wait."""
+"""Seconds for which progress alone does not end a wait."""
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
@@ -42,20 +30,20 @@ _T = TypeVar("_T")
 
 
 def new_job_id() -> str:
-    """Mint an id that nobody can guess: it is the only key to a job's file."""
+    """Return a new id that nobody can guess: who has the id has the file."""
     return secrets.token_urlsafe(16)
 
 
 class LocalEngine:
-    """Jobs in the SQLite file ``path``, which one process may have open at a time.
+    """The engine with its records in the SQLite file ``path``. One process at a time can have the file open.
 
     Args:
         path: the file; its folder is created.
         concurrency: how many jobs run at the same time.
-        max_pending: how many may wait.
+        max_pending: how many jobs may wait.
         retention: seconds for which an ended job keeps its file.
         clock: wall time.
-        new_id: mints job ids.
+        new_id: makes job ids.
     """
 
     def __init__(
@@ -79,7 +67,7 @@ class LocalEngine:
 
     @asynccontextmanager
     async def run(self, body: Body, discard: Discard) -> AsyncGenerator[None]:
-        """Open the file and work on jobs until the block is left; unfinished ones stay for the next time.
+        """Open the file and run jobs until the block is left. Unfinished jobs stay for the next run.
 
         Raises:
             EngineLocked: another process has the file open.
@@ -100,7 +88,7 @@ class LocalEngine:
                 await self._call(self._ledger.close)
 
     async def submit(self, submission: Submission, key: str | None = None) -> Job:
-        """Add a job; see `gofer_service.engine.Engine.submit`."""
+        """Add a job: see `gofer_service.engine.Engine.submit`."""
         now = self._clock()
         fresh = Job(self._new_id(), submission, deadline=now + submission.timeout_seconds, created=now, updated=now)
         job = await self._call(self._ledger.add, fresh, key, self._max_pending)
@@ -109,17 +97,17 @@ class LocalEngine:
         return job
 
     async def get(self, job_id: str) -> Job | None:
-        """Give the record; one past its deadline has ended by then."""
+        """Return the record, or None: see `gofer_service.engine.Engine.get`."""
         await self._expire()
         return await self._call(self._ledger.get, job_id)
 
     async def wait(self, job_id: str, seen: int | None = None, seconds: float = 0.0) -> Job | None:
-        """Give the record once it differs from ``seen``; see `gofer_service.engine.Engine.wait`."""
+        """Return the record as soon as it differs from ``seen``: see `gofer_service.engine.Engine.wait`."""
         if seconds <= 0:
             return await self.get(job_id)
-        begun = anyio.current_time()
+        started = anyio.current_time()
         while True:
-            # Taken before the look at the record, so that no change falls between the two.
+            # The event comes first: a change after the record was read then sets it.
             changed = self._changed.setdefault(job_id, anyio.Event())
             job = await self.get(job_id)
             if job is None or job.ended:
@@ -127,14 +115,14 @@ class LocalEngine:
                 return job
             seen = job.revision if seen is None else seen
             hold = seconds if job.revision == seen else min(seconds, PROGRESS_EVERY)
-            left = begun + hold - anyio.current_time()
+            left = started + hold - anyio.current_time()
             if job.state_revision > seen or left <= 0:
                 return job
             with anyio.move_on_after(left):
                 await changed.wait()
 
     async def cancel(self, job_id: str) -> Job | None:
-        """End the job as failed and cancelled, unless it has ended, and give the record."""
+        """Cancel the job unless it has ended: see `gofer_service.engine.Engine.cancel`."""
         await self._expire()
         job = await self._call(self._ledger.cancel, job_id, self._clock())
         if job is not None:
@@ -142,22 +130,22 @@ class LocalEngine:
         return job
 
     async def list(self, status: Status | None = None, limit: int = 50, cursor: int | None = None) -> Page:
-        """Give up to ``limit`` jobs, newest first, from ``cursor`` on."""
+        """Return a page of jobs: see `gofer_service.engine.Engine.list`."""
         await self._expire()
         return await self._call(self._ledger.list, status, limit, cursor)
 
     async def check(self) -> None:
-        """Raise sqlite3.Error if the file cannot be written now."""
+        """Raise sqlite3.Error if the file cannot be written."""
         await self._call(self._ledger.check)
 
     async def _work(self, body: Body, discard: Discard) -> None:
         while True:
-            # Taken before the look at the queue, so that no submission falls between the two.
+            # The event comes first: a submission after the queue was read then sets it.
             submitted = self._submitted
             try:
                 job = await self._call(self._ledger.claim)
             except sqlite3.Error:
-                await _breathe("no job could be taken")
+                await _log_and_pause("the queue could not be read")
                 continue
             if job is None:
                 await submitted.wait()
@@ -165,7 +153,7 @@ class LocalEngine:
                 await self._attempt(job, body, discard)
 
     async def _attempt(self, job: Job, body: Body, discard: Discard) -> None:
-        """Run the body once and write how it ended, unless the job ended under it."""
+        """Run the body once, and write how it ended unless the job has already ended."""
         result: Result | None = None
         ending: dict[str, Any] = {}
         with anyio.CancelScope() as scope:
@@ -179,30 +167,30 @@ class LocalEngine:
             except Fenced:
                 pass
             except anyio.get_cancelled_exc_class():
-                # The service stops (or the job was ended, and nothing is released). Should the database not answer,
-                # the next start finds the job in hand.
+                # The service stops, or the job has ended; a job that has ended is not released. If the database fails,
+                # the next start recovers the job.
                 with anyio.CancelScope(shield=True), suppress(sqlite3.Error):
                     await self._call(self._ledger.release, job.id, job.attempt, self._clock())
                 raise
             except Exception:  # noqa: BLE001 - see below
-                # Whatever a body did wrong, the worker lives on and the caller learns no internals.
-                _log.exception("job %s failed in a way nobody foresaw", job.id)
-                error = "the service failed in a way it did not foresee"
+                # The worker goes on whatever a body raises, and the caller does not get the details.
+                _log.exception("job %s failed with an unexpected error", job.id)
+                error = "the service failed with an unexpected error; its log says why"
                 ending = {"status": Status.FAILED, "error_code": ErrorCode.DOWNLOAD_FAILED, "error": error}
             finally:
                 del self._scopes[job.id]
         if ending and not await self._end(job, ending) and result is not None:
-            with suppress(OSError):  # a file too many is not worth a worker
+            with suppress(OSError):  # a file that cannot be deleted must not stop the worker
                 await discard(result.key)
 
     async def _end(self, job: Job, ending: dict[str, Any]) -> bool:
-        """Write the end, however long the database needs; false when the attempt may not write any more."""
+        """Write the end of the job, and retry until the database takes it; False if the attempt may no longer write."""
         while True:
             try:
                 with anyio.CancelScope(shield=True):
                     return await self._report(job, ending) is not None
             except sqlite3.Error:
-                await _breathe(f"the end of job {job.id} could not be written")
+                await _log_and_pause(f"the end of job {job.id} could not be written")
 
     async def _report(self, job: Job, changes: dict[str, Any]) -> Job | None:
         changed = await self._call(self._ledger.report, job.id, job.attempt, self._clock(), changes)
@@ -215,7 +203,7 @@ class LocalEngine:
             self._announce(job)
 
     async def _sweep(self, discard: Discard) -> None:
-        """End what is overdue and delete what has expired, each when it is due."""
+        """End jobs at their deadline, and delete files when they expire."""
         while True:
             try:
                 await self._expire()
@@ -223,14 +211,14 @@ class LocalEngine:
                     await discard(key)
                 due = await self._call(self._ledger.next_due)
             except (sqlite3.Error, OSError):
-                await _breathe("what is due could not be swept")
+                await _log_and_pause("overdue jobs and expired files could not be processed")
                 continue
             # At least once a second: the wall clock may jump.
             with anyio.move_on_after(1.0 if due is None else min(1.0, max(0.02, due - self._clock()))):
                 await self._submitted.wait()
 
     def _announce(self, job: Job) -> None:
-        """Wake who waits for the job, and stop its body if it has ended."""
+        """Wake the requests that wait for the job, and cancel its body if it has ended."""
         if changed := self._changed.pop(job.id, None):
             changed.set()
         if job.ended and (scope := self._scopes.get(job.id)):
@@ -251,12 +239,12 @@ class _Attempt:
         """Write ``changes`` to the record.
 
         Raises:
-            Fenced: the job has ended or belongs to another attempt.
+            Fenced: the job has ended, or belongs to another attempt.
         """
         try:
-            changed = await self._engine._report(self.job, changes)  # pyright: ignore[reportPrivateUsage] - its own half
+            changed = await self._engine._report(self.job, changes)  # pyright: ignore[reportPrivateUsage] - a part of it
         except sqlite3.Error:
-            # Progress is not worth a job; the end is what must be written.
+            # Lost progress must not end the job; only its end has to be written.
             _log.exception("progress of job %s could not be written", self.job.id)
             return
         if changed is None:
@@ -264,7 +252,7 @@ class _Attempt:
         self.job = changed
 
 
-async def _breathe(trouble: str) -> None:
-    """Log that the database does not answer, and give it a second."""
+async def _log_and_pause(trouble: str) -> None:
+    """Log an error of the database, and wait a second before the next try."""
     _log.exception("%s; trying again", trouble)
     await anyio.sleep(1.0)

@@ -1,6 +1,7 @@
-"""Errors as the caller sees them: RFC 9457 problem details with our ``error_code``.
+"""Error replies: RFC 9457 problem details with an ``error_code``.
 
-Every reply that is not a success is made here, so none can leak a traceback or come as plain text.
+Routes raise Starlette's ``HTTPException``. Every error reply of the service is built here, so none is plain text and
+none contains a traceback.
 """
 
 from collections.abc import Mapping
@@ -11,54 +12,41 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-_CODES: Final = {
-    400: "VALIDATION_ERROR",
-    401: "UNAUTHORIZED",
-    404: "NOT_FOUND",
-    405: "METHOD_NOT_ALLOWED",
-    413: "TOO_LARGE",
-    415: "UNSUPPORTED_MEDIA_TYPE",
-    429: "TOO_MANY_REQUESTS",
-    500: "INTERNAL",
+PROBLEMS: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("VALIDATION_ERROR", "a field, a parameter or a header has a wrong value; `detail` names it"),
+    401: ("UNAUTHORIZED", "the token is missing or wrong"),
+    404: ("NOT_FOUND", "there is no such job, or no such path"),
+    405: ("METHOD_NOT_ALLOWED", "the path does not have this method"),
+    409: ("NOT_READY", "the job has no file, or no file yet"),
+    410: ("EXPIRED", "the service has deleted the file"),
+    413: ("TOO_LARGE", "the request body is too long"),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "the request body is not `application/json`"),
+    416: ("RANGE_NOT_SATISFIABLE", "the range starts after the end of the file"),
+    422: ("KEY_REUSED", "the `Idempotency-Key` belongs to another submission"),
+    429: ("TOO_MANY_REQUESTS", "too many jobs are waiting; `Retry-After` says when to try again"),
+    500: ("INTERNAL", "the service failed; its log has the reason"),
 }
+"""The error code of each HTTP status, and what it means."""
 
 
-class Problem(Exception):
-    """Raised by a route: the request ends with this reply."""
-
-    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.headers = headers
-
-
-def reply(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def reply(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Build the problem document."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "error_code": code,
+        "error_code": PROBLEMS[status][0],
     }
-    return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
-
-
-async def on_problem(_: Request, problem: Exception) -> Response:
-    """Answer a `Problem`."""
-    assert isinstance(problem, Problem)  # noqa: S101 - Starlette's handlers are typed for any exception
-    return reply(problem.status, problem.code, problem.detail, problem.headers)
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 async def on_http_exception(_: Request, error: Exception) -> Response:
-    """Answer what the framework found wrong: an unknown path, a method that is not allowed."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - as above
-    code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name)
-    return reply(error.status_code, code, error.detail, error.headers)
+    """Answer an error that a route raised, or the framework: an unknown path, a method that is not allowed."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - Starlette's handlers are typed for any exception
+    return reply(error.status_code, error.detail, error.headers)
 
 
 async def on_crash(_: Request, __: Exception) -> Response:
-    """Answer for a fault of ours without a word about it; the server logs it."""
-    return reply(500, "INTERNAL", "the service failed; its log says why")
+    """Answer 500 without a reason; the server logs the exception."""
+    return reply(500, "the service failed; its log says why")

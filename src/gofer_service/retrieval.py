@@ -1,7 +1,7 @@
-"""The work of a job: walk the sources, try what they name, keep the first file that can be the paper.
+"""The work of a job: ask each source, try the places it names, and store the first file that can be the paper.
 
-One chain for every source, so none can forget a check. Where papers are is the sources' business, what a good file is
-`sniff`'s, and when a job runs the engine's.
+All sources share these steps, so that none can skip a check. Sources decide where papers are, `sniff` decides which
+files are accepted, and the engine decides when a job runs.
 """
 
 import logging
@@ -23,20 +23,20 @@ from gofer_service.store import CHUNK, Store
 from gofer_service.vpn import VpnWatch, no_vpn
 
 MAX_CANDIDATES: Final = 6
-"""Places tried per source; some records carry hundreds by mistake."""
+"""Places that are tried per source; some records name hundreds of places by mistake."""
 
 REPORT_EVERY: Final = 0.5
-"""Seconds between two notes of progress within one file."""
+"""Seconds between two progress reports within one file."""
 
 _log = logging.getLogger(__name__)
 
 _NOT_THE_PAPER: Final = frozenset({Flaw.NOT_THE_FILE, Flaw.LOGIN_PAGE, Flaw.METADATA_ONLY, Flaw.WRONG_PAPER})
-"""Flaws of a place that has not got the paper; the others mean that it had, and could not give it."""
+"""Flaws of a place that does not have the paper. With any other flaw the place has it, but the file is unusable."""
 
 
 @frozen
 class Retrieval:
-    """Finds a paper by its sources, in their order, and puts it into the store."""
+    """Finds a paper in its sources, one after the other, and puts it into the store."""
 
     sources: Sequence[Source]
     store: Store
@@ -46,7 +46,7 @@ class Retrieval:
         """Do the job.
 
         Raises:
-            Failure: no source gave a file; the code follows from what was tried.
+            Failure: no source has a usable file. The error code depends on what was tried.
         """
         wanted = run.job.submission
         search = _Search(run, wanted, self.store)
@@ -60,7 +60,7 @@ class Retrieval:
 
 @define
 class _Search:
-    """One job's walk: what it looks for and what it has tried."""
+    """The search of one job: what is wanted, and what was tried."""
 
     run: Run
     wanted: Submission
@@ -68,7 +68,7 @@ class _Search:
     tried: list[Tried] = field(factory=list[Tried])
 
     async def ask(self, source: Source) -> Result | None:
-        """Try what the source names, each place once."""
+        """Try the places that the source names, each of them once."""
         await self.run.report(status=Status.SEARCHING, message=f"searching {source.name}")
         seen: set[Path] = set()
         paper = Paper(self.wanted.doi, self.wanted.title, self.wanted.authors)
@@ -88,17 +88,17 @@ class _Search:
         return None
 
     async def _refuse(self, source: Source, candidate: Candidate, flaw: Flaw) -> None:
-        """Put a file that is not taken on the record, and name it to whoever keeps the service."""
+        """Record a file that is not accepted, and log it with its path for the operator."""
         _log.warning("%r is not taken for %s: %s, %s", str(candidate.path), self.wanted.doi, flaw.value, flaw.words)
         await self.note(source.name, candidate.label, flaw.value)
 
     async def note(self, source: str, place: str, failure: str) -> None:
-        """Put a failed place on the record."""
+        """Record a place that failed."""
         self.tried.append(Tried(source, place, failure))
         await self.run.report(tried=tuple(self.tried))
 
     def failure(self) -> Failure:
-        """Sum up what was tried."""
+        """Make the failure of the job from what was tried."""
         flaws = {tried.failure for tried in self.tried}
         if flaws - _NOT_THE_PAPER - {Flaw.VPN_DOWN.value}:
             return Failure(ErrorCode.DOWNLOAD_FAILED, f"{self.wanted.doi} was found, but no copy of it is sound")
@@ -109,7 +109,7 @@ class _Search:
 
     async def _fetch(self, source: Source, candidate: Candidate) -> Result:
         path = candidate.path
-        html = path.suffix.lower() == ".html"  # a page on our own disk was saved on purpose
+        html = path.suffix.lower() == ".html"  # an HTML file on our own disk was saved on purpose
         kind = await anyio.to_thread.run_sync(partial(check, path, self.wanted.title, html=html))
         total = (await anyio.Path(path).stat()).st_size
         await self.run.report(
@@ -125,7 +125,7 @@ class _Search:
         return Result(key, stored.size, kind, stored.sha256, source.name, candidate.version, candidate.licence)
 
     async def _progressing(self, path: Path, total: int) -> AsyncIterator[bytes]:
-        """Read the file and report how far it is."""
+        """Read the file, and report progress on the way."""
         done = 0
         reported = anyio.current_time()
         async with await anyio.open_file(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Running the service: the parts for one machine put together, and a socket to listen on."""
+"""Running the service: the parts for one machine are put together, and a socket is opened."""
 
 import signal
 import socket
@@ -26,12 +26,12 @@ from gofer_service.sources.library import Library
 from gofer_service.store import FolderStore
 from gofer_service.vpn import VpnWatch, no_vpn
 
-GRACE: Final = 3
-"""Seconds that replies under way get when the service stops."""
+SHUTDOWN_GRACE: Final = 3
+"""Seconds for which the service waits, when it stops, for replies that it has begun to send."""
 
 
 def sample_library() -> Path:
-    """Give the folder of sample papers that comes with the service."""
+    """Return the folder of sample papers that comes with the service."""
     return Path(__file__).parent / "sample_library"
 
 
@@ -50,11 +50,11 @@ def local_app(
     Args:
         library: the folder of papers.
         data: a folder for records and results, which is created.
-        token: the bearer token that job requests must carry; None asks for none.
+        token: the bearer token that job requests must carry; None means that they need no token.
         concurrency: how many jobs run at the same time.
-        max_pending: how many may wait; more are answered 429.
+        max_pending: how many jobs may wait; more submissions are answered 429.
         retention: seconds for which an ended job keeps its file.
-        vpn: gives the state of the VPN.
+        vpn: returns the state of the VPN.
     """
     engine = LocalEngine(data / "jobs.sqlite3", concurrency=concurrency, max_pending=max_pending, retention=retention)
     store = FolderStore(data / "files")
@@ -77,13 +77,13 @@ def serve(
     max_pending: int = 1000,
     announce: Callable[[str], object] = _announce,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; port 0 takes a free one. When it is ready, ``announce`` gets its URL.
+    """Serve until SIGINT or SIGTERM. Port 0 takes a free port. ``announce`` gets the URL when the service is ready.
 
-    Held requests are answered then, and running jobs go back to the queue for the next start.
+    When the service stops, it answers held requests, and requeues running jobs for the next start.
 
     Raises:
         EngineLocked: another service uses ``data``.
-        OSError: the address cannot be listened on.
+        OSError: the service cannot listen on the address.
     """
     app = local_app(library, data, token=token, max_pending=max_pending)
     with _listen(host, port) as listener:
@@ -96,7 +96,7 @@ def serve(
 
 @contextmanager
 def running(app: Starlette, port: int = 0) -> Generator[str]:
-    """Run an application of `create_app` in a thread on a loopback port (0: a free one), and give its URL."""
+    """Run an application of `create_app` in a thread on a loopback port (0: a free one), and return its URL."""
     ready: Future[uvicorn.Server] = Future()
 
     def work() -> None:
@@ -120,12 +120,12 @@ def running(app: Starlette, port: int = 0) -> Generator[str]:
 
 @contextmanager
 def embedded(library: Path | None = None, *, data: Path | None = None, token: str | None = None) -> Generator[str]:
-    """Run the service in a thread on a free loopback port, and give its URL.
+    """Run the service in a thread on a free loopback port, and return its URL.
 
     Args:
-        library: the folder of papers; the sample library if None.
-        data: a folder for records and results; a temporary one if None.
-        token: the bearer token that job requests must carry; None asks for none.
+        library: the folder of papers; None means the sample library.
+        data: a folder for records and results; None means a temporary one.
+        token: the bearer token that job requests must carry; None means that they need no token.
     """
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(TemporaryDirectory(prefix="gofer-")))
@@ -133,20 +133,20 @@ def embedded(library: Path | None = None, *, data: Path | None = None, token: st
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, told to answer held requests before it waits for connections to end."""
+    """A uvicorn server that answers held requests before it waits for connections to close."""
 
     def __init__(self, config: uvicorn.Config, closing: anyio.Event) -> None:
         super().__init__(config)
         self._closing = closing
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let held requests go, then stop."""
+        """Have held requests answered, then stop."""
         self._closing.set()
         await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Stop on a signal, and do not raise it again: the engine has to close after the server."""
+        """Stop on a signal without raising it again, because the engine has to close after the server."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -159,14 +159,14 @@ class _Server(uvicorn.Server):
 
 
 async def _run(app: Starlette, listener: socket.socket, ready: Callable[[uvicorn.Server], object]) -> None:
-    # The lifespan is entered here and not by uvicorn, so that its errors reach the caller as they are.
+    # uvicorn does not run the lifespan, so that its errors reach the caller unchanged.
     async with app.router.lifespan_context(app):
         config = uvicorn.Config(
-            _dated(app, app.state.clock),
+            _with_date(app, app.state.clock),
             lifespan="off",
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=GRACE,
+            timeout_graceful_shutdown=SHUTDOWN_GRACE,
             server_header=False,
             date_header=False,
         )
@@ -175,24 +175,24 @@ async def _run(app: Starlette, listener: socket.socket, ready: Callable[[uvicorn
         await server.serve(sockets=[listener])
 
 
-def _dated(app: ASGIApp, clock: Clock) -> ASGIApp:
-    """Put ``Date`` on every reply by the application's own clock, which Retry-After and the records go by as well."""
+def _with_date(app: ASGIApp, clock: Clock) -> ASGIApp:
+    """Add ``Date`` to every reply, by the clock of the application, which Retry-After and the records also use."""
 
-    async def dated(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_dated(message: Message) -> None:
+    async def with_date(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_date(message: Message) -> None:
             if message["type"] == "http.response.start":
                 date = formatdate(clock(), usegmt=True).encode()
                 message = {**message, "headers": [*message["headers"], (b"date", date)]}
             await send(message)
 
-        await app(scope, receive, send_dated)
+        await app(scope, receive, send_with_date)
 
-    return dated
+    return with_date
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's delay off (40 ms a reply) only where it reads TCP.
+    # With the protocol named, asyncio turns Nagle's algorithm off, which can delay a reply by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,7 @@
-"""What a file is and whether it can be the paper, judged by its bytes alone.
+"""The format of a file, and whether it can be the paper: both follow from its bytes alone.
 
-Names, headers and promises of a source do not count here: login pages arrive as ``application/pdf`` and papers as
-``application/octet-stream``. Everything blocks; call `check` from a thread.
+File names, headers and what a source promises do not count: login pages arrive as ``application/pdf``, and papers as
+``application/octet-stream``. Everything here blocks; call `check` from a thread.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 from pypdf.errors import DependencyError
 
 from gofer.contracts.flaws import Flaw
-from gofer_service.reading import opened
+from gofer_service.pdf import open_pdf
 
 _CHALLENGE: Final = (b"just a moment", b"captcha", b"cf-challenge", b"are you a robot", b"verify you are human")
 _LOGIN: Final = (b"sign in", b"log in", b"login", b"purchase", b"institutional access", b'type="password"')
@@ -21,7 +21,7 @@ _MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b
 
 
 class Unfit(Exception):
-    """Raised when a file is not taken."""
+    """Raised when a file cannot be the paper."""
 
     def __init__(self, flaw: Flaw) -> None:
         super().__init__(f"{flaw.value}: {flaw.words}")
@@ -29,7 +29,7 @@ class Unfit(Exception):
 
 
 def sniff(head: bytes) -> str:
-    """Name the kind of a file from its first 2 KiB: a format, or ``empty zip gzip text unknown``."""
+    """Return the kind of a file from its first 2 KiB: a format, or ``empty zip gzip text unknown``."""
     if not head:
         return "empty"
     if b"%PDF-" in head[:1024]:  # leading junk is legal
@@ -48,12 +48,12 @@ def sniff(head: bytes) -> str:
 
 
 def check(path: Path, title: str | None = None, *, html: bool = False) -> str:
-    """Give the format of the paper in ``path``; blocks while it reads.
+    """Return the format of the paper in ``path``; blocks while it reads.
 
     Args:
         path: the file.
-        title: what the first pages must carry half the words of, as far as they carry text.
-        html: whether an HTML page can be the paper; from the network it never is.
+        title: half of its words must be on the first pages of a PDF, if these pages have text.
+        html: whether an HTML page can be the paper.
 
     Raises:
         Unfit: the file cannot be the paper.
@@ -83,7 +83,7 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        # The last character may be cut in half where the head ends.
+        # The head may end within a character.
         return error.start > len(head) - 4 and error.reason == "unexpected end of data"
     return True
 
@@ -100,10 +100,10 @@ def _check_html(page: bytes, *, wanted: bool) -> None:
 def _check_epub(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as book:
-            sound = book.testzip() is None
+            intact = book.testzip() is None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
-        sound = False
-    if not sound:
+        intact = False
+    if not intact:
         raise Unfit(Flaw.BROKEN_EPUB)
 
 
@@ -114,18 +114,18 @@ def _check_pdf(path: Path, title: str | None) -> None:
         if b"%%EOF" not in file.read():
             raise Unfit(Flaw.TRUNCATED)
         try:
-            with opened(file) as reader:
+            with open_pdf(file) as reader:
                 pages = len(reader.pages)
                 text = "".join(page.extract_text() for page in reader.pages[:2]) if title else ""
         except DependencyError:
-            return  # encrypted in a way that needs another package: sound as far as can be told
+            return  # it is encrypted in a way that needs another package, so it cannot be checked
         except OSError:
             raise
         except Exception as error:
             raise Unfit(Flaw.BROKEN_PDF) from error
     if not pages:
         raise Unfit(Flaw.BROKEN_PDF)
-    # Scans carry no text to compare with.
+    # Scans have no text to compare with.
     if title and len(text) > 200 and not _about(title, text):
         raise Unfit(Flaw.WRONG_PAPER)
 
@@ -136,6 +136,6 @@ def _about(title: str, text: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """Split into words, lower-case and without accents."""
+    """Split into words, in lower case and without accents."""
     folded = unicodedata.normalize("NFKD", text).lower()
     return re.findall(r"\w+", "".join(char for char in folded if not unicodedata.combining(char)))

@@ -1,7 +1,7 @@
-"""Where the files of finished jobs are kept.
+"""The store for the files of completed jobs.
 
-A store knows bytes and keys. A key is ours and never comes from a caller: ``<job id>.<attempt>.<format>``, so that
-two attempts at one job cannot write to the same place.
+A store handles bytes and keys. A key is ``<job id>.<attempt>.<format>``, so that two attempts at one job cannot write
+to the same file. Keys are made by the service and never come from a caller.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import anyio.to_thread
 from attrs import frozen
 
 CHUNK: Final = 64 * 1024
-"""Bytes read at a time."""
+"""Bytes that are read at once."""
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+\.[0-9]+\.[a-z]+")
 _UNFINISHED: Final = ".unfinished"
@@ -25,7 +25,7 @@ _UNFINISHED: Final = ".unfinished"
 
 @frozen
 class Stored:
-    """What was written: its size in bytes and its SHA-256 in hex."""
+    """A file that was written: its size in bytes, and its SHA-256 in hex."""
 
     size: int
     sha256: str
@@ -35,7 +35,7 @@ class Store(Protocol):
     """Keeps files under keys."""
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> Stored:
-        """Write a file whole or not at all."""
+        """Write a file completely or not at all."""
         ...
 
     def read(self, key: str, start: int, length: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
@@ -47,35 +47,35 @@ class Store(Protocol):
         ...
 
     async def delete(self, key: str) -> None:
-        """Delete the file if it is there."""
+        """Delete the file if it exists."""
         ...
 
 
 class FolderStore:
-    """A store in a local folder, which is created."""
+    """A store in a local folder. The folder is created."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> Stored:
-        """Write to a name of its own, fsync, and rename: a reader sees the whole file or none.
+        """Write to a temporary name, fsync, and rename: a reader finds the complete file or none.
 
-        What former attempts at the same job left behind is removed first.
+        Files of earlier attempts at the same job are removed first.
         """
         path = self._path(key)
         part = path.with_name(path.name + _UNFINISHED)
         digest = hashlib.sha256()
         size = 0
-        file = await anyio.to_thread.run_sync(_begin, part, key)
+        file = await anyio.to_thread.run_sync(_open_part, part, key)
         try:
             async for chunk in chunks:
                 digest.update(chunk)
                 size += await anyio.to_thread.run_sync(file.write, chunk)
-            await anyio.to_thread.run_sync(_settle, file, part, path)
+            await anyio.to_thread.run_sync(_commit, file, part, path)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_abandon, file, part)
+                await anyio.to_thread.run_sync(_discard, file, part)
             raise
         return Stored(size, digest.hexdigest())
 
@@ -94,12 +94,12 @@ class FolderStore:
                 await anyio.to_thread.run_sync(file.close)
 
     async def delete(self, key: str) -> None:
-        """Delete the file if it is there."""
+        """Delete the file if it exists."""
         await anyio.to_thread.run_sync(lambda: self._path(key).unlink(missing_ok=True))
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
-            raise ValueError(f"{key!r} is no key of this store")
+            raise ValueError(f"{key!r} is not a key of this store")
         return self._folder / key
 
 
@@ -110,18 +110,18 @@ async def _chunks(file: IO[bytes], start: int, length: int) -> AsyncIterator[byt
         yield chunk
 
 
-def _begin(part: Path, key: str) -> IO[bytes]:
+def _open_part(part: Path, key: str) -> IO[bytes]:
     for left in part.parent.glob(f"{key.partition('.')[0]}.*"):
         left.unlink(missing_ok=True)
     return part.open("wb")
 
 
-def _settle(file: IO[bytes], part: Path, path: Path) -> None:
+def _commit(file: IO[bytes], part: Path, path: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     file.close()
     part.replace(path)
-    # The rename itself is only durable once the folder is.
+    # The rename is durable only after the folder has been synced, too.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -129,6 +129,6 @@ def _settle(file: IO[bytes], part: Path, path: Path) -> None:
         os.close(folder)
 
 
-def _abandon(file: IO[bytes], part: Path) -> None:
+def _discard(file: IO[bytes], part: Path) -> None:
     file.close()
     part.unlink(missing_ok=True)

@@ -1,34 +1,35 @@
-"""From the bytes of a POST to a `Submission`, trusting nothing.
+"""Validation of POST /retrieve: from the bytes of the body to a `Submission`.
 
-All refusals are 400 with the field's name: 422 is kept for a reused idempotency key, so that a caller who repeats a
-submission can tell the two apart.
+Every bad field is answered 400 with its name. 422 means a reused idempotency key and nothing else, so that a caller who
+repeats a submission can distinguish the two.
 """
 
 import json
 from typing import Any, Final, NoReturn, cast
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from gofer.contracts.doi import normalize
+from gofer.contracts.retrieve import SERVICE_BUDGET
 from gofer_service.engine import Submission
-from gofer_service.problems import Problem
 
 MAX_BODY: Final = 64 * 1024
-"""Bytes of a request body that are read at most."""
+"""Bytes of a request body at most."""
 
 MAX_TIMEOUT: Final = 86400
-"""Seconds a job may be given at most."""
+"""Seconds in ``timeout_seconds`` at most."""
 
 
 async def read_submission(request: Request) -> Submission:
     """Read and check the body of POST /retrieve.
 
     Raises:
-        Problem: 400, 413 or 415.
+        HTTPException: 400, 413 or 415.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json")
+        raise HTTPException(415, "the body must be application/json")
     return parse_submission(await _read_body(request))
 
 
@@ -36,22 +37,22 @@ def parse_submission(body: bytes) -> Submission:
     """Check a JSON document; unknown fields are ignored.
 
     Raises:
-        Problem: 400.
+        HTTPException: 400.
     """
     try:
         document: Any = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise Problem(400, "VALIDATION_ERROR", "the body is not valid JSON in UTF-8") from None
+        raise HTTPException(400, "the body is not valid JSON in UTF-8") from None
     if not isinstance(document, dict):
-        _refuse("the body must be a JSON object")
+        raise HTTPException(400, "the body must be a JSON object")
     fields = cast("dict[str, Any]", document)
     doi = _text(fields, "doi")
     if doi is None:
-        _refuse("doi: required")
+        raise HTTPException(400, "doi: required")
     try:
         doi = normalize(doi)
     except ValueError as error:
-        _refuse(f"doi: {error}")
+        raise HTTPException(400, f"doi: {error}") from None
     return Submission(doi, _text(fields, "title"), _authors(fields), _timeout(fields))
 
 
@@ -60,7 +61,7 @@ async def _read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise Problem(413, "TOO_LARGE", f"the body must not exceed {MAX_BODY} bytes", {"Connection": "close"})
+            raise HTTPException(413, f"the body must not exceed {MAX_BODY} bytes", {"Connection": "close"})
     return bytes(body)
 
 
@@ -78,24 +79,20 @@ def _authors(fields: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _timeout(fields: dict[str, Any]) -> float:
-    value = fields.get("timeout_seconds", 120)
+    value = fields.get("timeout_seconds", SERVICE_BUDGET)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_TIMEOUT:
-        _refuse(f"timeout_seconds: must be a number above 0 and up to {MAX_TIMEOUT}")
+        raise HTTPException(400, f"timeout_seconds: must be a number above 0 and up to {MAX_TIMEOUT}")
     return float(value)
 
 
 def _checked(value: Any, name: str, kind: str = "must be a string") -> str:
     if not isinstance(value, str):
-        _refuse(f"{name}: {kind}")
-    # Half a surrogate pair is a string in JSON but not in UTF-8.
+        raise HTTPException(400, f"{name}: {kind}")
+    # JSON allows half a surrogate pair in a string, UTF-8 does not.
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        _refuse(f"{name}: must be text without NUL or lone surrogates")
+        raise HTTPException(400, f"{name}: must be text without NUL or lone surrogates")
     return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-def _refuse(detail: str) -> NoReturn:
-    raise Problem(400, "VALIDATION_ERROR", detail)

@@ -1,4 +1,4 @@
-"""What the service knows about its VPN. Watching a real one belongs to a watch, which is any callable giving `Vpn`."""
+"""The state of the VPN. A VPN watch is any callable that returns a `Vpn`; this module has none for a real VPN."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class Vpn:
-    """Whether a VPN is set up, whether it carries traffic now, and the address the world sees, if known."""
+    """Whether a VPN is configured, whether it is connected, and its public address, if the watch has found it out."""
 
     configured: bool = False
     connected: bool = False
@@ -15,9 +15,9 @@ class Vpn:
 
 
 VpnWatch = Callable[[], Vpn]
-"""Gives the last known state at once; it must not block."""
+"""Returns the state that was observed last. It must not block."""
 
 
 def no_vpn() -> Vpn:
-    """Watch nothing: there is no VPN."""
+    """Return the state of a service without a VPN."""
     return Vpn()

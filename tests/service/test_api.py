@@ -261,7 +261,7 @@ def test_cancelling_an_ended_job_changes_nothing(http: httpx.Client, done: Done)
 
 
 def test_cancelling_an_unknown_job_is_not_found(http: httpx.Client) -> None:
-    """DELETE of an id that was never given out gives 404."""
+    """DELETE of an id that was never used gives 404."""
     assert is_problem(http.delete("/jobs/never"), 404, "NOT_FOUND")
 
 

@@ -31,7 +31,7 @@ HEADERS = (
 
 
 class Conversation:
-    """A client that writes down what it is told."""
+    """A client that writes down the replies."""
 
     def __init__(self, http: httpx.Client, pause: float = 0.0) -> None:
         self._http = http
@@ -53,7 +53,7 @@ class Conversation:
 
 
 def talk(talking: Conversation) -> list[str]:
-    """Have the whole conversation; give the states of the slow job."""
+    """Have the complete conversation; give the states of the slow job."""
     ask = talking.ask
     ask("GET", "/health")
     slow = talking.job("slow")
@@ -65,9 +65,9 @@ def talk(talking: Conversation) -> list[str]:
     large = talking.job("large")
     ask("GET", f"{large}/file")
     ask("GET", large)
-    whole = ask("GET", f"{large}/file").headers.get("etag", '""')
+    full = ask("GET", f"{large}/file").headers.get("etag", '""')
     ask("GET", f"{large}/file", headers={"Range": "bytes=1000-"})
-    ask("GET", f"{large}/file", headers={"Range": "bytes=1000-", "If-Range": whole})
+    ask("GET", f"{large}/file", headers={"Range": "bytes=1000-", "If-Range": full})
     ask("GET", f"{large}/file", headers={"Range": "bytes=50000-"})
     for name in ("quick", "notfound", "downloadfailed", "vpnerror", "timeout", "anything"):
         path = talking.job(name)
@@ -149,9 +149,9 @@ def test_plain_means_plain() -> None:
         path = f"/jobs/{made.json()['job_id']}"
         job = http.get(path, headers={"Prefer": "wait=20"})
         assert set(job.json()) == {"job_id", "status", "doi", "file_path", "file_size", "file_format"}
-        whole = http.get(f"{path}/file", headers={"Range": "bytes=5-"})
-        assert (whole.status_code, len(whole.content)) == (200, 40_000)
-        for reply in (made, job, whole):
+        full = http.get(f"{path}/file", headers={"Range": "bytes=5-"})
+        assert (full.status_code, len(full.content)) == (200, 40_000)
+        for reply in (made, job, full):
             assert not {"etag", "preference-applied", "accept-ranges", "repr-digest", "location"} & set(reply.headers)
         for reply in (http.get("/jobs/unknown"), http.delete(path), http.get("/jobs"), http.post("/retrieve", json={})):
             assert reply.status_code >= 400

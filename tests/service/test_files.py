@@ -1,4 +1,4 @@
-"""The file route: whole, in part, conditionally, and gone."""
+"""The file route: the complete file, a part, conditional requests, and deleted files."""
 
 import base64
 import hashlib
@@ -62,7 +62,7 @@ def test_head_gives_the_headers_alone(http: httpx.Client, path: str) -> None:
     ],
 )
 def test_a_range_gives_that_part(http: httpx.Client, path: str, asked: str, start: int, end: int) -> None:
-    """A satisfiable range gives 206 with the part, its place, and the digest of the whole."""
+    """A satisfiable range gives 206 with the part, its place, and the digest of the complete file."""
     reply = http.get(path, headers={"Range": asked})
     assert (reply.status_code, reply.content) == (206, CONTENT[start:end])
     assert reply.headers["content-range"] == f"bytes {start}-{end - 1}/{SIZE}"
@@ -75,7 +75,7 @@ def test_a_range_gives_that_part(http: httpx.Client, path: str, asked: str, star
     ["bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=0-1,4-5", "lines=0-1", "0-1", "bytes=" + "9" * 5000 + "-"],
 )
 def test_a_range_that_cannot_be_read_is_ignored(http: httpx.Client, path: str, asked: str) -> None:
-    """Bad syntax, other units and several ranges give the whole file."""
+    """Bad syntax, other units and several ranges give the complete file."""
     assert http.get(path, headers={"Range": asked}).status_code == 200
 
 
@@ -88,7 +88,7 @@ def test_a_range_outside_is_not_satisfiable(http: httpx.Client, path: str, asked
 
 
 def test_a_range_counts_only_for_the_same_file(http: httpx.Client, path: str) -> None:
-    """If-Range with the file's tag gives the part; with any other validator the whole."""
+    """If-Range with the file's tag gives the part; with any other validator the complete file."""
     tag = http.get(path).headers["etag"]
     asked = {"Range": "bytes=10-19"}
     assert http.get(path, headers={**asked, "If-Range": tag}).status_code == 206

@@ -85,7 +85,7 @@ def test_a_service_that_cannot_run_jobs_says_503(tmp_path: Path) -> None:
 def test_health_never_waits_for_a_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a probe hangs, /health answers from the last one."""
     rounds = 0
-    monkeypatch.setattr("gofer_service.health.EVERY", 0.01)
+    monkeypatch.setattr("gofer_service.health.PROBE_INTERVAL", 0.01)
 
     async def slow() -> Finding:
         nonlocal rounds

@@ -51,7 +51,7 @@ def test_the_command_line_serves_and_stops(tmp_path: Path) -> None:
 
 
 def test_a_job_survives_kill_9(tmp_path: Path) -> None:
-    """A process killed in mid-job leaves nothing lost: after a restart the job completes and its file is whole."""
+    """A process killed in mid-job leaves nothing lost: after a restart the job completes and its file is complete."""
     library = tmp_path / "library"
     library.mkdir()
     # Big enough to be killed while it is copied, and sparse, so that it costs nothing to make.

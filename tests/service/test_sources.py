@@ -61,7 +61,7 @@ async def test_the_index_is_read_past_its_mistakes(tmp_path: Path) -> None:
 
 
 async def test_a_mistake_in_the_index_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A broken line is logged with its number, and so is one whose file is not there, at the first look only."""
+    """A broken line is logged with its number, and so is one whose file is not there, but only once."""
     (tmp_path / "index.jsonl").write_text(f'\n{{"doi": "{DOI}", "file": "none.pdf"}}\nnot json\n')
     for library in (Library(tmp_path), Library(tmp_path)):
         assert [candidate async for candidate in library.candidates(Paper(DOI))] == []
@@ -128,7 +128,7 @@ async def test_a_pdf_is_found_by_what_it_says(tmp_path: Path) -> None:
 
 
 async def test_new_and_changed_files_are_seen(tmp_path: Path) -> None:
-    """The folder is looked at anew each time; a file is read again only when it has changed."""
+    """The folder is read anew each time; a file is read again only when it has changed."""
     library = Library(tmp_path)
 
     async def count() -> int:
@@ -352,7 +352,7 @@ async def test_a_fenced_body_leaves_no_file(tmp_path: Path) -> None:
 
 
 async def test_a_new_attempt_clears_up_after_the_former(tmp_path: Path) -> None:
-    """What earlier attempts at a job left, whole or half, is removed when the next one writes."""
+    """What earlier attempts at a job left, complete or not, is removed when the next one writes."""
     for name in ("a.1.pdf", "a.2.pdf.unfinished", "b.1.pdf"):
         (tmp_path / name).write_bytes(b"x")
 
@@ -366,7 +366,7 @@ async def test_a_new_attempt_clears_up_after_the_former(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["", "../a.1.pdf", "a/b.1.pdf", "a", "a.1.pdf\0", "/etc/passwd"])
 async def test_the_store_has_no_paths(tmp_path: Path, key: str) -> None:
     """A key that is not of the store's own form is refused."""
-    with pytest.raises(ValueError, match="no key of this store"):
+    with pytest.raises(ValueError, match="not a key of this store"):
         await FolderStore(tmp_path).delete(key)
 
 

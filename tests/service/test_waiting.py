@@ -20,7 +20,7 @@ from .conftest import assemble
 
 
 class Stage:
-    """A job that the test moves from outside: it reports what it is told, one report after the other."""
+    """A job that the test moves from outside: it writes the reports of the test, one after the other."""
 
     def __init__(self) -> None:
         self._reports: list[dict[str, Any]] = []
@@ -103,7 +103,7 @@ def test_without_a_tag_a_poll_is_held_too(http: httpx.Client, stage: Stage) -> N
 
 
 def test_nothing_new_is_304_after_the_wait(http: httpx.Client) -> None:
-    """A poll with nothing to tell ends after its wait: 304 with a tag, the whole job without."""
+    """A poll without news ends after its wait: 304 with a tag, the complete job without."""
     path, tag = submit(http)
     begun = time.monotonic()
     reply = http.get(path, headers={"Prefer": "wait=1", "If-None-Match": tag})
@@ -124,7 +124,7 @@ def test_an_older_state_is_told_at_once(http: httpx.Client, stage: Stage) -> Non
 
 
 def test_progress_releases_after_two_seconds(http: httpx.Client, stage: Stage) -> None:
-    """Mere progress is told no sooner than 2 s after the poll began, and long before its wait is over."""
+    """Progress alone is sent no sooner than 2 s after the poll began, and long before its wait is over."""
     path, _ = submit(http)
     stage.tell(status=Status.DOWNLOADING, progress=0.1)
     tag = settle(http, path, lambda job: job["status"] == "downloading").headers["etag"]
@@ -237,7 +237,7 @@ def test_who_has_gone_is_not_waited_for(stage: Stage, tmp_path: Path, monkeypatc
 
 
 def test_too_many_waiting_jobs_are_refused(stage: Stage, tmp_path: Path) -> None:
-    """When the queue is full a submission gives 429 with Retry-After, and a known key still finds its job."""
+    """When the queue is full a submission gives 429 with Retry-After, and a key that was used still finds its job."""
     app = assemble(tmp_path, stage.body, concurrency=1, max_pending=2)
     with running(app) as url, httpx.Client(base_url=url) as http:
         posts = [

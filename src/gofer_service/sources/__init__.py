@@ -1,1 +1,1 @@
-"""Places where papers are found: one module per source, and `base` for what they share."""
+"""Sources: where papers are found. One module for each source; `base` has what they share."""

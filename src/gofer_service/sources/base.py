@@ -1,6 +1,6 @@
-"""What a source is: something that names places.
+"""The protocol of a source: it names places where a paper may be.
 
-Sources download nothing and judge nothing; `gofer_service.retrieval` does both, the same way for all of them.
+Sources neither fetch nor check files. `gofer_service.retrieval` does both, in the same way for all sources.
 """
 
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from attrs import frozen
 
 @frozen
 class Paper:
-    """What is looked for. ``doi`` is normalised."""
+    """The paper that is wanted. ``doi`` is normalised."""
 
     doi: str
     title: str | None = None
@@ -21,7 +21,7 @@ class Paper:
 
 @frozen
 class Candidate:
-    """A place where the paper may be. ``label`` names it to the caller and shows nothing of our disk."""
+    """A place where the paper may be. ``label`` is its name for callers; it contains no path of this machine."""
 
     path: Path
     label: str
@@ -30,18 +30,18 @@ class Candidate:
 
 
 class Source(Protocol):
-    """Names places, best first. ``needs_vpn``: it is only of use while the VPN is up."""
+    """Names places, the best one first."""
 
     @property
     def name(self) -> str:
-        """The word that stands for it in ``source`` and ``attempts``."""
+        """The name of the source in ``source`` and ``attempts``."""
         ...
 
     @property
     def needs_vpn(self) -> bool:
-        """Whether it is skipped while the VPN is down."""
+        """Whether the source is skipped while the VPN is down."""
         ...
 
     def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
-        """Name places; work that a caller may not need comes late."""
+        """Name the places. Slow searches come last, since the caller may stop before."""
         ...

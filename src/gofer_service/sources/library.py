@@ -1,7 +1,7 @@
-"""The user's own folder of papers, the first and quickest source.
+"""The source for the user's own folder of papers.
 
-Found by name, by the folder's index, and last by what the PDFs say about themselves. Nothing outside the folder is
-ever named, whatever a link or the index says. New files are seen without a restart.
+It finds papers by file name, by the folder's index, and by the metadata of PDFs. It never names a file outside the
+folder, whatever a link or the index says. New files need no restart.
 """
 
 import json
@@ -18,7 +18,7 @@ from attrs import frozen
 from pypdf import PdfReader
 
 from gofer.contracts.doi import normalize
-from gofer_service.reading import opened
+from gofer_service.pdf import open_pdf
 from gofer_service.sources.base import Candidate, Paper
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class _Entry:
 
 @frozen
 class Overview:
-    """What a library holds at a glance: how many files that may be papers, and a DOI that leads to one of them."""
+    """A summary of a library: how many files may be papers, and the DOI of one of them."""
 
     files: int
     doi: str | None
@@ -50,8 +50,9 @@ class Overview:
 class Library:
     """The papers in ``folder`` and below it.
 
-    A file named like the DOI with ``/`` as ``_`` comes first; then the lines ``{doi, file, version, licence}`` of
-    ``index.jsonl``; then any PDF whose metadata or first page gives the DOI.
+    First come files that are named after the DOI, with ``_`` for ``/``. Then come the lines
+    ``{doi, file, version, licence}`` of ``index.jsonl``, and then PDFs with the DOI in their metadata or on their first
+    page.
     """
 
     name = "library"
@@ -60,17 +61,17 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._index_path = folder / "index.jsonl"
-        self._known: dict[Path, tuple[tuple[int, int], str | None]] = {}
+        self._dois: dict[Path, tuple[tuple[int, int], str | None]] = {}
 
     def overview(self) -> Overview:
-        """Count the files and find a DOI by name or index; opens no paper."""
+        """Count the files, and find a DOI by file name or index. No paper is opened."""
         files = self._files()
         listed = [(entry.doi, self._inside(self._folder / entry.file)) for entry in self._index()]
         dois = [doi for path in files if (doi := _doi_in_name(path))] + [doi for doi, real in listed if real]
         return Overview(len(set(files.values()) | {real for _, real in listed if real}), next(iter(dois), None))
 
     async def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
-        """Name the files for the paper, the cheapest look-up first."""
+        """Name the files for the paper. The quickest search comes first."""
         files = await anyio.to_thread.run_sync(self._files)
         stem = paper.doi.replace("/", "_")
         named = [path for path in files if path.stem.lower() == stem]
@@ -83,8 +84,8 @@ class Library:
             if real := self._inside(path):
                 yield self._candidate(path, real, entry.version, entry.licence)
             else:
-                _tell(f"line {entry.line} of {self._index_path}: there is no file {entry.file!r} in the library")
-        # One file a turn: opening a PDF is slow, and a cancelled job need not wait for the whole folder.
+                _warn_once(f"line {entry.line} of {self._index_path}: there is no file {entry.file!r} in the library")
+        # One file at a time: opening a PDF is slow, and a cancelled job must not wait for all files.
         for path, real in files.items():
             if path.suffix.lower() == ".pdf" and await anyio.to_thread.run_sync(self._doi_of, real) == paper.doi:
                 yield self._candidate(path, real)
@@ -94,13 +95,13 @@ class Library:
         return Candidate(real, label, version, licence)
 
     def _files(self) -> dict[Path, Path]:
-        """Find the papers below the folder: each path with the real one it leads to."""
+        """Find the papers in the folder and below it: each path with its real path."""
         found = sorted(Path(top) / name for top, _, names in os.walk(self._folder) for name in names)
         papers = (path for path in found if path.suffix.lower() in _SUFFIXES)
         return {path: real for path in papers if (real := self._inside(path))}
 
     def _inside(self, path: Path) -> Path | None:
-        """Give the real path of a regular file of the folder, or None for what lies or leads outside."""
+        """Return the real path of a regular file in the folder, or None if it is or leads outside."""
         try:
             real = path.resolve()
             inside = real.is_relative_to(self._folder.resolve()) and real.is_file()
@@ -119,35 +120,37 @@ class Library:
                 entries.append(entry)
             elif line.strip():
                 wanted = '{"doi": "10.1234/abc", "file": "paper.pdf"}'
-                _tell(f"line {number} of {self._index_path} is left out, as it is not like {wanted}: {line[:100]!r}")
+                _warn_once(
+                    f"line {number} of {self._index_path} is left out, as it is not like {wanted}: {line[:100]!r}"
+                )
         return entries
 
     def _doi_of(self, path: Path) -> str | None:
-        """Read what a PDF says about itself, once for each state of the file."""
+        """Read the DOI in a PDF, once for each modification of the file."""
         try:
             stat = path.stat()
         except OSError:
             return None
         state = (stat.st_mtime_ns, stat.st_size)
-        if path not in self._known or self._known[path][0] != state:
-            self._known[path] = (state, _read_doi(path))
-        return self._known[path][1]
+        if path not in self._dois or self._dois[path][0] != state:
+            self._dois[path] = (state, _read_doi(path))
+        return self._dois[path][1]
 
 
 @cache
-def _tell(words: str) -> None:
-    """Write a complaint to the log; the same one only once, whichever of our objects reads the folder."""
-    _log.warning("%s", words)
+def _warn_once(message: str) -> None:
+    """Log a warning. The same message is logged once per process, also if several objects read the folder."""
+    _log.warning("%s", message)
 
 
 def _doi_in_name(path: Path) -> str | None:
-    """Read the DOI that a file is named after; only the first underscore is sure to be a slash."""
+    """Read the DOI in a file's name. Only the first underscore certainly stands for a slash."""
     doi = path.stem.lower().replace("_", "/", 1)
     return doi if _DOI.fullmatch(doi) else None
 
 
 def _entry(number: int, line: str) -> _Entry | None:
-    """Read a line of the index; one that makes no sense is no entry, and the rest still counts."""
+    """Read a line of the index; None if it is not a valid entry."""
     try:
         fields: Any = json.loads(line)
         doi, file, version, licence = (fields.get(name) for name in ("doi", "file", "version", "licence"))
@@ -160,17 +163,17 @@ def _entry(number: int, line: str) -> _Entry | None:
 
 def _read_doi(path: Path) -> str | None:
     try:
-        with path.open("rb") as file, opened(file) as reader:
-            for text in _statements(reader):
+        with path.open("rb") as file, open_pdf(file) as reader:
+            for text in _texts(reader):
                 if found := _DOI.search(text):
                     return normalize(found[0])
-    except Exception:  # noqa: BLE001 - a broken file makes pypdf raise whatever Python has
+    except Exception:  # noqa: BLE001 - pypdf raises exceptions of any type for a broken file
         _log.warning("%r cannot be read as a PDF, so no DOI is found in it", str(path))
     return None
 
 
-def _statements(reader: PdfReader) -> Iterator[str]:
-    """Give the texts that may hold the DOI, the most deliberate first."""
+def _texts(reader: PdfReader) -> Iterator[str]:
+    """Yield the texts that may contain the DOI, the most reliable one first."""
     about: Any = reader.metadata or {}
     for key in ("/doi", "/DOI", "/Subject", "/Keywords", "/Title"):
         yield str(about.get(key, ""))

@@ -1,4 +1,4 @@
-"""Opening PDFs: pypdf, without what it says to the log about a file that it does not name."""
+"""Opening PDFs with pypdf, while its own log is silent: its messages do not name the file."""
 
 import logging
 import threading
@@ -15,8 +15,8 @@ _level = logging.NOTSET
 
 
 @contextmanager
-def opened(file: IO[bytes]) -> Generator[PdfReader]:
-    """Give a reader of the PDF; pypdf's own log is silent while any reader is open, in whatever thread."""
+def open_pdf(file: IO[bytes]) -> Generator[PdfReader]:
+    """Give a reader of the PDF. pypdf's log is silent while any thread has a reader open."""
     global _readers, _level
     with _lock:
         if not _readers:

@@ -1,4 +1,4 @@
-"""Reading header fields."""
+"""Parsing request headers."""
 
 from contextlib import suppress
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gofer_service.fields import Preferences, Unsatisfiable, read_key, read_prefer, read_range, read_tags
+from gofer_service.headers import Preferences, Unsatisfiable, read_key, read_prefer, read_range, read_tags
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_preferences_are_read(field: str, read: Preferences) -> None:
     [('"a b"', "a b"), ("8e03978e-40d5", "8e03978e-40d5"), (r'"a\"b\\c"', r"a\"b\c".replace(r"\"", '"'))],
 )
 def test_keys_are_strings_or_tokens(field: str, key: str) -> None:
-    """A structured-field string is unescaped; a bare token stands for itself."""
+    """A structured-field string is unescaped; a token without quotes stands for itself."""
     assert read_key(field) == key
 
 
@@ -57,7 +57,7 @@ def test_a_range_is_within_the_file_or_none(text: str, size: int) -> None:
 
 @given(st.text(max_size=100))
 def test_any_text_is_read_without_a_fault(text: str) -> None:
-    """No header value makes the readers fail, but for a key that is refused."""
+    """No header value makes the readers fail, except for a key that is refused."""
     wait = read_prefer(text).wait
     assert wait is None or 0 <= wait <= 20
     read_tags(text)

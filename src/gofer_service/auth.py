@@ -1,4 +1,4 @@
-"""The gate before the routes: who has no token gets no further than health and the API's description."""
+"""Authentication by bearer token: middleware before the routes."""
 
 import hmac
 from typing import Final
@@ -12,23 +12,22 @@ OPEN: Final = frozenset({"/health", "/health/live", "/health/ready", "/openapi.j
 """Paths that need no token: monitors and code generators have none."""
 
 
-class Guard:
-    """Lets requests pass that carry the bearer token (RFC 6750, 2.1)."""
+class BearerAuth:
+    """Forwards requests that carry the bearer token (RFC 6750, 2.1)."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on or answer 401."""
-        if scope["type"] != "http" or scope["path"] in OPEN or self._holds_token(Headers(scope=scope)):
+        """Forward the request, or answer 401."""
+        if scope["type"] != "http" or scope["path"] in OPEN or self._has_token(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
-        headers = {"WWW-Authenticate": 'Bearer realm="gofer"'}
-        refusal = reply(401, "UNAUTHORIZED", "a bearer token is needed", headers)
+        refusal = reply(401, "a bearer token is needed", {"WWW-Authenticate": 'Bearer realm="gofer"'})
         await refusal(scope, receive, send)
 
-    def _holds_token(self, headers: Headers) -> bool:
+    def _has_token(self, headers: Headers) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        # Header text is latin-1; the comparison takes the same time however much of the token is right.
+        # Header text is latin-1. The comparison takes the same time however much of the token is right.
         return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode("latin-1"), self._token)

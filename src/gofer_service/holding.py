@@ -1,4 +1,4 @@
-"""Ending a request's work early: the caller has gone, or the service stops."""
+"""Work that ends early when the caller disconnects or the service stops: held requests, and downloads."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -10,8 +10,8 @@ from starlette.types import Receive
 _T = TypeVar("_T")
 
 
-async def until_gone(receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work, or as much of it as happens before the caller disconnects."""
+async def while_connected(receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work. It is cancelled when the caller disconnects."""
     async with anyio.create_task_group() as tasks:
 
         async def watch() -> None:
@@ -24,12 +24,12 @@ async def until_gone(receive: Receive, work: Callable[[], Awaitable[None]]) -> N
         tasks.cancel_scope.cancel()
 
 
-async def held(request: Request, wait: Callable[[], Awaitable[_T]]) -> _T | None:
-    """Give what ``wait`` gives, or None when the caller disconnects or the service stops before."""
+async def hold(request: Request, wait: Callable[[], Awaitable[_T]]) -> _T | None:
+    """Return the result of ``wait``, or None if the caller disconnects or the service stops first."""
     closing: anyio.Event = request.app.state.closing
-    answer: list[_T] = []
+    results: list[_T] = []
 
-    async def hold() -> None:
+    async def work() -> None:
         async with anyio.create_task_group() as tasks:
 
             async def stop() -> None:
@@ -37,8 +37,8 @@ async def held(request: Request, wait: Callable[[], Awaitable[_T]]) -> _T | None
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(stop)
-            answer.append(await wait())
+            results.append(await wait())
             tasks.cancel_scope.cancel()
 
-    await until_gone(request.receive, hold)
-    return answer[0] if answer else None
+    await while_connected(request.receive, work)
+    return results[0] if results else None
