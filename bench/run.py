@@ -1,4 +1,4 @@
-"""Measure gofer against what people write today, side by side in one run, and print one table of ratios (`hops`: counts).
+"""Measure gofer against what people write today, side by side in one run, and print one table (`hops`: counts only).
 
 python bench/run.py [hops] [imports] [declared] [cpu] [lag] [download] [--quick]
 """

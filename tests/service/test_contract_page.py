@@ -15,7 +15,7 @@ import pytest
 import gofer
 from gofer.contracts.payload import Problem
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core.judging import PASSING, refusal
+from gofer.core.judging import TRANSIENT, refusal
 from gofer.models import RetrieveRequest, RetrieveResult
 from gofer.wire import Head
 from gofer_service.files import MEDIA_TYPES
@@ -161,9 +161,9 @@ def test_the_errors_of_the_client_are_those_it_raises() -> None:
         for status in map(int, re.findall(r"\d+", statuses)):
             error = refusal(Head("http://service.test/", status, {}), Problem(), 0.0)
             assert f"`{type(error).__name__}`" == raised, status
-            assert retried == ("yes" if status in PASSING else "no"), status
+            assert retried == ("yes" if status in TRANSIENT else "no"), status
     listed = {int(status) for row in TABLES["Errors: status"] for status in re.findall(r"\d+", row[0])}
-    assert (PROBLEMS.keys() | PASSING) - {416} <= listed  # the client reads a 416 as a part of its download
+    assert (PROBLEMS.keys() | TRANSIENT) - {416} <= listed  # the client reads a 416 as a part of its download
 
 
 def test_every_header_is_on_the_page() -> None:

@@ -63,7 +63,7 @@ def check(
         if file is not None:
             members = read_input(file)
             request = with_files(declaration, members, attached)
-            submission = masked.submission(base, request, key="another-key-each-time", budget=120.0, hold=1)
+            submission = masked.build_submission(base, request, key="another-key-each-time", budget=120.0, hold=1)
             _print(["", "for this input"])
             _print(f"  {line}".rstrip() for line in request_lines(_signed(masked, base, submission)))
             _print(f"  not sent: {name}" for name in unsent(declaration, members))
@@ -92,7 +92,7 @@ def show(contract: str) -> None:
 
 def _signed(contract: DeclaredContract, base: str, request: Request) -> Request:
     """Add what every request carries, with the token masked."""
-    request = contract.dress(base, None, request)
+    request = contract.add_to_every(base, None, request)
     if token() is None or "authorization" in request.headers:
         return request
     return request.with_headers({"authorization": f"Bearer {MASK}"})
