@@ -95,7 +95,7 @@ def fields_in_short(schema: str, required: list[str]) -> str:
 
 def base_endpoints() -> Rows:
     """Give the endpoints of the base: what the client always sends, and what it needs in the reply."""
-    sent = RetrieveContract().submission("", RetrieveRequest("10.5555/1"), key="", budget=None, hold=0)
+    sent = RetrieveContract().build_submission("", RetrieveRequest("10.5555/1"), key="", budget=None, hold=0)
     needed = [each.name for each in attrs.fields(RetrieveResult) if each.default is attrs.NOTHING]
     rows = [
         ["`GET /health`", "", fields_in_short("Health", SCHEMAS["Health"]["required"])],
