@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
@@ -44,8 +44,7 @@ MANIFEST = "manifest.json"
 """The file in a folder of results that lists the others."""
 
 
-@frozen
-class Now:
+class Now(NamedTuple):
     """One reading of the driver's clocks, in seconds: `mono` for deadlines, `wall` (Unix time) for dates."""
 
     mono: float

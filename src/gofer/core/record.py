@@ -54,7 +54,7 @@ class JobRecord(Generic[Out]):
         newer, state = poll >= self.poll, snapshot.status.state
         if not ((newer and state is self.status.state) if self.status.done else (newer or state.ended)):
             return self
-        return evolve(self, ref=snapshot.ref, seen=snapshot, poll=max(poll, self.poll), accepted=True)
+        return JobRecord(snapshot.ref, self.submitted, True, snapshot, max(poll, self.poll), self.results)
 
     def after_start(self) -> JobRecord[Out]:
         """Note that the job does not wait to be started any more."""
@@ -62,7 +62,9 @@ class JobRecord(Generic[Out]):
 
     def after_results(self, results: Snapshot[Out]) -> JobRecord[Out]:
         """Take in what the job came to; the first answer stays."""
-        return self if self.results is not None else evolve(self, results=results)
+        if self.results is not None:
+            return self
+        return JobRecord(self.ref, self.submitted, self.accepted, self.seen, self.poll, results)
 
 
 class JobMemory(Generic[Out]):

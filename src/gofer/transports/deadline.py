@@ -12,13 +12,11 @@ for each address of the host.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import threading
 import time
 import warnings
-from collections.abc import Generator
 from typing import Any
 
 _SHORTEST = 0.001  # 0 would make the socket non-blocking
@@ -26,15 +24,20 @@ _SHORTEST = 0.001  # 0 would make the socket non-blocking
 _set = threading.local()
 
 
-@contextlib.contextmanager
-def within(seconds: float) -> Generator[None]:
+class within:
     """Let this thread's reads and writes end within `seconds`; an earlier deadline around it holds."""
-    before: float = getattr(_set, "until", math.inf)
-    _set.until = min(before, time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _set.until = before
+
+    __slots__ = ("_before", "_until")
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def __enter__(self) -> None:
+        self._before: float = getattr(_set, "until", math.inf)
+        _set.until = min(self._before, self._until)
+
+    def __exit__(self, *_: object) -> None:
+        _set.until = self._before
 
 
 def _clipped(timeout: float | None) -> float | None:
