@@ -149,7 +149,7 @@ def test_connecting_is_clipped(family: ModuleType, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     with family.Client() as mine, deadline.within(1), pytest.raises(Unreachable):
-        HttpxIO(client=mine).send(Request("GET", "http://127.0.0.1:1"), timeout=30, cap=1)
+        HttpxIO(client=mine).open(Request("GET", "http://127.0.0.1:1"), timeout=30, stall=30)
     assert [timeout <= 1 for timeout in timeouts] == [True]
 
 
@@ -158,7 +158,9 @@ def test_other_threads_are_not_clipped() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
     mine = httpx.Client(timeout=30)
     with mine, kept_alive([[head, b"{}"], [head, 0.2, b"{}"]]) as url, ThreadPoolExecutor() as threads:
-        HttpxIO(client=mine).send(Request("GET", url), timeout=30, cap=10)
+        _, body = HttpxIO(client=mine).open(Request("GET", url), timeout=30, stall=30)
+        assert b"".join(body.chunks()) == b"{}"
+        body.close()
         with deadline.within(0):
             assert threads.submit(mine.get, url).result().text == "{}"
 
@@ -198,6 +200,7 @@ def kept_alive(replies: Iterable[Iterable[bytes | float]]) -> Generator[str]:
                         closing.wait(piece)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        listener.settimeout(60)  # a test that fails before it connects is not to hang
         threads.submit(serve)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -229,5 +232,6 @@ def tunnel() -> Generator[tuple[str, list[str]]]:
             back.result()
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        listener.settimeout(60)  # a test that fails before it connects is not to hang
         threads.submit(serve)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", targets
