@@ -5,10 +5,9 @@ The two families share no class, so a client is typed by protocols and its famil
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import sys
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -155,15 +154,22 @@ def head_of(response: NativeResponse, request: Request) -> Head:
     return Head(request.url, response.status_code, response.headers)
 
 
-@contextlib.contextmanager
-def translated(family: ModuleType, url: str) -> Generator[None]:
-    """Turn the family's errors into gofer's, by whether the request can have reached the service at `url`."""
-    try:
-        yield
-    except GoferError:
-        raise
-    except (family.HTTPError, family.StreamError, family.InvalidURL, OSError) as error:
-        raise _translate(family, error, shown(url)) from error
+class translated:
+    """Turns the family's errors into gofer's, by whether the request can have reached the service at `url`."""
+
+    __slots__ = ("_family", "_url")
+
+    def __init__(self, family: ModuleType, url: str) -> None:
+        self._family, self._url = family, url
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None or isinstance(error, GoferError):
+            return
+        family = self._family
+        if isinstance(error, family.HTTPError | family.StreamError | family.InvalidURL | OSError):
+            raise _translate(family, error, shown(self._url)) from error
 
 
 def _translate(family: ModuleType, error: Exception, place: str) -> GoferError:

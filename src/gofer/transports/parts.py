@@ -8,11 +8,9 @@ measured. Whether one may be resumed, and whether it is complete, the core decid
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Generator
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
@@ -47,15 +45,19 @@ def mark_of(target: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-@contextlib.contextmanager
-def writing(target: Path) -> Generator[None]:
-    """Turn the system's errors into `TargetError` for this target."""
-    try:
-        yield
-    except TargetError:
-        raise
-    except OSError as error:
-        raise unwritable(target, error) from error
+class writing:
+    """Turns the system's errors into `TargetError` for this target."""
+
+    __slots__ = ("_target",)
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, TargetError):
+            raise unwritable(self._target, error) from error
 
 
 def unwritable(target: Path, error: OSError) -> TargetError:
