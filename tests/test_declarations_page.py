@@ -9,11 +9,11 @@ import attrs
 import pytest
 
 from gofer import DeclarationError
-from gofer.contracts import declaration as shape
-from gofer.contracts import selectors, templates
-from gofer.contracts.selectors import Places
-from gofer.contracts.templates import Template
-from gofer.contracts.toml import parse
+from gofer.contracts.declared import declaration as shape
+from gofer.contracts.declared import selectors, templates
+from gofer.contracts.declared.selectors import Places
+from gofer.contracts.declared.templates import Template
+from gofer.contracts.declared.toml import parse
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "declarations.md").read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ import pytest
 
 from gofer.cli.endings import Notes
 from gofer.cli.given import of_ticket
-from gofer.contracts import shipped
+from gofer.contracts.declared import shipped
 from gofer.events import Saved
 from gofer.models import Verified
 from gofer.ticket import Ticket

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 import gofer
-from gofer.contracts import toml
+from gofer.contracts.declared import toml
 from support.declared import said
 
 SOUND = """\

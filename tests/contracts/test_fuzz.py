@@ -16,9 +16,9 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
-from gofer.contracts import shipped, toml
 from gofer.contracts.base import Snapshot
-from gofer.contracts.declared import DeclaredContract
+from gofer.contracts.declared import shipped, toml
+from gofer.contracts.declared.contract import DeclaredContract
 from gofer.models import State, Status
 from gofer.wire import Reply, Request
 from support.declared import DECLARATIONS
@@ -26,7 +26,7 @@ from support.virtual_time import VirtualIO
 
 BASE = "http://service.test"
 NAMES = shipped.names()
-TEXTS = {name: (DECLARATIONS.parents[2] / "src/gofer/contracts" / f"{name}.toml").read_text() for name in NAMES}
+TEXTS = {name: shipped.shipped(name).text for name in NAMES}
 TEXTS |= {path.stem: path.read_text() for path in DECLARATIONS.glob("*.toml")}
 READ = {
     name: DeclaredContract(toml.parse(text, name), {"api_key": "k"} if "{api_key}" in text else {})

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import gofer
-from gofer.contracts import toml
+from gofer.contracts.declared import toml
 from support.declared import as_json, client_of, said
 from support.raw_server import http
 

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 import gofer
-from gofer.contracts.shipped import declared
+from gofer.contracts.declared.shipped import declared
 from support.declared import client_of, query_of, sent_to
 from support.raw_server import RawServer
 from support.uws_service import TABLE, UwsService

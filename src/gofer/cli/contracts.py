@@ -1,6 +1,6 @@
 """The commands of `gofer contract`: what a declaration means, which there are, and one to start from.
 
-Nothing is sent. What is said of a declaration is `gofer.contracts.explain`'s business and `rehearsal`'s.
+Nothing is sent. What is said of a declaration is `gofer.contracts.declared.explain`'s business and `rehearsal`'s.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from gofer.cli.endings import explained as reported
 from gofer.cli.given import declaration_of, masked, read_input, read_replies, with_files
 from gofer.cli.options import configured, token, url_option, variables_option
 from gofer.cli.screen import printable
-from gofer.contracts import shipped
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.explain import MASK, explained, request_lines, unsent
-from gofer.contracts.rehearsal import Rehearsal
+from gofer.contracts.declared import shipped
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.explain import MASK, explained, request_lines, unsent
+from gofer.contracts.declared.rehearsal import Rehearsal
 from gofer.setup import RETRIEVE
 from gofer.wire import Request, base_url
 

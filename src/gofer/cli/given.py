@@ -15,12 +15,12 @@ from typing import Any
 
 from attrs import frozen
 
-from gofer.contracts import shipped
 from gofer.contracts.base import Contract
-from gofer.contracts.declaration import Declaration
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.explain import MASK, needs
-from gofer.contracts.rehearsal import rehearsed_leg
+from gofer.contracts.declared import shipped
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.explain import MASK, needs
+from gofer.contracts.declared.rehearsal import rehearsed_leg
 from gofer.errors import TicketError, UsageError
 from gofer.models import RetrieveRequest
 from gofer.setup import RETRIEVE

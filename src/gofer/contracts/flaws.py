@@ -32,4 +32,4 @@ class Flaw(StrEnum):
 
 def words_of(code: str | None) -> str | None:
     """Return the words for a code; None for one that this version does not have."""
-    return next((flaw.words for flaw in Flaw if flaw == code), None)
+    return next((flaw.words for flaw in Flaw if str(flaw) == code), None)

@@ -10,12 +10,12 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
+from gofer.contracts.declared.declaration import Call, Declaration, Poll, Result, Templates
+from gofer.contracts.declared.positions import Key
+from gofer.contracts.declared.selectors import added
+from gofer.contracts.declared.sending import address, built, header
+from gofer.contracts.declared.templates import Lookup, Template, Unfilled
 from gofer.contracts.payload import as_map
-from gofer.contracts.positions import Key
-from gofer.contracts.selectors import added
-from gofer.contracts.sending import address, built, header
-from gofer.contracts.templates import Lookup, Template, Unfilled
 from gofer.errors import BadReply, UsageError
 from gofer.wire import Request, origin
 

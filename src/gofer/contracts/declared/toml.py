@@ -12,12 +12,12 @@ from typing import Any
 import attrs
 import cattrs
 
-from gofer.contracts.checks import check, meant
-from gofer.contracts.declaration import Declaration, Json, Templates, Variable
+from gofer.contracts.declared.checks import check, meant
+from gofer.contracts.declared.declaration import Declaration, Json, Templates, Variable
+from gofer.contracts.declared.positions import Key, dotted, line_of
+from gofer.contracts.declared.selectors import Places, Selector
+from gofer.contracts.declared.templates import Template, compiled
 from gofer.contracts.payload import as_list, as_map, strict_converter
-from gofer.contracts.positions import Key, dotted, line_of
-from gofer.contracts.selectors import Places, Selector
-from gofer.contracts.templates import Template, compiled
 from gofer.errors import DeclarationError
 
 

@@ -13,17 +13,17 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 
 from gofer.contracts import formats
-from gofer.contracts.answers import Answers, is_file, is_page, is_prose, itself, joined, last_segment
 from gofer.contracts.base import Contract, Leg, Ref, Snapshot
-from gofer.contracts.calls import Calls
-from gofer.contracts.declaration import Declaration
-from gofer.contracts.payload import Problem
-from gofer.contracts.selectors import (
+from gofer.contracts.declared.answers import Answers, is_file, is_page, is_prose, itself, joined, last_segment
+from gofer.contracts.declared.calls import Calls
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.selectors import (
     MISSING,
     Reading,
     first,
     first_text,
 )
+from gofer.contracts.payload import Problem
 from gofer.errors import BadReply, NotReady, UsageError
 from gofer.models import ResultFile, State, Status
 from gofer.wire import Head, Reply, Request

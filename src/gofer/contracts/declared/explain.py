@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from gofer.contracts.declaration import Call, Declaration, Files, Poll, Result, Templates
+from gofer.contracts.declared.declaration import Call, Declaration, Files, Poll, Result, Templates
+from gofer.contracts.declared.selectors import Places, Selector
+from gofer.contracts.declared.templates import Hole, Pattern, Template
 from gofer.contracts.payload import as_list, as_map
-from gofer.contracts.selectors import Places, Selector
-from gofer.contracts.templates import Hole, Pattern, Template
 from gofer.models import State
 from gofer.wire import Request
 

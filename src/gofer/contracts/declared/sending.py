@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
-from gofer.contracts.declaration import Call, Json, Templates
+from gofer.contracts.declared.declaration import Call, Json, Templates
+from gofer.contracts.declared.selectors import added
+from gofer.contracts.declared.templates import Hole, Lookup, Template, filled, plain
 from gofer.contracts.payload import as_list, as_map
-from gofer.contracts.selectors import added
-from gofer.contracts.templates import Hole, Lookup, Template, filled, plain
 from gofer.errors import UsageError
 from gofer.wire import Request
 

@@ -13,9 +13,9 @@ from typing import Literal
 
 from attrs import evolve, field, frozen
 
-from gofer.contracts.positions import Key, dotted, line_of
-from gofer.contracts.selectors import Places
-from gofer.contracts.templates import Hole, Pattern, Template, templates_in
+from gofer.contracts.declared.positions import Key, dotted, line_of
+from gofer.contracts.declared.selectors import Places
+from gofer.contracts.declared.templates import Hole, Pattern, Template, templates_in
 from gofer.errors import DeclarationError
 from gofer.models import State
 

@@ -8,14 +8,14 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from gofer.contracts import toml
-from gofer.contracts.declaration import Declaration
-from gofer.contracts.declared import DeclaredContract
+from gofer.contracts.declared import toml
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.declaration import Declaration
 from gofer.errors import UsageError
 
 _TEXTS: Mapping[str, str] = {
     one.name.removesuffix(".toml"): one.read_text(encoding="utf-8")
-    for one in files("gofer.contracts").iterdir()
+    for one in files("gofer.contracts.declared").iterdir()
     if one.name.endswith(".toml")
 }
 """Read with this module, so that a client made within an event loop reads nothing from disk."""

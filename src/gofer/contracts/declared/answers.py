@@ -12,10 +12,9 @@ from attrs import evolve, field, frozen
 
 from gofer.contracts import payload
 from gofer.contracts.base import Ref, Snapshot
-from gofer.contracts.calls import AddressOf
-from gofer.contracts.declaration import Declaration, Files, Poll, Refusal, Result
-from gofer.contracts.payload import Problem, as_list, as_map
-from gofer.contracts.selectors import (
+from gofer.contracts.declared.calls import AddressOf
+from gofer.contracts.declared.declaration import Declaration, Files, Poll, Refusal, Result
+from gofer.contracts.declared.selectors import (
     MISSING,
     Places,
     Reading,
@@ -27,6 +26,7 @@ from gofer.contracts.selectors import (
     text_of,
     without,
 )
+from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.errors import BadReply, Rejected
 from gofer.models import ResultFile, State, Status
 from gofer.wire import Head, Reply, Request

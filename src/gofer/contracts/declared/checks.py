@@ -7,9 +7,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from gofer.contracts.declaration import Call, Declaration, Poll, Result, Templates
-from gofer.contracts.positions import Key
-from gofer.contracts.templates import Template, templates_in
+from gofer.contracts.declared.declaration import Call, Declaration, Poll, Result, Templates
+from gofer.contracts.declared.positions import Key
+from gofer.contracts.declared.templates import Template, templates_in
 from gofer.models import State
 from gofer.wire import origin
 

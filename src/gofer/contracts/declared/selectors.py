@@ -25,7 +25,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from attrs import frozen
 
-from gofer.contracts import markup
+from gofer.contracts.declared import markup
 from gofer.contracts.payload import as_list, as_map
 from gofer.errors import BadReply
 from gofer.wire import Reply, Request

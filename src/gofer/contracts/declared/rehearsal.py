@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from gofer.contracts.base import Ref, Snapshot
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.explain import request_lines
-from gofer.contracts.selectors import MISSING, Places, Reading, first, first_text
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.explain import request_lines
+from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply, ServiceError, UsageError
 from gofer.models import State, Status
 from gofer.wire import Reply, Request, origin, shown
