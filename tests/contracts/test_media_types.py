@@ -87,7 +87,7 @@ def test_of_a_file_nothing_is_read(asked):
 def test_a_text_body_has_no_optional_holes():
     """Without the variable the whole text would be left out, and an empty request sent."""
     text = DECLARED.replace('json = "{input}"', 'text = "<a>{input.must}<b>{input.may?}</b></a>"')
-    with pytest.raises(gofer.DeclarationError, match="the whole text would be"):
+    with pytest.raises(gofer.DeclarationError, match="all of the text would be left out"):
         toml.parse(text, "mine.toml")
 
 

@@ -217,7 +217,7 @@ def test_a_secret_must_be_given_and_its_name_be_known(blocking):
     """Before anything is sent; the error says what the variable is for."""
     with pytest.raises(gofer.UsageError, match=r"needs the variable 'api_key' \(the key\)"):
         said(DECLARED)
-    with pytest.raises(gofer.UsageError, match="no variable 'apikey'; its variables: api_key, version"):
+    with pytest.raises(gofer.UsageError, match=r"no variable 'apikey'\. Did you mean 'api_key'"):
         said(DECLARED, api_key="x", apikey="y")
 
 

@@ -43,9 +43,9 @@ class Snapshot(Generic[Out]):
         status: the service's word and its meaning.
         value: the whole document, read; with the results, what they come to.
         etag: the document's entity tag, for the next conditional poll (RFC 9110, section 8.8.3).
-        files: the files of the result, as far as they are known.
+        files: the files of the result, as far as the replies have named them.
         idle: whether the job waits to be started by a second request.
-        whole: the result document as it came, where the value is all of it.
+        document_file: the result document as it came, where the value is all of it.
         url: where the document came from: its links may be relative to it.
     """
 
@@ -55,7 +55,7 @@ class Snapshot(Generic[Out]):
     etag: str | None = None
     files: tuple[ResultFile, ...] = ()
     idle: bool = False
-    whole: ResultFile | None = None
+    document_file: ResultFile | None = None
     url: str = field(default="", repr=False)
 
 

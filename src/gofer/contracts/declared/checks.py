@@ -1,166 +1,295 @@
-"""Whether a declaration makes sense as a whole: words, variables, addresses. Its shape is `toml.py`'s to see to."""
+"""What must hold in a declaration beyond its shape: `RULES`, a table from which the documentation is made too.
+
+Each rule says which parts of a declaration it is about, when one of them breaks it, and the words of the error. The
+shape itself, which keys there are and of which types, is checked by `toml.py`.
+"""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeVar
 
-from gofer.contracts.declared.declaration import Call, Declaration, Poll, Result, Templates
-from gofer.contracts.declared.positions import Key
-from gofer.contracts.declared.templates import Template, templates_in
+from attrs import frozen
+
+from gofer.contracts.declared.declaration import (
+    Call,
+    Declaration,
+    Files,
+    Poll,
+    Result,
+    StatusDocument,
+    Variable,
+)
+from gofer.contracts.declared.templates import Template
+from gofer.contracts.declared.variables import OWN, allowed
+from gofer.contracts.faults import Key
+from gofer.contracts.spelling import hint
+from gofer.errors import UsageError
 from gofer.models import State
 from gofer.wire import origin
 
-_COMMON = {"base"}
-_SENT = _COMMON | {"key", "budget", "hold"}
-_LATER = _COMMON | {"id"}
-_PERHAPS = {"hold", "word", "budget"}
+Part = TypeVar("Part")
+Parts = Iterator[tuple[Key, Part]]
+"""Parts of a declaration, each with its key."""
 
 
-def check(given: Declaration) -> None:
-    """Hold the parts against each other."""
-    _check_words(given)
-    if not given.poll:
-        raise given.fault("there must be at least one status request", "poll")
-    for at, poll in enumerate(given.poll):
-        _check_call(given, poll, _LATER | {"hold", "word"}, given.nth("poll", at))
-    for at, result in enumerate(given.result):
-        _check_call(given, result, _LATER, given.nth("result", at))
-        if result.file and (result.value or result.failed or result.files):
-            raise given.fault(
-                "the answer is the file itself, and nothing is read out of it", *given.nth("result", at), "file"
-            )
-        if result.files is not None and result.files.depth < 0:
-            raise given.fault("it is 0 or more", *given.nth("result", at), "files", "depth")
-        if result.files is not None and result.files.link is not None:
-            _check_names(
-                given, result.files.link, _LATER | {"item"}, (*given.nth("result", at), "files", "link"), later=True
-            )
-    _check_call(given, given.submit, _SENT, ("submit",))
-    if given.start is not None:
-        _check_call(given, given.start, _LATER, ("start",))
-    if given.reason is not None:
-        _check_call(given, given.reason, _LATER, ("reason",))
-    if given.cancel is not None:
-        _check_call(given, given.cancel, _LATER, ("cancel",))
+@frozen
+class Rule:
+    """One rule.
+
+    Attributes:
+        where: the place in a declaration, as the documentation names it.
+        words: the error, a format string into which a part that breaks the rule is filled as {0}.
+        breaks: finds the parts of a declaration that break the rule, each with the key that the error names.
+    """
+
+    where: str
+    words: str
+    breaks: Callable[[Declaration], Parts[Any]]
+
+
+def _rule(
+    where: str,
+    parts: Callable[[Declaration], Parts[Part]],
+    broken: Callable[[Part], object],
+    words: str,
+    at: Key = (),
+) -> Rule:
+    """Make a rule about some parts of a declaration; `at` is added to a part's key."""
+    return Rule(where, words, lambda declaration: (((*key, *at), it) for key, it in parts(declaration) if broken(it)))
+
+
+def check(declaration: Declaration) -> None:
+    """Raise `DeclarationError` for the first rule in the table that a declaration breaks."""
+    for rule in RULES:
+        for key, part in rule.breaks(declaration):
+            raise declaration.fault(rule.words.format(part), *key)
+
+
+# --- the parts ---
+
+
+@frozen
+class Word:
+    """A word for a state: what the declaration says that it means, and the state that its place stands for."""
+
+    text: str
+    meaning: State | None
+    place: State | None
+    words: Collection[str]
+
+    @property
+    def hint(self) -> str:
+        """What it was probably meant to be."""
+        return hint(self.text, self.words)
+
+
+@frozen
+class Site:
+    """A template where it stands: `place` is one of those in `variables.OWN`, `part` is as in "url" or "headers"."""
+
+    template: Template
+    place: str
+    part: str
+
+
+@frozen
+class Use:
+    """A variable in a template, and the names of those that may be there."""
+
+    name: str
+    optional: bool
+    site: Site
+    names: Collection[str]
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether it may have no value there."""
+        return self.name in OWN and OWN[self.name].may_lack(self.site.place)
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is the input or a member of it."""
+        return self.name.partition(".")[0] == "input"
+
+    @property
+    def hint(self) -> str:
+        """What it was probably meant to be."""
+        return hint(self.name, self.names)
+
+
+def _bodies(declaration: Declaration) -> Parts[list[str]]:
+    """Yield the bodies that each request has; the key is that of the second one, if there is one."""
+    for key, call in declaration.calls:
+        bodies = [name for name in ("json", "form", "multipart", "text") if getattr(call, name) is not None]
+        yield (*key, *bodies[1:2]), bodies
+
+
+def _itself(declaration: Declaration) -> Parts[Declaration]:
+    yield (), declaration
+
+
+def _calls(declaration: Declaration) -> Parts[Call]:
+    return declaration.calls
+
+
+def _polls(declaration: Declaration) -> Parts[tuple[StatusDocument, Poll]]:
+    return ((key, (declaration.status, call)) for key, call in declaration.calls if isinstance(call, Poll))
+
+
+def _results(declaration: Declaration) -> Parts[Result]:
+    return ((key, call) for key, call in declaration.calls if isinstance(call, Result))
+
+
+def _files(declaration: Declaration) -> Parts[Files]:
+    return (((*key, "files"), result.files) for key, result in _results(declaration) if result.files is not None)
+
+
+def _origins(declaration: Declaration) -> Parts[str]:
+    return ((("origins", at), text) for at, text in enumerate(declaration.origins))
+
+
+def _variables(declaration: Declaration) -> Parts[tuple[str, Variable]]:
+    return ((("variables", name), (name, variable)) for name, variable in declaration.variables.items())
+
+
+def _word(declaration: Declaration, text: str, place: State | None = None) -> Word:
+    return Word(text, declaration.words.get(text.casefold()), place, declaration.words)
+
+
+def _state_words(declaration: Declaration) -> Parts[Word]:
+    for text, state in declaration.states.meanings() if declaration.states else ():
+        yield ("states", state.value), _word(declaration, text, state)
+
+
+def _start_words(declaration: Declaration) -> Parts[Word]:
+    for text in declaration.start.when if declaration.start else ():
+        yield ("start", "when"), _word(declaration, text, State.PENDING)
+
+
+def _used_words(declaration: Declaration) -> Parts[Word]:
+    for key, part in ((("status",), declaration.status), *declaration.calls):
+        codes: dict[int, str] = getattr(part, "codes", {})
+        words = [((*key, "codes", str(code)), text) for code, text in codes.items()]
+        for place, text in (*words, ((*key, "absent"), getattr(part, "absent", None))):
+            if text is not None:
+                yield place, _word(declaration, text)
+    yield from _start_words(declaration)
+
+
+def _templates(declaration: Declaration) -> Parts[Site]:
+    for key, call in declaration.calls:
+        place = str(key[0])
+        yield from (((*key, *more), Site(template, place, str(more[0]))) for more, template in call.templates)
+        if isinstance(call, Poll) and call.hold is not None:
+            for part in ("query", "headers"):
+                for name, template in getattr(call.hold, part).items():
+                    yield (*key, "hold", part, name), Site(template, "poll.hold", part)
+    for key, files in _files(declaration):
+        if files.link is not None:
+            yield (*key, "link"), Site(files.link, "result.files.link", "link")
     for part in ("query", "headers", "cookies"):
-        for name, template in getattr(given.every, part).items():
-            _check_names(given, template, _COMMON, ("every", part, name), later=True)
-            if part != "query":
-                _check_header(given, name, template, ("every", part, name))
-    if given.submit.idempotent and not any(hole.name == "key" for hole in given.submit.holes):
-        raise given.fault("it repeats a lost submission by its key, and no {key} is sent", "submit", "idempotent")
-    if not given.submit.id and not given.submit.links:
-        raise given.fault("the answer's job is found by an id or by links; declare one of them", "submit", "id")
-    if not given.name or not given.name.isprintable():
-        raise given.fault("it is empty, or no text", "name")
-    for index, address in enumerate(given.origins):
-        try:
-            _ = origin(address)
-        except ValueError as error:
-            raise given.fault(str(error), "origins", index) from error
-        if not re.fullmatch(r"[a-z]+://[^/?#@]+", address):
-            raise given.fault(f"an origin is a scheme, a host and a port, not {address!r}", "origins", index)
-    for value, key in ((given.grace, ("grace",)), (given.status.of, ("status", "of"))):
-        if not 0 < value < math.inf:
-            raise given.fault("it is a number above 0", *key)
-    for name, variable in given.variables.items():
-        if not re.fullmatch(r"[A-Za-z_][\w-]*", name) or name in _SENT | _LATER | _PERHAPS | {"input", "item"}:
-            raise given.fault("a variable has a plain name that is not one of gofer's own", "variables", name)
-        if variable.secret and variable.default is not None:
-            raise given.fault("a secret has no default", "variables", name)
+        for name, template in getattr(declaration.every, part).items():
+            yield ("every", part, name), Site(template, "every", part)
 
 
-def _check_words(given: Declaration) -> None:
-    words = given.words
-    if given.states is not None:
-        seen: dict[str, State] = {}
-        for word, state in given.states.meanings():
-            if seen.setdefault(word.casefold(), state) is not state:
-                raise given.fault(f"the word {word!r} means {seen[word.casefold()]} too", "states", state.value)
-        other = given.states.other
-        if other is not None and other not in ("pending", "running", "failed"):
-            raise given.fault(f"it is pending, running or failed, not {other!r}", "states", "other")
-        if not given.states.succeeded:
-            raise given.fault("no word means that the job has succeeded", "states", "succeeded")
-    named: list[tuple[str | None, Key]] = [(given.status.absent, ("status", "absent"))]
-    named += [(word, ("submit", "codes", str(code))) for code, word in given.submit.codes.items()]
-    for at, result in enumerate(given.result):
-        where = given.nth("result", at)
-        named += [(word, (*where, "codes", str(code))) for code, word in result.codes.items()]
-    for at, poll in enumerate(given.poll):
-        where = given.nth("poll", at)
-        named += [(word, (*where, "codes", str(code))) for code, word in poll.codes.items()]
-        named.append((poll.absent, (*where, "absent")))
-        if not (poll.state or given.status.state or poll.codes or given.status.failed):
-            raise given.fault("nothing says the job's state: declare status.state, or codes here", *where)
-    if given.start is not None:
-        named += [(wanted, ("start", "when")) for wanted in given.start.when]
-    for said, key in named:
-        if said is not None and said.casefold() not in words:
-            raise given.fault(f"the word {said!r} is not among the states{meant(said, words)}", *key)
-        if said is not None and key[0] == "start" and words[said.casefold()] is not State.PENDING:
-            raise given.fault(f"the word {said!r} does not mean pending, as that of a job before its start does", *key)
+def _uses(declaration: Declaration) -> Parts[Use]:
+    for key, site in _templates(declaration):
+        names = allowed(declaration, site.place)
+        for hole in site.template.holes:
+            yield key, Use(hole.name, hole.optional, site, names)
 
 
-def _check_call(given: Declaration, call: Call, names: set[str], key: Key) -> None:
-    if call.url is None and not isinstance(call, Result):
-        raise given.fault("it has no url", *key, "url")
-    bodies = [name for name in ("json", "form", "multipart", "text") if getattr(call, name) is not None]
-    if len(bodies) > 1:
-        raise given.fault(f"a request has one body; {' and '.join(bodies)} are two", *key, bodies[1])
-    if call.url is not None and not re.match(r"\{(base|links\.|[\w-]+\})|https?://", call.url.text):
-        raise given.fault("it starts with {base}, with a link, or with http:// or https://", *key, "url")
-    if call.method is not None and call.method.is_text and not re.fullmatch("[A-Za-z]+", call.method.text):
-        raise given.fault(f"{call.method.text!r} is no HTTP method", *key, "method")
-    for name, template in call.headers.items():
-        _check_header(given, name, template, (*key, "headers", name))
-    later = key != ("submit",)
-    for name in ("url", "method", "text"):
-        if (template := getattr(call, name)) is not None:
-            _check_names(given, template, names, (*key, name), later=later)
-    for part in ("query", "headers", "form", "multipart"):
-        found: Template | Templates | None = getattr(call, part)
-        for name, template in found.items() if isinstance(found, Mapping) else ():
-            _check_names(given, template, names, (*key, part, name), later=later)
-        if isinstance(found, Template):
-            _check_names(given, found, names, (*key, part), later=later)
-    if call.json is not None:
-        for template in templates_in(call.json.pattern):
-            _check_names(given, template, names, (*key, "json"), later=later)
-    if isinstance(call, Poll) and call.hold is not None:
-        for part in ("query", "headers"):
-            for name, template in getattr(call.hold, part).items():
-                _check_names(given, template, names, (*key, "hold", part, name), later=True)
+def _fields(declaration: Declaration) -> Parts[tuple[str, Template]]:
+    """Yield every header and cookie, each with its name."""
+    for key, site in _templates(declaration):
+        if site.part in ("headers", "cookies"):
+            yield key, (str(key[-1]), site.template)
 
 
-def _check_header(given: Declaration, name: str, template: Template, key: Key) -> None:
-    """See that a header or a cookie has a name and a text that may be sent (RFC 9110, section 5)."""
-    literal = "".join(part for part in template.parts if isinstance(part, str))
-    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not (literal.isascii() and literal.isprintable()):
-        raise given.fault("the name or the text has characters that no header may have", *key)
+# --- when they are wrong ---
 
 
-def _check_names(given: Declaration, template: Template, names: set[str], key: Key, *, later: bool) -> None:
-    known: set[str] = names | set(given.variables) | (given.links if later else set())
-    for hole in template.holes:
-        if hole.name in _PERHAPS & known and not hole.optional and key[-2:][0] != "hold" and "hold" not in key:
-            raise given.fault(f"there may be no {hole.name}: write {{{hole.name}?}}", *key)
-        if hole.optional and key[-1] == "url" and template.sole is None:
-            raise given.fault(f"{{{hole.name}?}} may be left out, and an address may not: use query", *key)
-        if hole.optional and key[-1] == "text":
-            raise given.fault(f"{{{hole.name}?}} may be left out, and the whole text would be", *key)
-        if hole.name in known or (not later and re.match(r"input(\.|$)", hole.name)):
-            continue
-        why = f"{{{hole.name}}} names no variable that is known here{meant(hole.name, known)}"
-        if later and hole.name.startswith("input"):
-            why = f"{{{hole.name}}}: the input is only known to the submission; a ticket goes on without it"
-        raise given.fault(why, *key)
+_START = r"\{(base|links\.|[\w-]+\})|https?://"
+"""How an address starts: with `{base}`, with a link, with a variable, or as one."""
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    """Say what a mistaken word may have been meant to be."""
-    close = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
+def _is_origin(text: str) -> bool:
+    try:
+        origin(text)
+    except UsageError:
+        return False
+    return re.fullmatch(r"[a-z]+://[^/?#@]+", text) is not None
+
+
+def _can_be_sent(field: tuple[str, Template]) -> bool:
+    """Tell whether a header's name and text have only characters that may be sent (RFC 9110, section 5)."""
+    name, template = field
+    text = "".join(part for part in template.parts if isinstance(part, str))
+    named = re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name)
+    return named is not None and text.isascii() and text.isprintable()
+
+
+# fmt: off
+RULES: tuple[Rule, ...] = (
+    _rule("name", _itself, lambda it: not it.name or not it.name.isprintable(),
+          "it is empty, or has characters that cannot be printed", ("name",)),
+    _rule("origins", _origins, lambda text: not _is_origin(text),
+          "an origin is a scheme, a host and a port, as in https://files.example.org, not {0!r}"),
+    _rule("grace", _itself, lambda it: not 0 < it.grace < math.inf, "it must be a number above 0", ("grace",)),
+    _rule("variables", _variables, lambda it: not re.fullmatch(r"[A-Za-z_][\w-]*", it[0]) or it[0] in {*OWN, "input"},
+          "a variable has a plain name that is not one of gofer's own"),
+    _rule("variables", _variables, lambda it: it[1].secret and it[1].default is not None, "a secret has no default"),
+
+    _rule("states", _state_words, lambda word: word.meaning is not word.place,
+          "the word {0.text!r} means {0.meaning} too"),
+    _rule("states.succeeded", _itself, lambda it: it.states and not it.states.succeeded,
+          "no word means that the job has succeeded", ("states", "succeeded")),
+    _rule("states.other", _itself,
+          lambda it: it.states and it.states.other not in (None, "pending", "running", "failed"),
+          "it is pending, running or failed, not {0.states.other!r}", ("states", "other")),
+    _rule("codes, absent, start.when", _used_words, lambda word: word.meaning is None,
+          "the word {0.text!r} is not among the states.{0.hint}"),
+    _rule("start.when", _start_words, lambda word: word.meaning is not word.place,
+          "the word {0.text!r} does not mean pending, and a job before its start is pending"),
+    _rule("status.of", _itself, lambda it: not 0 < it.status.of < math.inf, "it must be a number above 0",
+          ("status", "of")),
+
+    _rule("poll", _itself, lambda it: not it.poll, "there must be at least one status request", ("poll",)),
+    _rule("poll", _polls, lambda it: not (it[0].state or it[0].failed or it[1].state or it[1].codes),
+          "nothing says the job's state: declare status.state, or codes here"),
+    _rule("submit", _itself, lambda it: not it.submit.id and not it.submit.links,
+          "the job is found by an id or by links: declare one of them", ("submit", "id")),
+    _rule("submit.idempotent", _itself,
+          lambda it: it.submit.idempotent and all(hole.name != "key" for hole in it.submit.holes),
+          "a lost submission is repeated by its key, and no {{key}} is sent", ("submit", "idempotent")),
+    _rule("result.file", _results, lambda result: result.file and (result.value or result.failed or result.files),
+          "the answer is the file itself, and nothing is read out of it", ("file",)),
+    _rule("result.files.depth", _files, lambda files: files.depth < 0, "it must be 0 or more", ("depth",)),
+
+    _rule("every request", _calls, lambda call: call.url is None and not isinstance(call, Result),
+          "it has no url", ("url",)),
+    _rule("every request", _calls, lambda call: call.url and not re.match(_START, call.url.text),
+          "an address starts with {{base}}, a link, a variable, http:// or https://", ("url",)),
+    _rule("every request", _calls,
+          lambda call: call.method and call.method.is_text and not re.fullmatch("[A-Za-z]+", call.method.text),
+          "{0.method.text!r} is no HTTP method", ("method",)),
+    _rule("every request", _bodies, lambda bodies: len(bodies) > 1,
+          "a request has one body; {0[0]} and {0[1]} are two"),
+    _rule("headers, cookies", _fields, lambda field: not _can_be_sent(field),
+          "the name or the text has characters that no header may have"),
+
+    _rule("every template", _uses, lambda use: use.is_input and use.site.place != "submit",
+          "{{{0.name}}}: only the submission has the input, since a ticket does not keep it"),
+    _rule("every template", _uses, lambda use: not use.is_input and use.name not in use.names,
+          "{{{0.name}}} is no variable here.{0.hint}"),
+    _rule("every template", _uses, lambda use: use.may_lack and not use.optional,
+          "{{{0.name}}} may have no value here: write {{{0.name}?}}"),
+    _rule("url", _uses, lambda use: use.optional and use.site.part == "url" and not use.site.template.sole,
+          "{{{0.name}?}} may have no value, and an address cannot be left out: use query"),
+    _rule("text", _uses, lambda use: use.optional and use.site.part == "text",
+          "{{{0.name}?}} may have no value, and all of the text would be left out"),
+)
+# fmt: on

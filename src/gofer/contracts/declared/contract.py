@@ -1,7 +1,7 @@
 """`DeclaredContract`: a declaration at work, as a `Contract[Any, Any]`.
 
-The input is a map, as JSON has it; the value of a job is the document's part that the declaration points at. Nothing
-here knows a service: what is particular to one is in its `.toml` file.
+The input is a map, as JSON has it; the value of a job is the part of a document that the declaration points at. What is
+sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `results.py` and `refusals.py`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from attrs import evolve, field, frozen
 
 from gofer.contracts import formats
 from gofer.contracts.base import Contract, Leg, Ref, Snapshot
-from gofer.contracts.declared.answers import Answers, is_file, is_page, is_prose, itself, joined, last_segment
+from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
-from gofer.contracts.declared.declaration import Declaration
-from gofer.contracts.declared.selectors import (
-    MISSING,
-    Reading,
-    first,
-    first_text,
-)
+from gofer.contracts.declared.declaration import Declaration, Result
+from gofer.contracts.declared.links import id_of_link, links_in, with_links
+from gofer.contracts.declared.media import is_file, is_page, is_plain_text
+from gofer.contracts.declared.results import file_at, is_document, with_result
+from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
+from gofer.contracts.declared.statuses import snapshot_of, status_in, status_of_code, success_by_code
 from gofer.contracts.payload import Problem
 from gofer.errors import BadReply, NotReady, UsageError
 from gofer.models import ResultFile, State, Status
@@ -31,7 +30,7 @@ from gofer.wire import Head, Reply, Request
 
 @frozen
 class DeclaredContract(Contract[Any, Any]):
-    """What a declaration says, with the values of its variables.
+    """A declaration with the values of its variables.
 
     Attributes:
         declaration: the contract as data.
@@ -39,20 +38,17 @@ class DeclaredContract(Contract[Any, Any]):
     """
 
     declaration: Declaration
-    variables: Mapping[str, str] = field(factory=dict[str, str], repr=lambda given: str(list(given)))
+    variables: Mapping[str, str] = field(factory=dict[str, str], repr=lambda values: str(list(values)))
     name: str = field(init=False)
-    _answers: Answers = field(init=False, repr=False)
     _calls: Calls = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        said = self.declaration
-        calls = Calls(said, self.variables)
+        calls = Calls(self.declaration, self.variables)
         object.__setattr__(self, "variables", calls.variables)
-        object.__setattr__(self, "name", f"{said.name}@{said.digest}")
+        object.__setattr__(self, "name", f"{self.declaration.name}@{self.declaration.digest}")
         object.__setattr__(self, "_calls", calls)
-        object.__setattr__(self, "_answers", Answers(said, calls.secret_parameters))
 
-    # --- what it is like ---
+    # --- what the service can do ---
 
     @property
     def replays_keys(self) -> Literal["yes", "no", "ask"]:
@@ -66,7 +62,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     @property
     def folders(self) -> bool:
-        """Always: how many files there are, the replies tell."""
+        """Always: only the replies say how many files there are."""
         return True
 
     def reads(self, leg: Leg, status: int) -> bool:
@@ -103,189 +99,185 @@ class DeclaredContract(Contract[Any, Any]):
 
     def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
         """Read the answer to a submission: a job, or where it was finished at once, its result."""
-        said, reading = self.declaration.submit, Reading(reply, request)
-        if reply.status in said.finished and (is_file(reply) or is_prose(reply)):
-            reading = reading.blind()
-        self._answers.hold_refusal(reading)
-        links = self._answers.found(said.links, said.values, reading)
-        links |= self._answers.found(self.declaration.status.links, self.declaration.status.values, reading)
-        job_id = first_text(said.id, reading) or None
+        submit, document, reading = self.declaration.submit, self.declaration.status, Reading(reply, request)
+        if reply.status in submit.finished and (is_file(reply) or is_plain_text(reply)):
+            reading = reading.without_document()
+        refusals.raise_refusal(self.declaration, reading)
+        links = self._links(reading, submitted=True)
+        job_id = first_text(submit.id, reading) or None
         if job_id is not None and not job_id.isprintable():
             raise BadReply(f"The service's id of the job is no text: {job_id[:80]!r}.", field="submit.id")
-        ref = Ref(job_id or last_segment(links), links)
-        if reply.status in said.finished and job_id is None and self._calls.poll_of(base, ref) is None:
-            done = self._answers.success
-            finished = Snapshot[Any](Ref(""), Status(done, State.SUCCEEDED), None)
-            return self._answers.outcome(
-                self._answers.plain_result(), finished, reading, self._calls.addresses(base, finished.ref)
-            )
-        if job_id is None and self._calls.poll_of(base, ref) is None:
-            key = ("submit", "id") if said.id else ("submit", "links")
-            raise BadReply(f"{self.declaration.place(*key)}: nothing was found in the answer.", field=".".join(key))
-        word = said.codes.get(reply.status)
-        if word is not None:
-            return self._answers.seen(ref, self._answers.coded(reading, word), reading)
-        status = self._answers.status(reading, self.declaration.status.state, self.declaration.status.absent)
-        if status is None:
-            status = Status(State.PENDING.value, State.PENDING)
-        if not status.done and self._calls.poll_of(base, ref) is None:  # its id alone is no way to ask for it
-            where = self.declaration.place("submit", "links")
-            raise BadReply(f"{where}: nothing was found in the answer.", field="submit.links")
-        return self._answers.seen(ref, status, reading)
+        ref = Ref(job_id or id_of_link(links), links)
+        can_poll = self._calls.poll_of(base, ref) is not None
+        if job_id is None and not can_poll:
+            if reply.status not in submit.finished:
+                raise self.declaration.nothing_found("submit", "id" if submit.id else "links")
+            states = self.declaration.states
+            word = State.SUCCEEDED.value if states is None else states.succeeded[0]
+            finished = Snapshot[Any](Ref(""), Status(word, State.SUCCEEDED), None)
+            results = (one for one in self.declaration.result if one.value or one.files or one.failed)
+            return with_result(self._calls, base, next(results, Result()), finished, reading)
+        word_of_code = submit.codes.get(reply.status)
+        if word_of_code is not None:
+            status = status_of_code(self.declaration, reading, word_of_code)
+            return snapshot_of(self.declaration, ref, status, reading)
+        found = status_in(self.declaration, reading, document.state, document.absent)
+        status = found or Status(State.PENDING.value, State.PENDING)
+        if not status.done and not can_poll:  # its id alone is not enough for a status request
+            raise self.declaration.nothing_found("submit", "links")
+        return snapshot_of(self.declaration, ref, status, reading)
+
+    def _links(self, reading: Reading, *, submitted: bool = False) -> dict[str, str]:
+        """Read the links and values to be kept of an answer."""
+        secret = self._calls.secret_parameters
+        links = links_in(self.declaration.submit, reading, secret) if submitted else {}
+        return links | links_in(self.declaration.status, reading, secret)
 
     def build_start(self, base: str, ref: Ref) -> Request | None:
         """Build the declared start."""
         call = self.declaration.start
-        return None if call is None else self._calls.call(base, ref, call, ("start",), method="POST")
+        return None if call is None else self._calls.build(base, ref, call)
 
     # --- poll ---
 
     def build_poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
-        """Build the first declared status request that can be built of what is known of the job."""
-        found = self._calls.poll_of(base, ref)
-        if found is None:
+        """Build the first declared status request for which the job has all variables."""
+        call = self._calls.poll_of(base, ref)
+        if call is None:
             names = sorted({f"{{{name}}}" for poll in self.declaration.poll for name in poll.needs - {"base"}})
             where, needs = self.declaration.place("poll"), ", ".join(names)
-            raise UsageError(f"{where}: this job has no address to be asked at; it would need {needs}.")
-        call, key = found
+            raise UsageError(f"{where}: this job has no address for a status request; it would need {needs}.")
         if hold and call.hold is not None:
             call = call.held
-        more = {"hold": str(hold) if hold else None, "word": str(seen) or None}
-        return self._calls.call(base, ref, call, key, more, method="GET")
+        return self._calls.build(base, ref, call, {"hold": str(hold) if hold else None, "word": str(seen) or None})
 
     def read_poll(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any]:
         """Read a status document, or what stands for one."""
-        found = self._calls.poll_of(base, ref)
-        assert found is not None  # noqa: S101  (the request was built of it)
-        (call, key), said, reading = found, self.declaration.status, Reading(reply)
+        call, document, reading = self._calls.poll_of(base, ref), self.declaration.status, Reading(reply)
+        assert call is not None  # noqa: S101  (the request was built of it)
         word = call.codes.get(reply.status)
         if word is not None:
-            links = self._answers.found(said.links, said.values, reading)
-            return self._answers.seen(joined(ref, links), self._answers.coded(reading, word), reading)
-        self._answers.hold_refusal(reading)
-        other = first_text(said.id, reading)
+            ref = with_links(ref, self._links(reading))
+            return snapshot_of(self.declaration, ref, status_of_code(self.declaration, reading, word), reading)
+        refusals.raise_refusal(self.declaration, reading)
+        other = first_text(document.id, reading)
         if other is not None and other != ref.id:
             raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
-        status = self._answers.status(reading, call.state or said.state, call.absent or said.absent)
+        status = status_in(self.declaration, reading, call.state or document.state, call.absent or document.absent)
         if status is None:
-            where = ("status", "state") if not call.state else (*key, "state")
-            raise BadReply(f"{self.declaration.place(*where)}: nothing was found in the answer.", field="status.state")
-        ref = joined(ref, self._answers.found(said.links, said.values, reading))
-        return self._answers.seen(ref, status, reading)
+            raise self.declaration.nothing_found(
+                *(self.declaration.key_of(call) if call.state else ("status",)), "state"
+            )
+        return snapshot_of(self.declaration, with_links(ref, self._links(reading)), status, reading)
 
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
-        proofs = self._answers.proofs
+        proofs = self.declaration.proofs
         return first(proofs, Reading(reply)) is not MISSING if proofs else took >= 0.9 * hold
 
     # --- result ---
 
     def may_be_file(self, leg: Leg) -> bool:
-        """Tell whether the answer may be the file: a poll whose code says success, or a result."""
-        return leg == "result" or (leg == "poll" and self._answers.may_be_file)
+        """Tell whether the answer may be the file: to a status request whose code may mean success, or a result's."""
+        return leg == "result" or (leg == "poll" and self.declaration.code_may_succeed)
 
     def is_document(self, ref: Ref, leg: Leg, head: Head) -> bool:
-        """Tell whether an answer is a document: by its media type, or because nothing in it is asked for."""
+        """Tell whether an answer is a document: by its media type, or because something is read out of it."""
         if leg == "poll":
-            found = self._calls.poll_of("", ref)
-            return not is_file(head) and not (found and self._answers.told_by_code(found[0], head.status))
+            poll = self._calls.poll_of("", ref)
+            return not is_file(head) and not (poll and success_by_code(self.declaration, poll, head.status))
         result = self._calls.result_of("", ref)
-        return result is None or self._answers.is_document(result[0], head)
+        return result is None or is_document(result, head)
 
     def build_results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
-        """Return a succeeded job with its results, or the request for the document that tells them."""
-        found = self._calls.result_of(base, snapshot.ref)
-        if found is None or not (snapshot.ref.id or snapshot.ref.links):
+        """Return a succeeded job with its results, or the request for the document that has them."""
+        result = self._calls.result_of(base, snapshot.ref)
+        if result is None or not (snapshot.ref.id or snapshot.ref.links):
             return snapshot  # what was answered at once has its result already
-        call, key = found
-        if call.url is not None:
-            return self._calls.call(base, snapshot.ref, call, key, method="GET")
-        known = Reading.over(snapshot.value, snapshot.url or base)
-        return self._answers.outcome(call, snapshot, known, self._calls.addresses(base, snapshot.ref))
+        if result.url is not None:
+            return self._calls.build(base, snapshot.ref, result)
+        last_document = Reading.over(snapshot.value, snapshot.url or base)
+        return with_result(self._calls, base, result, snapshot, last_document)
 
     def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
-        """Read the result document; what is none is the file itself."""
-        found = self._calls.result_of(base, snapshot.ref)
-        assert found is not None  # noqa: S101  (the request was built of it)
-        call, key = found
-        word = call.codes.get(reply.status)
-        if reply.status == 202 if word is None else not self._answers.means(word).ended:
+        """Read the result document; an answer that is none is the file itself."""
+        result = self._calls.result_of(base, snapshot.ref)
+        assert result is not None  # noqa: S101  (the request was built of it)
+        word = result.codes.get(reply.status)
+        state = None if word is None else self.declaration.meaning(word)
+        if reply.status == 202 if state is None else not state.ended:
             raise NotReady("The job has succeeded, and its result is not ready yet.", status_code=reply.status)
-        if word is not None and self._answers.means(word) is not State.SUCCEEDED:
+        if word is not None and state is not None and state is not State.SUCCEEDED:
             problem = self.read_problem(reply)
-            return evolve(
-                snapshot,
-                status=Status(word, self._answers.means(word), error=problem.detail, error_code=problem.error_code),
-            )
-        if is_page(reply) and not (call.file or call.asks):
-            kind = reply.headers.get("content-type", "")
+            status = Status(word, state, error=problem.detail, error_code=problem.error_code)
+            return evolve(snapshot, status=status)
+        if is_page(reply) and not (result.file or result.asks):
             raise BadReply(
-                f"The service answered with {kind} in place of the job's result. If that is right, write file = true, "
-                "or a value, into the declaration's [result]."
+                f"The service answered with {reply.headers['content-type']} in place of the job's result. "
+                "If that is right, write file = true, or a value, into the declaration's [result]."
             )
-        if not self._answers.is_document(call, reply):
-            asked = self._calls.call(base, snapshot.ref, call, key, method="GET")
-            return evolve(snapshot, value=None, files=(itself(asked, reply),))
-        return self._answers.outcome(call, snapshot, Reading(reply), self._calls.addresses(base, snapshot.ref))
+        if not is_document(result, reply):
+            request = self._calls.build(base, snapshot.ref, result)
+            return evolve(snapshot, value=None, files=(file_at(request, reply),))
+        return with_result(self._calls, base, result, snapshot, Reading(reply))
 
     def build_reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
         """Build the declared request for why a job has failed."""
         call = self.declaration.reason
-        if call is None or not self._calls.fits(base, snapshot.ref, call):
+        if call is None or not self._calls.can_build(base, snapshot.ref, call):
             return None
-        return self._calls.call(base, snapshot.ref, call, ("reason",), method="GET")
+        return self._calls.build(base, snapshot.ref, call)
 
     def read_reason(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read why a job has failed."""
-        said, reading, status = self.declaration.reason, Reading(reply), snapshot.status
-        if said is None:
+        reason, reading, status = self.declaration.reason, Reading(reply), snapshot.status
+        if reason is None:
             return snapshot
-        told = Status(
+        explained = Status(
             str(status),
             status.state,
-            error=first_text(said.error, reading) or status.error,
-            error_code=first_text(said.code, reading) or status.error_code,
+            error=first_text(reason.error, reading) or status.error,
+            error_code=first_text(reason.code, reading) or status.error_code,
         )
-        return evolve(snapshot, status=told)
+        return evolve(snapshot, status=explained)
 
     def file_of_value(self, snapshot: Snapshot[Any]) -> ResultFile | None:
         """Return an inline value as a file: text as it is, anything else as JSON."""
         value = snapshot.value
         if value is None:
             return None
-        if snapshot.whole is not None:
-            return snapshot.whole
-        if isinstance(value, str):
-            return ResultFile("result", content=value.encode(errors="replace"), format="text/plain")
-        content = json.dumps(value, ensure_ascii=False, indent=2).encode(errors="replace")
-        return ResultFile("result", content=content, format="application/json")
+        if snapshot.document_file is not None:
+            return snapshot.document_file
+        text = isinstance(value, str)
+        content = value if text else json.dumps(value, ensure_ascii=False, indent=2)
+        return ResultFile(
+            "result", content=content.encode(errors="replace"), format="text/plain" if text else "application/json"
+        )
 
     def judge(self, promised: str | None, head: bytes) -> str | None:
-        """Hold the first bytes against the promised format; an unknown format is believed."""
+        """Compare the first bytes with the promised format; a format that gofer cannot check is believed."""
         return formats.unlike(promised, head)
 
     # --- cancel, and errors ---
 
     def build_cancellation(self, base: str, ref: Ref) -> Request | None:
-        """Build the declared cancellation; None where there is none, or nothing to send it to."""
+        """Build the declared cancellation; None where there is none, or the job lacks a variable of it."""
         call = self.declaration.cancel
-        if call is None or not self._calls.fits(base, ref, call):
+        if call is None or not self._calls.can_build(base, ref, call):
             return None
-        return self._calls.call(base, ref, call, ("cancel",), method="DELETE")
+        return self._calls.build(base, ref, call)
 
     def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if the answer shows it."""
+        reading, places = Reading(reply), self.declaration.status.state
         try:
-            reading = Reading(reply)
-            status = (
-                self._answers.status(reading, self.declaration.status.state) if self.declaration.status.state else None
-            )
+            status = status_in(self.declaration, reading, places) if places and reply.body else None
         except BadReply:
             return None
-        if status is None or status.state is State.UNKNOWN or not reply.body:
+        if status is None or status.state is State.UNKNOWN:
             return None
-        return self._answers.seen(ref, status, reading)
+        return snapshot_of(self.declaration, ref, status, reading)
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""
-        return self._answers.read_problem(reply)
+        return refusals.read_problem(self.declaration, reply)
