@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gofer import BadReply, Client, Rejected
-from gofer.contracts.declared.explain import needs
+from gofer.contracts.declared.inputs import needs
 from gofer.contracts.declared.shipped import names, shipped
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "dialects.md").read_text(encoding="utf-8")

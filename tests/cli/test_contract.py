@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gofer.contracts.declared import shipped, toml
-from gofer.contracts.declared.explain import drawing, needs
+from gofer.contracts.declared.drawing import drawing
+from gofer.contracts.declared.inputs import needs
 
 from .checking import BASE, check, contract, section
 from .conftest import TOKEN

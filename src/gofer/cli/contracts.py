@@ -17,7 +17,9 @@ from gofer.cli.options import configured, token, url_option, variables_option
 from gofer.cli.screen import printable
 from gofer.contracts.declared import shipped
 from gofer.contracts.declared.contract import DeclaredContract
-from gofer.contracts.declared.explain import MASK, explained, request_lines, unsent
+from gofer.contracts.declared.explain import explained
+from gofer.contracts.declared.inputs import unsent
+from gofer.contracts.declared.layout import MASK, request_lines
 from gofer.contracts.declared.rehearsal import Rehearsal
 from gofer.setup import RETRIEVE
 from gofer.wire import Request, base_url

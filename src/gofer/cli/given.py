@@ -19,7 +19,8 @@ from gofer.contracts.base import Contract
 from gofer.contracts.declared import shipped
 from gofer.contracts.declared.contract import DeclaredContract
 from gofer.contracts.declared.declaration import Declaration
-from gofer.contracts.declared.explain import MASK, needs
+from gofer.contracts.declared.inputs import needs
+from gofer.contracts.declared.layout import MASK
 from gofer.contracts.declared.rehearsal import rehearsed_leg
 from gofer.errors import TicketError, UsageError
 from gofer.models import RetrieveRequest

@@ -12,7 +12,7 @@ from gofer.cli.given import order_of, read_input, spoken
 from gofer.cli.options import back, configured, fetching, key_option, token, url_option, variables_option
 from gofer.cli.screen import showing
 from gofer.client import Client
-from gofer.contracts.declared.explain import unsent
+from gofer.contracts.declared.inputs import unsent
 from gofer.setup import key_of, random_key
 
 

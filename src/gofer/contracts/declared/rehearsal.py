@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from gofer.contracts.base import Ref, Snapshot
 from gofer.contracts.declared.contract import DeclaredContract
-from gofer.contracts.declared.explain import request_lines
+from gofer.contracts.declared.layout import request_lines
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply, ServiceError, UsageError
 from gofer.models import State, Status
