@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declared.declaration import Call, Declaration, Files, Poll, Result, Templates
+from gofer.contracts.declared.declaration import Call, Declaration, Files, Templates, templates_of
 from gofer.contracts.declared.sending import address, build_request, header
 from gofer.contracts.declared.templates import Lookup, Template, Unfilled
 from gofer.contracts.declared.urls import resolve, with_parameter, without
@@ -89,7 +89,9 @@ class Calls:
         except BadReply as error:
             raise UsageError(error.message) from error
         except (TypeError, ValueError) as error:
-            raise UsageError(f"The input cannot be written into a request: {error}.") from error
+            raise UsageError(
+                f"The input cannot be written into a request (bytes go into a multipart body): {error}."
+            ) from error
         except Unfilled as error:
             missing = error.name.removeprefix("input.")
             has = ", ".join(sorted(members)) or "nothing"
@@ -119,6 +121,10 @@ class Calls:
         link = without(resolve(url, name), self.secret_parameters)
         return link if link.startswith(("http://", "https://")) else None
 
+    def build_if_possible(self, base: str, ref: Ref, call: Call | None) -> Request | None:
+        """Build a request about a job; None where it is not declared, or the job lacks a variable of it."""
+        return None if call is None or not self.can_build(base, ref, call) else self.build(base, ref, call)
+
     def can_build(self, base: str, ref: Ref, call: Call) -> bool:
         """Tell whether this job has a value for every variable that a call needs."""
         if ref.id and call.by_id:
@@ -126,15 +132,8 @@ class Calls:
         lookup = self._lookup(base, ref)
         return all(lookup(name) is not None for name in call.needs)
 
-    def poll_of(self, base: str, ref: Ref) -> Poll | None:
-        """Return the first status request that can be built for a job."""
-        return self._first_of(self.declaration.poll, base, ref)
-
-    def result_of(self, base: str, ref: Ref) -> Result | None:
-        """Return the first result that can be asked for, for a job."""
-        return self._first_of(self.declaration.result, base, ref)
-
-    def _first_of(self, calls: tuple[AnyCall, ...], base: str, ref: Ref) -> AnyCall | None:
+    def first_of(self, base: str, ref: Ref, calls: tuple[AnyCall, ...]) -> AnyCall | None:
+        """Return the first of several requests that can be built for a job."""
         for call in calls:
             if self.can_build(base, ref, call):
                 return call
@@ -164,7 +163,7 @@ class Calls:
             return {name: template for name, template in templates.items() if not self._is_secret(template)}
 
         kept = evolve(call, query=harmless(call.query), headers=harmless(call.headers))
-        if any(self._is_secret(template) for _, template in kept.templates):
+        if any(self._is_secret(template) for _, template in templates_of(kept)):
             key = self.declaration.key_of(call)
             raise self.declaration.bad_reply("the service points to another origin, and a secret would go there.", *key)
         return kept

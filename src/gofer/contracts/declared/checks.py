@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from gofer.contracts.declared.declaration import (
-    Call,
     Declaration,
     Files,
     Poll,
@@ -87,27 +86,29 @@ class Word:
 
 
 @frozen
-class Site:
-    """A template where it stands: `place` is one of those in `variables.OWN`, `part` is as in "url" or "headers"."""
-
-    template: Template
-    place: str
-    part: str
-
-
-@frozen
 class Use:
-    """A variable in a template, and the names of those that may be there."""
+    """A variable in a template.
+
+    Attributes:
+        name: the variable's name.
+        optional: whether it is written with a `?`.
+        place: one of those in `variables.OWN`.
+        part: where the template is there, as in "url" or "headers".
+        alone: whether the template is nothing but this variable.
+        names: the variables that may be there.
+    """
 
     name: str
     optional: bool
-    site: Site
+    place: str
+    part: str
+    alone: bool
     names: Collection[str]
 
     @property
     def may_lack(self) -> bool:
         """Whether it may have no value there."""
-        return self.name in OWN and OWN[self.name].may_lack(self.site.place)
+        return self.name in OWN and OWN[self.name].may_lack(self.place)
 
     @property
     def is_input(self) -> bool:
@@ -122,7 +123,7 @@ class Use:
 
 def _bodies(declaration: Declaration) -> Parts[list[str]]:
     """Yield the bodies that each request has; the key is that of the second one, if there is one."""
-    for key, call in declaration.calls:
+    for key, call in declaration.calls():
         bodies = [name for name in ("json", "form", "multipart", "text") if getattr(call, name) is not None]
         yield (*key, *bodies[1:2]), bodies
 
@@ -131,16 +132,12 @@ def _itself(declaration: Declaration) -> Parts[Declaration]:
     yield (), declaration
 
 
-def _calls(declaration: Declaration) -> Parts[Call]:
-    return declaration.calls
-
-
 def _polls(declaration: Declaration) -> Parts[tuple[StatusDocument, Poll]]:
-    return ((key, (declaration.status, call)) for key, call in declaration.calls if isinstance(call, Poll))
+    return ((key, (declaration.status, call)) for key, call in declaration.calls() if isinstance(call, Poll))
 
 
 def _results(declaration: Declaration) -> Parts[Result]:
-    return ((key, call) for key, call in declaration.calls if isinstance(call, Result))
+    return ((key, call) for key, call in declaration.calls() if isinstance(call, Result))
 
 
 def _files(declaration: Declaration) -> Parts[Files]:
@@ -170,7 +167,7 @@ def _start_words(declaration: Declaration) -> Parts[Word]:
 
 
 def _used_words(declaration: Declaration) -> Parts[Word]:
-    for key, part in ((("status",), declaration.status), *declaration.calls):
+    for key, part in ((("status",), declaration.status), *declaration.calls()):
         codes: dict[int, str] = getattr(part, "codes", {})
         words = [((*key, "codes", str(code)), text) for code, text in codes.items()]
         for place, text in (*words, ((*key, "absent"), getattr(part, "absent", None))):
@@ -179,34 +176,18 @@ def _used_words(declaration: Declaration) -> Parts[Word]:
     yield from _start_words(declaration)
 
 
-def _templates(declaration: Declaration) -> Parts[Site]:
-    for key, call in declaration.calls:
-        place = str(key[0])
-        yield from (((*key, *more), Site(template, place, str(more[0]))) for more, template in call.templates)
-        if isinstance(call, Poll) and call.hold is not None:
-            for part in ("query", "headers"):
-                for name, template in getattr(call.hold, part).items():
-                    yield (*key, "hold", part, name), Site(template, "poll.hold", part)
-    for key, files in _files(declaration):
-        if files.link is not None:
-            yield (*key, "link"), Site(files.link, "result.files.link", "link")
-    for part in ("query", "headers", "cookies"):
-        for name, template in getattr(declaration.every, part).items():
-            yield ("every", part, name), Site(template, "every", part)
-
-
 def _uses(declaration: Declaration) -> Parts[Use]:
-    for key, site in _templates(declaration):
-        names = allowed(declaration, site.place)
-        for hole in site.template.holes:
-            yield key, Use(hole.name, hole.optional, site, names)
+    for key, place, part, template in declaration.templates():
+        names = allowed(declaration, place)
+        for hole in template.holes:
+            yield key, Use(hole.name, hole.optional, place, part, template.sole is hole, names)
 
 
 def _fields(declaration: Declaration) -> Parts[tuple[str, Template]]:
     """Yield every header and cookie, each with its name."""
-    for key, site in _templates(declaration):
-        if site.part in ("headers", "cookies"):
-            yield key, (str(key[-1]), site.template)
+    for key, _, part, template in declaration.templates():
+        if part in ("headers", "cookies"):
+            yield key, (str(key[-1]), template)
 
 
 # --- when they are wrong ---
@@ -269,11 +250,11 @@ RULES: tuple[Rule, ...] = (
           "the answer is the file itself, and nothing is read out of it", ("file",)),
     _rule("result.files.depth", _files, lambda files: files.depth < 0, "it must be 0 or more", ("depth",)),
 
-    _rule("every request", _calls, lambda call: call.url is None and not isinstance(call, Result),
+    _rule("every request", Declaration.calls, lambda call: call.url is None and not isinstance(call, Result),
           "it has no url", ("url",)),
-    _rule("every request", _calls, lambda call: call.url and not re.match(_START, call.url.text),
+    _rule("every request", Declaration.calls, lambda call: call.url and not re.match(_START, call.url.text),
           "an address starts with {{base}}, a link, a variable, http:// or https://", ("url",)),
-    _rule("every request", _calls,
+    _rule("every request", Declaration.calls,
           lambda call: call.method and call.method.is_text and not re.fullmatch("[A-Za-z]+", call.method.text),
           "{0.method.text!r} is no HTTP method", ("method",)),
     _rule("every request", _bodies, lambda bodies: len(bodies) > 1,
@@ -281,15 +262,15 @@ RULES: tuple[Rule, ...] = (
     _rule("headers, cookies", _fields, lambda field: not _can_be_sent(field),
           "the name or the text has characters that no header may have"),
 
-    _rule("every template", _uses, lambda use: use.is_input and use.site.place != "submit",
+    _rule("every template", _uses, lambda use: use.is_input and use.place != "submit",
           "{{{0.name}}}: only the submission has the input, since a ticket does not keep it"),
     _rule("every template", _uses, lambda use: not use.is_input and use.name not in use.names,
           "{{{0.name}}} is no variable here.{0.hint}"),
     _rule("every template", _uses, lambda use: use.may_lack and not use.optional,
           "{{{0.name}}} may have no value here: write {{{0.name}?}}"),
-    _rule("url", _uses, lambda use: use.optional and use.site.part == "url" and not use.site.template.sole,
+    _rule("url", _uses, lambda use: use.optional and use.part == "url" and not use.alone,
           "{{{0.name}?}} may have no value, and an address cannot be left out: use query"),
-    _rule("text", _uses, lambda use: use.optional and use.site.part == "text",
+    _rule("text", _uses, lambda use: use.optional and use.part == "text",
           "{{{0.name}?}} may have no value, and all of the text would be left out"),
 )
 # fmt: on

@@ -67,31 +67,13 @@ class DeclaredContract(Contract[Any, Any]):
 
     def reads(self, leg: Leg, status: int) -> bool:
         """Tell whether a reply of this status is the declaration's: 2xx, and the codes that it names."""
-        if 200 <= status < 300:
-            return True
-        match leg:
-            case "submit":
-                return status in self.declaration.submit.codes or status in self.declaration.submit.finished
-            case "poll":
-                return any(status in poll.codes for poll in self.declaration.poll)
-            case "result":
-                return any(status in result.codes for result in self.declaration.result)
-            case "start" | "cancel":
-                return status in (301, 302, 303)  # the answer to a POST often points at the job
-            case _:
-                return False
+        return 200 <= status < 300 or status in self.declaration.codes.get(leg, ())
 
     def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
         """Add what `[every]` declares to a request to the service's own origin."""
         return self._calls.add_to_every(base, ref, request)
 
     # --- submit ---
-
-    def ref(self, job_id: str) -> Ref:
-        """Return where the job of this id is; an id is enough where an address can be made of it."""
-        if not isinstance(job_id, str) or not job_id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError("The job id is empty; pass the id that the submission gave.")
-        return Ref(job_id)
 
     def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission from the input, a map as JSON has it."""
@@ -103,35 +85,29 @@ class DeclaredContract(Contract[Any, Any]):
         if reply.status in submit.finished and (is_file(reply) or is_plain_text(reply)):
             reading = reading.without_document()
         refusals.raise_refusal(self.declaration, reading)
-        links = self._links(reading, submitted=True)
+        links = links_in(reading, self._calls.secret_parameters, submit, document)
         job_id = first_text(submit.id, reading) or None
         if job_id is not None and not job_id.isprintable():
             raise BadReply(f"The service's id of the job is no text: {job_id[:80]!r}.", field="submit.id")
         ref = Ref(job_id or id_of_link(links), links)
-        can_poll = self._calls.poll_of(base, ref) is not None
+        can_poll = self._calls.first_of(base, ref, self.declaration.poll) is not None
         if job_id is None and not can_poll:
             if reply.status not in submit.finished:
                 raise self.declaration.nothing_found("submit", "id" if submit.id else "links")
             states = self.declaration.states
-            word = State.SUCCEEDED.value if states is None else states.succeeded[0]
-            finished = Snapshot[Any](Ref(""), Status(word, State.SUCCEEDED), None)
+            success = State.SUCCEEDED.value if states is None else states.succeeded[0]
+            finished = Snapshot[Any](Ref(""), Status(success, State.SUCCEEDED), None)
             results = (one for one in self.declaration.result if one.value or one.files or one.failed)
             return with_result(self._calls, base, next(results, Result()), finished, reading)
-        word_of_code = submit.codes.get(reply.status)
-        if word_of_code is not None:
-            status = status_of_code(self.declaration, reading, word_of_code)
-            return snapshot_of(self.declaration, ref, status, reading)
-        found = status_in(self.declaration, reading, document.state, document.absent)
-        status = found or Status(State.PENDING.value, State.PENDING)
-        if not status.done and not can_poll:  # its id alone is not enough for a status request
-            raise self.declaration.nothing_found("submit", "links")
+        word = submit.codes.get(reply.status)
+        if word is not None:
+            status = status_of_code(self.declaration, reading, word)
+        else:
+            found = status_in(self.declaration, reading, document.state, document.absent)
+            status = found or Status(State.PENDING.value, State.PENDING)
+            if not status.done and not can_poll:  # its id alone is not enough for a status request
+                raise self.declaration.nothing_found("submit", "links")
         return snapshot_of(self.declaration, ref, status, reading)
-
-    def _links(self, reading: Reading, *, submitted: bool = False) -> dict[str, str]:
-        """Read the links and values to be kept of an answer."""
-        secret = self._calls.secret_parameters
-        links = links_in(self.declaration.submit, reading, secret) if submitted else {}
-        return links | links_in(self.declaration.status, reading, secret)
 
     def build_start(self, base: str, ref: Ref) -> Request | None:
         """Build the declared start."""
@@ -142,7 +118,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     def build_poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
         """Build the first declared status request for which the job has all variables."""
-        call = self._calls.poll_of(base, ref)
+        call = self._calls.first_of(base, ref, self.declaration.poll)
         if call is None:
             names = sorted({f"{{{name}}}" for poll in self.declaration.poll for name in poll.needs - {"base"}})
             where, needs = self.declaration.place("poll"), ", ".join(names)
@@ -153,22 +129,24 @@ class DeclaredContract(Contract[Any, Any]):
 
     def read_poll(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any]:
         """Read a status document, or what stands for one."""
-        call, document, reading = self._calls.poll_of(base, ref), self.declaration.status, Reading(reply)
+        call = self._calls.first_of(base, ref, self.declaration.poll)
         assert call is not None  # noqa: S101  (the request was built of it)
+        document, reading = self.declaration.status, Reading(reply)
         word = call.codes.get(reply.status)
         if word is not None:
-            ref = with_links(ref, self._links(reading))
-            return snapshot_of(self.declaration, ref, status_of_code(self.declaration, reading, word), reading)
-        refusals.raise_refusal(self.declaration, reading)
-        other = first_text(document.id, reading)
-        if other is not None and other != ref.id:
-            raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
-        status = status_in(self.declaration, reading, call.state or document.state, call.absent or document.absent)
-        if status is None:
-            raise self.declaration.nothing_found(
-                *(self.declaration.key_of(call) if call.state else ("status",)), "state"
-            )
-        return snapshot_of(self.declaration, with_links(ref, self._links(reading)), status, reading)
+            status = status_of_code(self.declaration, reading, word)
+        else:
+            refusals.raise_refusal(self.declaration, reading)
+            other = first_text(document.id, reading)
+            if other is not None and other != ref.id:
+                raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
+            found = status_in(self.declaration, reading, call.state or document.state, call.absent or document.absent)
+            if found is None:
+                key = self.declaration.key_of(call) if call.state else ("status",)
+                raise self.declaration.nothing_found(*key, "state")
+            status = found
+        ref = with_links(ref, links_in(reading, self._calls.secret_parameters, document))
+        return snapshot_of(self.declaration, ref, status, reading)
 
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
@@ -184,14 +162,14 @@ class DeclaredContract(Contract[Any, Any]):
     def is_document(self, ref: Ref, leg: Leg, head: Head) -> bool:
         """Tell whether an answer is a document: by its media type, or because something is read out of it."""
         if leg == "poll":
-            poll = self._calls.poll_of("", ref)
+            poll = self._calls.first_of("", ref, self.declaration.poll)
             return not is_file(head) and not (poll and success_by_code(self.declaration, poll, head.status))
-        result = self._calls.result_of("", ref)
+        result = self._calls.first_of("", ref, self.declaration.result)
         return result is None or is_document(result, head)
 
     def build_results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
         """Return a succeeded job with its results, or the request for the document that has them."""
-        result = self._calls.result_of(base, snapshot.ref)
+        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
         if result is None or not (snapshot.ref.id or snapshot.ref.links):
             return snapshot  # what was answered at once has its result already
         if result.url is not None:
@@ -201,7 +179,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read the result document; an answer that is none is the file itself."""
-        result = self._calls.result_of(base, snapshot.ref)
+        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
         assert result is not None  # noqa: S101  (the request was built of it)
         word = result.codes.get(reply.status)
         state = None if word is None else self.declaration.meaning(word)
@@ -223,10 +201,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     def build_reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
         """Build the declared request for why a job has failed."""
-        call = self.declaration.reason
-        if call is None or not self._calls.can_build(base, snapshot.ref, call):
-            return None
-        return self._calls.build(base, snapshot.ref, call)
+        return self._calls.build_if_possible(base, snapshot.ref, self.declaration.reason)
 
     def read_reason(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read why a job has failed."""
@@ -262,10 +237,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     def build_cancellation(self, base: str, ref: Ref) -> Request | None:
         """Build the declared cancellation; None where there is none, or the job lacks a variable of it."""
-        call = self.declaration.cancel
-        if call is None or not self._calls.can_build(base, ref, call):
-            return None
-        return self._calls.build(base, ref, call)
+        return self._calls.build_if_possible(base, ref, self.declaration.cancel)
 
     def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if the answer shows it."""

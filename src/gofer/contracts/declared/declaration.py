@@ -7,7 +7,7 @@ checks it. Every key and every default is here; no request is built here, and no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -64,21 +64,9 @@ class Call:
     text: Template | None = None
 
     @property
-    def templates(self) -> Iterator[tuple[Key, Template]]:
-        """Every template of it, with its key."""
-        for name in ("url", "method", "query", "headers", "form", "multipart", "text"):
-            part: Template | Templates | None = getattr(self, name)
-            if isinstance(part, Template):
-                yield (name,), part
-            elif part is not None:
-                yield from (((name, member), template) for member, template in part.items())
-        if self.json is not None:
-            yield from ((("json",), template) for template in templates_in(self.json.pattern))
-
-    @property
     def holes(self) -> Iterator[Hole]:
         """Every hole of it."""
-        return (hole for _, template in self.templates for hole in template.holes)
+        return (hole for _, template in templates_of(self) for hole in template.holes)
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -103,6 +91,18 @@ class Call:
     def varied(self) -> Templates:
         """The headers that are not."""
         return {name.lower(): template for name, template in self.headers.items() if not template.is_text}
+
+
+def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
+    """Yield every template of a part of a declaration, with its key there."""
+    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text"):
+        value: Template | Templates | None = getattr(part, name, None)
+        if isinstance(value, Template):
+            yield (name,), value
+        elif value is not None:
+            yield from (((name, member), template) for member, template in value.items())
+    if isinstance(part, Call) and part.json is not None:
+        yield from ((("json",), template) for template in templates_in(part.json.pattern))
 
 
 @frozen
@@ -313,9 +313,20 @@ class Declaration:
         """Whether the code of some status request may mean success, so that its answer may be the file itself."""
         return any(self.meaning(word) is State.SUCCEEDED for poll in self.poll for word in poll.codes.values())
 
-    @property
+    @cached_property
+    def codes(self) -> Mapping[str, Collection[int]]:
+        """The HTTP codes that are read on each leg although they are not 2xx."""
+        onward = (301, 302, 303)  # the answer to a POST often points at the job
+        return {
+            "submit": (*self.submit.codes, *self.submit.finished),
+            "poll": [code for poll in self.poll for code in poll.codes],
+            "result": [code for result in self.result for code in result.codes],
+            "start": onward,
+            "cancel": onward,
+        }
+
     def calls(self) -> Iterator[tuple[Key, Call]]:
-        """Every request, with its key; of several status requests or results the key has the number."""
+        """Yield every request with its key, which has a number for one of several status requests or results."""
         for name in ("submit", "start", "poll", "result", "reason", "cancel"):
             part: Call | tuple[Call, ...] | None = getattr(self, name)
             if isinstance(part, tuple):
@@ -323,9 +334,21 @@ class Declaration:
             elif part is not None:
                 yield (name,), part
 
+    def templates(self) -> Iterator[tuple[Key, str, str, Template]]:
+        """Yield every template with its key, the place whose variables it has ("poll.hold") and its part ("url")."""
+        parts: list[tuple[Key, str, Call | Hold | Every]] = [(("every",), "every", self.every)]
+        for key, call in self.calls():
+            parts.append((key, str(key[0]), call))
+            if isinstance(call, Poll) and call.hold is not None:
+                parts.append(((*key, "hold"), "poll.hold", call.hold))
+            if isinstance(call, Result) and call.files is not None and call.files.link is not None:
+                yield (*key, "files", "link"), "result.files.link", "link", call.files.link
+        for key, place, part in parts:
+            yield from (((*key, *more), place, str(more[0]), template) for more, template in templates_of(part))
+
     def key_of(self, call: Call) -> Key:
         """Return the key of a request, or of one that was made of it: both have the same template as `url`."""
-        return next(key for key, other in self.calls if other.url is call.url)
+        return next(key for key, other in self.calls() if other.url is call.url)
 
     def fault(self, message: str, *key: str | int) -> DeclarationError:
         """Make the error for a fault at this key."""

@@ -12,7 +12,7 @@ from gofer.contracts.declared.drawing import drawing
 from gofer.contracts.declared.inputs import needs
 from gofer.contracts.declared.layout import WIDTH, Lines, Row, row_lines, section
 from gofer.contracts.declared.selectors import Places, Selector
-from gofer.contracts.declared.templates import Hole, Pattern, Template
+from gofer.contracts.declared.templates import Pattern, Template
 from gofer.contracts.declared.variables import OWN
 from gofer.contracts.payload import as_list, as_map
 from gofer.models import State
@@ -93,10 +93,8 @@ def _submit(declaration: Declaration) -> Rows:
     yield from _codes(submit.codes)
     codes = _listed(submit.finished)
     yield "finished", [f"{codes}, where it names no job: the answer is the result"] if codes else []
-    yield (
-        "sent again",
-        ["the same key gives the same job" if submit.idempotent else "never where it might make a second job"],
-    )
+    repeats = "the same key gives the same job" if submit.idempotent else "never where it might make a second job"
+    yield "sent again", [repeats]
 
 
 def _poll(poll: Poll) -> Rows:
@@ -148,20 +146,14 @@ def _files(files: Files) -> str:
 
 
 def _legend(declaration: Declaration) -> Rows:
-    holes = [hole for _, call in declaration.calls for hole in _all_holes(call)]
-    links = [result.files.link for result in declaration.result if result.files and result.files.link]
-    used = {hole.name for hole in (*holes, *(hole for link in links for hole in link.holes))}
+    holes = [hole for *_, template in declaration.templates() for hole in template.holes]
+    used = {hole.name for hole in holes}
     yield from ((f"{{{name}}}", [own.meaning]) for name, own in OWN.items() if name in used)
     yield "{+...}", ["signs such as / stay as they are"] if any(hole.reserved for hole in holes) else []
     each = "one part for each member of a map, whose key is the file's name"
     yield "{...*}", [each] if any(hole.each for hole in holes) else []
     left_out = "what holds it is left out where there is no value"
     yield "{...?}", [left_out] if any(hole.optional for hole in holes) else []
-
-
-def _all_holes(call: Call) -> Iterable[Hole]:
-    """Return every hole of a call, also of what asks for a long poll."""
-    return call.held.holes if isinstance(call, Poll) and call.hold is not None else call.holes
 
 
 # --- rows ---
@@ -230,23 +222,15 @@ def in_words(places: Places) -> str:
 def _place(selector: Selector) -> str:
     place, tilde, pattern = selector.text.partition(" ~ ")
     kind, _, rest = place.strip().partition(":")
-    match kind:
-        case "":
-            words = "the whole document"
-        case "header":
-            words = f"the header {rest}"
-        case "code":
-            words = "the HTTP code"
-        case "text":
-            words = "the whole body"
-        case "url":
-            words = "the address that answered"
-        case "sent":
-            words = f"the address it was sent to, by {rest.upper()}"
-        case "none":
-            words = "nothing"
-        case "name":
-            words = f"the name of the first member of {rest}" if rest else "the name of the XML root"
-        case _:
-            words = place.strip()
+    phrases = {
+        "": "the whole document",
+        "header": f"the header {rest}",
+        "code": "the HTTP code",
+        "text": "the whole body",
+        "url": "the address that answered",
+        "sent": f"the address it was sent to, by {rest.upper()}",
+        "none": "nothing",
+        "name": f"the name of the first member of {rest}" if rest else "the name of the XML root",
+    }
+    words = phrases.get(kind, place.strip())
     return f"{words}, what matches {pattern.strip()}" if tilde else words

@@ -1,4 +1,4 @@
-"""How what is said of a declaration is laid out as lines: titles, labelled rows, requests."""
+"""Lines of text for a terminal: sections with titles, rows with labels, requests."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ MASK = "***"
 WIDTH = 100
 _LABEL = 16
 _BODY = 4000
+_WRAPPER = textwrap.TextWrapper(
+    WIDTH - _LABEL - 4, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+)
 
 Lines = Iterator[str]
 Row = tuple[str, list[str]]
@@ -30,10 +33,7 @@ def section(title: str, rows: Iterable[Row]) -> Lines:
 def row_lines(label: str, texts: Iterable[str]) -> Lines:
     """Lay out one row, its texts below one another and wrapped."""
     for text in filter(None, texts):
-        width = WIDTH - _LABEL - 4
-        for line in textwrap.wrap(
-            text, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
-        ):
+        for line in _WRAPPER.wrap(text):
             yield f"  {label:<{_LABEL}}  {line}"
             label = ""
 

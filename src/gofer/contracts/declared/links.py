@@ -12,17 +12,16 @@ from gofer.contracts.declared.selectors import Reading, first_text
 from gofer.contracts.declared.urls import last_part, resolve, without
 
 
-def links_in(places: Submit | StatusDocument, reading: Reading, secret: frozenset[str]) -> dict[str, str]:
-    """Read the declared links, made absolute and without the parameters in `secret`, and the values."""
+def links_in(reading: Reading, secret: frozenset[str], *parts: Submit | StatusDocument) -> dict[str, str]:
+    """Read the links that parts of a declaration name, absolute and without the parameters in `secret`; and values."""
     found: dict[str, str] = {}
-    for name, link_places in places.links.items():
-        link = first_text(link_places, reading)
-        if link:
-            found[name] = without(resolve(reading.reply.url, link), secret)
-    for name, value_places in places.values.items():
-        value = first_text(value_places, reading)
-        if value is not None:
-            found[f"values.{name}"] = value
+    for part in parts:
+        for name, places in part.links.items():
+            if link := first_text(places, reading):
+                found[name] = without(resolve(reading.reply.url, link), secret)
+        for name, places in part.values.items():
+            if (value := first_text(places, reading)) is not None:
+                found[f"values.{name}"] = value
     return found
 
 

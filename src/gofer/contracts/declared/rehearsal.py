@@ -1,4 +1,4 @@
-"""A dry run: a declaration held against recorded replies. Pure: it is given bytes and gives lines of text.
+"""A dry run: a declaration held against recorded replies. Pure: from bytes to lines of text.
 
 It calls the same `DeclaredContract` as an errand does, so it reads what an errand would read.
 """
@@ -21,7 +21,7 @@ from gofer.wire import Reply, Request, origin, shown
 RehearsedLeg = Literal["submit", "poll", "result", "reason", "cancel"]
 
 LEGS: tuple[RehearsedLeg, ...] = ("submit", "poll", "result", "reason", "cancel")
-"""The legs whose replies can be given, in the order in which they are read."""
+"""The legs whose replies can be read, from the first to the last."""
 
 UNKNOWN_ID = "JOB-ID"
 """Stands for the id of a job whose submission was not recorded."""
@@ -214,7 +214,7 @@ class Rehearsal:
         self._say("error_code", problem.error_code)
 
     def _next(self, last: Snapshot[Any], *, reasoned: bool) -> None:
-        """Say what gofer would do after the last reply; `reasoned`: it has been said why the job has failed."""
+        """Say what gofer would do after the last reply; `reasoned`: whether a reply said why the job has failed."""
         contract, base, request = self._contract, self._base, None
         try:
             if last.status.state is State.SUCCEEDED:

@@ -62,15 +62,16 @@ class Reading:
         return self
 
     @property
+    def sent(self) -> dict[str, str]:
+        """The address that the request was sent to, by its method; empty without the request."""
+        return {} if self.request is None else {self.request.method: self.request.url}
+
+    @property
     def document(self) -> Any:
         """The document as plain values; MISSING where the body is empty."""
-        if not self._parsed:
-            self._parsed = True
-            self._parse()
-        return self.tree
-
-    def _parse(self) -> None:
-        body = self.reply.body.strip()
+        if self._parsed:
+            return self.tree
+        self._parsed, body = True, self.reply.body.strip()
         try:
             if body[:1] not in (b"{", b"[") and _is_markup(body):
                 self.root, self.tree = markup.parse(body)
@@ -80,6 +81,7 @@ class Reading:
                 self.tree = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise no_document(self.reply, "a JSON or XML document") from error
+        return self.tree
 
 
 def _is_markup(body: bytes) -> bool:
@@ -169,17 +171,10 @@ def _place(text: str) -> Read:
         case "none" if not rest:
             return lambda _: MISSING
         case "sent" if rest:
-            return _sent(rest.upper())
+            method = rest.upper()
+            return lambda reading: reading.sent.get(method, MISSING)
         case _:
             raise ValueError(f"{text!r} is no selector")
-
-
-def _sent(method: str) -> Read:
-    def read(reading: Reading) -> Any:
-        request = reading.request
-        return request.url if request is not None and request.method == method else MISSING
-
-    return read
 
 
 def _name(text: str) -> Read:

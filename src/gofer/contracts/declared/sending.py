@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
-from gofer.contracts.declared.declaration import Call, Json, Templates
+from gofer.contracts.declared.declaration import Call, Templates
 from gofer.contracts.declared.templates import Hole, Lookup, Template, fill_value, plain
 from gofer.contracts.declared.urls import with_parameter
 from gofer.contracts.payload import as_list, as_map
@@ -74,10 +74,14 @@ def header(name: str, value: str) -> str:
 
 def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
     if call.json is not None:
-        return _json(call.json, lookup)
+        value = fill_value(call.json.pattern, lookup)
+        if value is None:
+            return b"", None  # the body is one optional variable, without a value
+        return json.dumps(value, separators=(",", ":")).encode(), "application/json"
     if call.form is not None:
         fields = {name: value for name, value in _fields(call.form, lookup).items() if value is not None}
-        pairs = [(name, plain(one)) for name, value in fields.items() for one in _repeated(value)]
+        lists = {name: [value] if (many := as_list(value)) is None else many for name, value in fields.items()}
+        pairs = [(name, plain(value)) for name, values in lists.items() for value in values]
         return urlencode(pairs).encode(), "application/x-www-form-urlencoded"
     if call.multipart is not None:
         return _multipart(call.multipart, lookup, seed)
@@ -85,16 +89,6 @@ def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
         text = call.text.fill(lookup, lambda value, _: escape(value, {'"': "&quot;"}) if _is_xml(call) else value)
         return (text or "").encode(), "text/xml; charset=utf-8" if _is_xml(call) else "text/plain; charset=utf-8"
     return b"", None
-
-
-def _json(body: Json, lookup: Lookup) -> tuple[bytes, str | None]:
-    value = fill_value(body.pattern, lookup)
-    if value is None:
-        return b"", None  # the body is one optional variable, without a value
-    try:
-        return json.dumps(value, separators=(",", ":")).encode(), "application/json"
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"The input cannot be written as JSON (bytes go into a multipart body): {error}.") from error
 
 
 def _is_xml(call: Call) -> bool:
@@ -108,11 +102,6 @@ def _fields(form: Template | Templates, lookup: Lookup) -> Mapping[str, Any]:
             raise UsageError(f"A form is made of a map of fields, and {form.text} is none.")
         return fields
     return {name: fill_value(template, lookup) for name, template in form.items()}
-
-
-def _repeated(value: Any) -> list[Any]:
-    several = as_list(value)
-    return [value] if several is None else several
 
 
 def _multipart(fields: Templates, lookup: Lookup, seed: str) -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from gofer.contracts.base import Ref, Snapshot
@@ -47,10 +48,8 @@ def status_of_code(declaration: Declaration, reading: Reading, word: str) -> Sta
     """Make the status of an HTTP code that stands for a word, with what else the answer says."""
     status = None
     if reading.reply.body and not is_file(reading.reply):
-        try:
+        with contextlib.suppress(BadReply):  # a body that is no document: the code is enough
             status = status_in(declaration, reading, (), word)
-        except BadReply:
-            status = None  # a body that is no document; the code has said enough
     return status or Status(word, declaration.meaning(word))
 
 

@@ -55,7 +55,7 @@ class Hole:
 
 @frozen
 class Template:
-    """A text with holes: `parts` are its literal pieces and its holes, in order."""
+    """A text with holes: `parts` are its literal pieces and its holes, from left to right."""
 
     text: str
     parts: tuple[str | Hole, ...]
@@ -157,13 +157,8 @@ def fill_value(pattern: Pattern, lookup: Lookup) -> Any:
         return pattern.fill(lookup) if pattern.sole is None else pattern.sole.value(lookup)
     members, items = as_map(pattern), as_list(pattern)
     if members is not None:
-        made = ((name, inner, fill_value(inner, lookup)) for name, inner in members.items())
-        return {name: value for name, inner, value in made if not _left_out(inner, value)}
+        filled = {name: fill_value(inner, lookup) for name, inner in members.items()}
+        return {name: value for name, value in filled.items() if value is not None}
     if items is not None:
-        values = ((inner, fill_value(inner, lookup)) for inner in items)
-        return [value for inner, value in values if not _left_out(inner, value)]
+        return [value for inner in items if (value := fill_value(inner, lookup)) is not None]
     return pattern
-
-
-def _left_out(pattern: Pattern, value: Any) -> bool:
-    return value is None and isinstance(pattern, Template)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -74,10 +74,14 @@ def _selectors(value: Any, _: Any) -> Places:
     return tuple(Selector.parse(text) for text in texts)
 
 
-def _template(value: Any, _: Any) -> Template:
+def _text(value: Any, wanted: str) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected text, got {type(value).__name__}")
-    return Template.parse(value)
+        raise TypeError(f"expected {wanted}, got {type(value).__name__}")
+    return value
+
+
+def _template(value: Any, _: Any) -> Template:
+    return Template.parse(_text(value, "text"))
 
 
 def _template_or_map(value: Any, _: Any) -> Template | dict[str, Template]:
@@ -98,26 +102,12 @@ def _code(value: Any) -> int:
     return code
 
 
-def _word(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected a word, got {value!r}")
-    return value
+def _words(value: Any, _: Any) -> tuple[str, ...]:
+    return tuple(_text(word, "a word") for word in as_list(value) or [value])
 
 
 def _codes(value: Any, _: Any) -> dict[int, str]:
-    return {_code(code): _word(word) for code, word in _table(value, "a table of codes and words").items()}
-
-
-def _several_codes(value: Any, _: Any) -> tuple[int, ...]:
-    return tuple(map(_code, as_list(value) or [value]))
-
-
-def _json(value: Any, _: Any) -> Json:
-    return Json(compile_value(value))
-
-
-def _words(value: Any, _: Any) -> tuple[str, ...]:
-    return tuple(map(_word, as_list(value) or [value]))
+    return {_code(code): _text(word, "a word") for code, word in _table(value, "a table of codes and words").items()}
 
 
 def _map(value: Any, kind: Any) -> dict[str, Any]:
@@ -137,14 +127,14 @@ def _is_map(kind: Any) -> bool:
 
 _plain = strict_converter(closed=True)
 _converter = strict_converter(closed=True)
-_hooks: tuple[tuple[Any, Any], ...] = (
+_hooks: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
     (Places, _selectors),
     (Template, _template),
     (Template | Templates | None, _template_or_map),
     (Variable, _variable),
-    (Json, _json),
+    (Json, lambda value, _: Json(compile_value(value))),
     (Mapping[int, str], _codes),
-    (tuple[int, ...], _several_codes),
+    (tuple[int, ...], lambda value, _: tuple(map(_code, as_list(value) or [value]))),
     (tuple[str, ...], _words),
 )
 for _kind, _hook in _hooks:

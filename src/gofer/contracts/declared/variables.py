@@ -47,15 +47,15 @@ def allowed(declaration: Declaration, place: str) -> set[str]:
     return names if place == "submit" else names | declaration.links
 
 
-def values_of(declaration: Declaration, given: Mapping[str, str]) -> dict[str, str]:
+def values_of(declaration: Declaration, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the values of a declaration's variables: the caller's and the defaults, or raise `UsageError`."""
-    for name in given:
+    for name in variables:
         if name not in declaration.variables:
             source = declaration.source or declaration.name
             raise UsageError(f"{source} has no variable {name!r}.{hint(name, declaration.variables)}")
     values: dict[str, str] = {}
     for name, variable in declaration.variables.items():
-        value = given.get(name, variable.default)
+        value = variables.get(name, variable.default)
         if value is None:
             about = f" ({variable.about})" if variable.about else ""
             raise UsageError(f"{declaration.name} needs the variable {name!r}{about}: pass variables={{{name!r}: …}}.")
