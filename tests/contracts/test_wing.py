@@ -1,4 +1,4 @@
-"""Declarations are a wing of their own: who uses contract classes only does not pay for it, and it ships its dialects."""
+"""Declarations are a wing of their own: contract classes do without it, and the dialects are shipped with it."""
 
 import subprocess
 import sys
