@@ -13,14 +13,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from gofer.contracts.declared.declaration import (
-    Declaration,
-    Files,
-    Poll,
-    Result,
-    StatusDocument,
-    Variable,
-)
+from gofer.contracts.declared.declaration import Declaration, Files, Poll, Result, StatusDocument, Variable
 from gofer.contracts.declared.templates import Template
 from gofer.contracts.declared.variables import OWN, allowed
 from gofer.contracts.faults import Key
@@ -72,11 +65,11 @@ def check(declaration: Declaration) -> None:
 
 @frozen
 class Word:
-    """A word for a state: what the declaration says that it means, and the state that its place stands for."""
+    """A word for a state: what the declaration says that it means, and what it must mean where it stands."""
 
     text: str
     meaning: State | None
-    place: State | None
+    expected: State | None
     words: Collection[str]
 
     @property
@@ -152,8 +145,8 @@ def _variables(declaration: Declaration) -> Parts[tuple[str, Variable]]:
     return ((("variables", name), (name, variable)) for name, variable in declaration.variables.items())
 
 
-def _word(declaration: Declaration, text: str, place: State | None = None) -> Word:
-    return Word(text, declaration.words.get(text.casefold()), place, declaration.words)
+def _word(declaration: Declaration, text: str, expected: State | None = None) -> Word:
+    return Word(text, declaration.words.get(text.casefold()), expected, declaration.words)
 
 
 def _state_words(declaration: Declaration) -> Parts[Word]:
@@ -224,7 +217,7 @@ RULES: tuple[Rule, ...] = (
           "a variable has a plain name that is not one of gofer's own"),
     _rule("variables", _variables, lambda it: it[1].secret and it[1].default is not None, "a secret has no default"),
 
-    _rule("states", _state_words, lambda word: word.meaning is not word.place,
+    _rule("states", _state_words, lambda word: word.meaning is not word.expected,
           "the word {0.text!r} means {0.meaning} too"),
     _rule("states.succeeded", _itself, lambda it: it.states and not it.states.succeeded,
           "no word means that the job has succeeded", ("states", "succeeded")),
@@ -233,7 +226,7 @@ RULES: tuple[Rule, ...] = (
           "it is pending, running or failed, not {0.states.other!r}", ("states", "other")),
     _rule("codes, absent, start.when", _used_words, lambda word: word.meaning is None,
           "the word {0.text!r} is not among the states.{0.hint}"),
-    _rule("start.when", _start_words, lambda word: word.meaning is not word.place,
+    _rule("start.when", _start_words, lambda word: word.meaning is not word.expected,
           "the word {0.text!r} does not mean pending, and a job before its start is pending"),
     _rule("status.of", _itself, lambda it: not 0 < it.status.of < math.inf, "it must be a number above 0",
           ("status", "of")),
