@@ -23,15 +23,8 @@ project_copyright = author
 release = version_of("gofer")
 version = release
 
-extensions = [
-    "myst_parser",
-    "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
-    "machine",
-    "command_help",
-    "fault_table",
-    "declaration_rules",
-]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions += ["machine", "command_help", "fault_table", "declaration_rules"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"gofer {release}"

@@ -129,7 +129,7 @@ class Contract(Protocol[In_contra, Out]):
     def ref(self, job_id: str) -> Ref:
         """Return where the job of this id is; an id that is empty or no text is a `UsageError`."""
         if not isinstance(job_id, str) or not job_id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError("The job id is empty; pass the id that the submission gave.")
+            raise UsageError("The job id is empty; pass the job_id that the submission gave.")
         return Ref(job_id)
 
     def build_start(self, base: str, ref: Ref) -> Request | None:
