@@ -10,8 +10,8 @@ from pathlib import Path
 
 from figures import Figure, at_most, interleaved, ratios
 from gofer.contracts.base import Contract, Ref
+from gofer.contracts.declared.shipped import declared
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.contracts.shipped import declared
 from gofer.models import State, Status
 from gofer.wire import Reply
 

@@ -31,6 +31,7 @@ extensions = [
     "machine",
     "command_help",
     "fault_table",
+    "declaration_rules",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"

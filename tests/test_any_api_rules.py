@@ -10,8 +10,8 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 from gofer import BadReply, Client, DeclarationError, Job, Rejected, Request, Retry
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.toml import parse
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.toml import parse
 from support.any_api import (
     DONE,
     ENDED,

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from gofer import BadReply, Client, Rejected
-from gofer.contracts.explain import needs
-from gofer.contracts.shipped import names, shipped
+from gofer.contracts.declared.inputs import needs
+from gofer.contracts.declared.shipped import names, shipped
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "dialects.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([a-z0-9-]+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))

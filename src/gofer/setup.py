@@ -113,7 +113,7 @@ def contract_of(
 ) -> Contract[Any, Any]:
     """Return the contract that `contract=` names: one, a shipped name, a declaration's file, or the default."""
     if isinstance(given, str | Path) and given != RETRIEVE.name:
-        from gofer.contracts.shipped import declared  # most clients have no declaration, and none should pay for it
+        from gofer.contracts.declared.shipped import declared  # most clients have no declaration to pay for
 
         return declared(given, variables)
     if variables:

@@ -62,6 +62,11 @@ class Head:
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
     )
 
+    @property
+    def media_type(self) -> str:
+        """The media type of the body, in lower case and without its parameters; "" where the head names none."""
+        return media_type(self.headers.get("content-type"))
+
 
 @frozen
 class Reply(Head):
@@ -69,6 +74,11 @@ class Reply(Head):
 
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     cut: bool = False
+
+
+def media_type(text: str | None) -> str:
+    """Return the media type in this text, as in "Text/HTML; charset=utf-8", in lower case; "" for None."""
+    return (text or "").partition(";")[0].strip().lower()
 
 
 def _shown_raw(url: str) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gofer.contracts import shipped, toml
-from gofer.contracts.explain import drawing, needs
+from gofer.contracts.declared import shipped, toml
+from gofer.contracts.declared.drawing import drawing
+from gofer.contracts.declared.inputs import needs
 
 from .checking import BASE, check, contract, section
 from .conftest import TOKEN

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gofer.cli.commands import gofer as command
-from gofer.contracts.rehearsal import recorded
+from gofer.contracts.declared.recordings import recorded
 from gofer.errors import UsageError
 from support.raw_server import http, raw_server
 

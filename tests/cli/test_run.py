@@ -15,7 +15,7 @@ import pytest
 from gofer.cli.chosen_contract import contract_of_ticket
 from gofer.cli.record import ErrandRecord
 from gofer.cli.report import suffix_remark
-from gofer.contracts import shipped
+from gofer.contracts.declared import shipped
 from gofer.events import Saved
 from gofer.models import Verified
 from gofer.ticket import Ticket

@@ -35,7 +35,7 @@ def test_a_response_can_be_written_to_a_file(blocking, serve, tmp_path):
 
 
 def test_an_operation_may_have_nothing_to_say(blocking, serve, tmp_path):
-    """Done, with neither error nor response, is success; there is no file to be had then."""
+    """Done, with neither error nor response, is success without a file."""
     client = client_of(blocking, f"{serve(OperationsService()).url}/v1", "aip-151")
     assert client.run(order(), timeout=10).value is None
     with pytest.raises(gofer.NotSupported):
@@ -61,7 +61,7 @@ def test_a_failed_operation_is_a_failed_job(any_face, serve):
 
 
 def test_a_cancelled_operation_is_cancelled_and_not_failed(any_face, serve):
-    """`:cancel` makes the operation end with google.rpc.Code 1, CANCELLED, which is no failure."""
+    """`:cancel` ends the operation with google.rpc.Code 1, CANCELLED, which is no failure."""
     server = serve(OperationsService())
     job = client_of(any_face, f"{server.url}/v1", "aip-151").submit(order())
     assert job.cancel() is True
@@ -88,7 +88,7 @@ def test_a_refused_start_has_the_codes_and_words_of_the_error_document(blocking,
 
 
 def test_an_unknown_operation_is_not_found(blocking, serve):
-    """A 404 about a name that this client never submitted is an error at once."""
+    """A 404 for a job that this client did not submit is an error at once."""
     server = serve(OperationsService())
     with pytest.raises(gofer.NotFound, match="no operation operations/none"):
         client_of(blocking, f"{server.url}/v1", "aip-151").job("operations/none").refresh()
@@ -102,7 +102,7 @@ def test_progress_is_a_share(blocking, serve):
 
 
 def test_a_name_that_tries_to_leave_stays_below_the_origin(blocking, serve):
-    """A name that looks like an address is a path on the service all the same."""
+    """A name that has the form of an address is still a path on the service."""
     server = serve(OperationsService(name="http://elsewhere.test/{}"))
     job = client_of(blocking, f"{server.url}/v1", "aip-151").submit(order())
     assert job.refresh() == "false"

@@ -1,4 +1,4 @@
-"""What a declared contract does when a service strays: strange words, lost answers, lies, early ends."""
+"""What a declared contract does with undeclared words, lost answers, wrong answers and early ends."""
 
 import time
 
@@ -30,7 +30,7 @@ cancelled = "stopped"
 
 
 def states(*words, created="waiting"):
-    """Give a service whose job has these words, one look after the other; the last one stays."""
+    """Give a service whose job has these words, one for each poll; the last one stays."""
 
     def answer(call):
         if call.method == "POST":
@@ -41,24 +41,24 @@ def states(*words, created="waiting"):
 
 
 def test_an_undeclared_word_is_an_error_after_the_grace(any_face, serve):
-    """Without a timeout as well: the error names the word, and the job is not asked for ever."""
+    """Also without a timeout: the error names the word, and polling ends."""
     server = serve(states(*["pondering"] * 20, "done"))
     began = time.monotonic()
-    with pytest.raises(gofer.BadReply, match="'pondering'") as strange:
+    with pytest.raises(gofer.BadReply, match="'pondering'") as undeclared:
         client_of(any_face, server.url, said(DECLARED)).run({})
     assert 0.3 <= time.monotonic() - began < 5
-    assert (strange.value.status, strange.value.field) == ("pondering", "state")
-    assert strange.value.ticket
+    assert (undeclared.value.status, undeclared.value.field) == ("pondering", "state")
+    assert undeclared.value.ticket
 
 
-def test_a_word_that_changes_within_the_grace_is_borne(blocking, serve):
-    """Some services invent a word in between; a declared one after it resets the grace."""
+def test_an_undeclared_word_within_the_grace_is_no_error(blocking, serve):
+    """Some services send a word that they do not document; a declared one after it resets the grace."""
     server = serve(states("pondering", "working", "musing", "done"))
     assert client_of(blocking, server.url, said(DECLARED)).submit({}).wait(timeout=10) == "done"
 
 
 def test_ever_new_undeclared_words_do_not_prolong_the_grace(blocking, serve):
-    """A service that counts in its word is strange from the first one on."""
+    """A word with a number in it that grows is undeclared from the first poll on."""
     server = serve(lambda call: as_json({"id": "1", "state": f"step {call.nth}" if call.nth < 300 else "done"}))
     with pytest.raises(gofer.BadReply, match="step"):
         client_of(blocking, server.url, said(DECLARED)).run({})
@@ -81,7 +81,7 @@ def test_other_says_what_every_other_word_means(blocking, serve):
 
 @pytest.mark.parametrize("document", [{}, {"state": None}, {"state": {"a": 1}}, {"state": []}, [], 1])
 def test_a_state_that_is_not_there_is_a_bad_reply(any_face, serve, document):
-    """It names the declaration's file, line and key, and is not asked for again."""
+    """The error names the declaration's file, line and key, and nothing is sent again."""
     server = serve(lambda call: as_json({"id": "1"} if call.method == "POST" else document))
     with pytest.raises(gofer.BadReply, match=r"mine.toml:11: status.state: nothing was found") as bad:
         client_of(any_face, server.url, said(DECLARED)).run({}, timeout=10)
@@ -98,7 +98,7 @@ def test_an_id_that_is_not_there_is_a_bad_reply_about_an_uncertain_job(blocking,
 
 
 def test_a_submission_may_be_finished_already(any_face, serve):
-    """What its answer says is believed, and nothing more is asked."""
+    """The answer to the submission is enough, and no poll follows."""
     server = serve(states(created="done"))
     outcome = client_of(any_face, server.url, said(DECLARED)).run({}, timeout=10)
     assert (outcome.value["state"], len(server.calls)) == ("done", 1)
@@ -164,7 +164,7 @@ def test_a_refused_submission_makes_no_job_and_is_not_repeated(any_face, serve):
 
 @pytest.mark.parametrize("idempotent", [False, True])
 def test_a_lost_submission_is_repeated_only_where_it_is_declared_idempotent(blocking, idempotent):
-    """Else the caller is told, with the key; where it is repeated, every byte is the same."""
+    """Otherwise the caller gets an error with the key; where it is repeated, every byte is the same."""
     text = DECLARED.replace('id = "/id"', 'id = "/id"\nidempotent = true\nheaders = { idempotency-key = "{key}" }')
 
     def losing(call):
@@ -197,7 +197,7 @@ def test_without_a_declared_cancellation_there_is_none(any_face, serve):
 
 @pytest.mark.parametrize("body", ["ok", "", "{}", '{"state": "pondering"}', '{"state": null}'])
 def test_a_cancellation_that_lies_is_seen_through(any_face, serve, body):
-    """200, and the job goes on: the status is what a look at it shows, and the job can be waited for."""
+    """After a 200 the job may go on: the status is what a poll shows, and the job can be waited for."""
 
     def answer(call):
         if call.path.endswith("/stop"):
@@ -218,7 +218,7 @@ def test_a_service_that_offers_no_cancellation_says_so_by_its_code(blocking, ser
 
 
 def test_a_job_that_runs_out_of_its_budget_is_cancelled_as_declared(any_face, serve):
-    """`run` cancels what nobody will come for."""
+    """`run` cancels a job that its caller abandons."""
     server = serve(lambda call: as_json({"id": "1", "state": "working"}))
     with pytest.raises(gofer.WaitTimeout):
         client_of(any_face, server.url, said(CANCELLABLE)).run({}, timeout=0.6)
@@ -229,7 +229,7 @@ HELD = DECLARED + '[poll.hold]\nquery = { wait = "{hold}" }\nproof = "header:x-h
 
 
 def test_a_service_that_ignores_the_hold_is_not_hammered(blocking, serve):
-    """Without the declared proof the schedule decides, and the looks keep their distance."""
+    """Without the declared proof the schedule decides the pauses between polls."""
     server = serve(lambda call: as_json({"id": "1", "state": "working"}, x_other="1"))
     with pytest.raises(gofer.WaitTimeout):
         client_of(blocking, server.url, said(HELD), poll=None).submit({}).wait(timeout=2)
@@ -241,10 +241,10 @@ def test_proof_of_holding_lets_the_next_request_follow_at_once(blocking, serve):
     words = ["working", "waiting", "working", "waiting", "done"]
 
     def answer(call):
-        looks = len(sent_to(server, "/jobs/1"))
+        polls = len(sent_to(server, "/jobs/1"))
         if call.path == "/jobs":
             return as_json({"id": "1", "state": "waiting"})
-        return as_json({"state": words[looks - 1]}, x_held="yes")
+        return as_json({"state": words[polls - 1]}, x_held="yes")
 
     server = serve(answer)
     began = time.monotonic()
@@ -293,7 +293,7 @@ def test_an_input_that_is_no_json_is_refused_before_anything_is_sent(blocking, s
 
 
 def test_an_empty_id_is_refused(blocking, serve):
-    """It would be the address of the list."""
+    """Its address would be that of the list."""
     server = serve(states("done"))
     client = client_of(blocking, server.url, said(DECLARED))
     for empty in ("", "  "):

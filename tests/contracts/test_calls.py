@@ -1,4 +1,4 @@
-"""Services at one address whose requests say what is meant, each as a page of TOML: JSON-RPC, and AWS's JSON."""
+"""Services with one address for every request, each as a page of TOML: JSON-RPC, and AWS's JSON."""
 
 import json
 
@@ -13,7 +13,7 @@ class Rpc:
     """JSON-RPC 2.0: errors come with 200 and a number."""
 
     def __init__(self):
-        self.looks, self.stopped = 0, False
+        self.polls, self.stopped = 0, False
 
     def __call__(self, call):
         """Answer one request."""
@@ -30,9 +30,9 @@ class Rpc:
             return as_json({**base, "error": {"code": 404, "message": "no such job"}})
         match asked["method"]:
             case "status":
-                self.looks += 1
-                state = "stopped" if self.stopped else ["queued", "busy", "ready"][min(self.looks, 3) - 1]
-                return as_json({**base, "result": {"state": state, "done": self.looks}})
+                self.polls += 1
+                state = "stopped" if self.stopped else ["queued", "busy", "ready"][min(self.polls, 3) - 1]
+                return as_json({**base, "result": {"state": state, "done": self.polls}})
             case "stop":
                 self.stopped = True
                 return as_json({**base, "result": True})
@@ -40,7 +40,7 @@ class Rpc:
 
 
 def test_json_rpc_runs_over_one_address(any_face, serve):
-    """Submission, looks and result are POSTs to the same place; a number for an id is taken as text."""
+    """Submission, polls and result are POSTs to the same place; a number for an id is taken as text."""
     server = serve(Rpc())
     outcome = client_of(any_face, f"{server.url}/rpc", example("json-rpc")).run({"x": 1}, timeout=10)
     assert (outcome.value, outcome.job_id) == ({"y": [1, None, "z"]}, "17")
@@ -57,7 +57,7 @@ def test_a_json_rpc_error_is_a_refusal_although_it_comes_with_200(blocking, serv
 
 
 def test_an_unknown_json_rpc_job_is_refused_at_once(blocking, serve):
-    """Looks too are refused by an error object; it is no reason to look again."""
+    """A poll, too, can be refused by an error object; it is not repeated then."""
     server = serve(Rpc())
     with pytest.raises(gofer.Rejected, match="no such job"):
         client_of(blocking, f"{server.url}/rpc", example("json-rpc")).job("18").wait(timeout=10)
@@ -74,7 +74,7 @@ class Aws:
     """One address, operations by a header, errors with a type; the result lies in another server's bucket."""
 
     def __init__(self, bucket):
-        self.bucket, self.looks = bucket, 0
+        self.bucket, self.polls = bucket, 0
 
     def __call__(self, call):
         """Answer one request."""
@@ -89,15 +89,15 @@ class Aws:
         if job["JobName"] == "nothing":
             kind = "com.amazonaws.jobs#NotFoundException"
             return as_json({"__type": kind, "Message": "the job does not exist"}, 400)
-        self.looks += 1
-        if self.looks == 1:
+        self.polls += 1
+        if self.polls == 1:
             return as_json({"Job": {**job, "JobStatus": "IN_PROGRESS"}})
         link = f"{self.bucket}/out.json?X-Amz-Signature=abc"
         return as_json({"Job": {**job, "JobStatus": "COMPLETED", "Output": {"FileUri": link}}})
 
 
 def test_aws_json_is_told_by_a_header_what_is_meant(any_face, serve, tmp_path):
-    """The key is the job's name; the signed link is fetched as it is, and nothing of ours goes there."""
+    """The key is the job's name; the signed link is fetched as it is, without our headers."""
     bucket = serve(lambda call: http(200, b'{"text": "hello"}', content_type="application/json"))
     client = client_of(
         any_face, serve(Aws(bucket.url)).url, example("aws-json"), auth="s3cret", new_key=lambda: "key-1"

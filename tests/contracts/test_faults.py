@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 import gofer
-from gofer.contracts import toml
+from gofer.contracts.declared import toml
 from support.declared import said
 
 SOUND = """\
@@ -45,15 +45,15 @@ url = "{base}/jobs/{id}/stop"
 """
 
 TABLE = [
-    # what is put in the place of what; where it is complained of: line and key; a word of the complaint
-    ("unknown key at the top", 'name = "mine"', 'name = "mine"\nnamee = "x"', 2, "namee", "did you mean 'name'"),
-    ("unknown table", "[cancel]", "[cansel]", 31, "cansel", "did you mean 'cancel'"),
+    # what is put in the place of what; the line and the key in the error; some of its words
+    ("unknown key at the top", 'name = "mine"', 'name = "mine"\nnamee = "x"', 2, "namee", "Did you mean 'name'"),
+    ("unknown table", "[cancel]", "[cansel]", 31, "cansel", "Did you mean 'cancel'"),
     ("unknown key in submit", 'id = "/id"', 'ident = "/id"', 11, "submit.ident", "unknown key"),
-    ("unknown key in poll", "codes =", "code =", 15, "poll.code", "did you mean 'codes'"),
+    ("unknown key in poll", "codes =", "code =", 15, "poll.code", "Did you mean 'codes'"),
     ("unknown key in hold", "query = { wait", "params = { wait", 17, "poll.hold.params", "unknown key"),
     ("unknown key in status", "of = 100", "out_of = 100", 20, "status.out_of", "unknown key"),
-    ("unknown key in states", "running =", "runing =", 23, "states.runing", "did you mean 'running'"),
-    ("unknown key in files", 'under = "/files"', 'unter = "/files"', 29, "result.files.unter", "did you mean 'under'"),
+    ("unknown key in states", "running =", "runing =", 23, "states.runing", "Did you mean 'running'"),
+    ("unknown key in files", 'under = "/files"', 'unter = "/files"', 29, "result.files.unter", "Did you mean 'under'"),
     ("unknown key in a variable", "secret = true", "hidden = true", 5, "variables.api_key.hidden", "unknown key"),
     ("no name", 'name = "mine"\n', "", None, "name", "missing"),
     ("no submit.url", 'url = "{base}/jobs"', 'method = "POST"', 8, "submit.url", "no url"),
@@ -61,7 +61,7 @@ TABLE = [
     ("a number in quotes", "grace = 30", 'grace = "30"', 2, "grace", "expected a number"),
     ("a truth for a number", "grace = 30", "grace = true", 2, "grace", "expected a number"),
     ("no grace at all", "grace = 30", "grace = 0", 2, "grace", "above 0"),
-    ("a grace for ever", "grace = 30", "grace = inf", 2, "grace", "above 0"),
+    ("a grace without end", "grace = 30", "grace = inf", 2, "grace", "above 0"),
     ("a grace that is no number", "grace = 30", "grace = nan", 2, "grace", "above 0"),
     ("a share of nothing", "of = 100", "of = 0", 20, "status.of", "above 0"),
     ("a text for a table", '{ status = "/links/status" }', '"x"', 12, "submit.links", "expected a table"),
@@ -79,17 +79,17 @@ TABLE = [
     ("an unclosed template", 'url = "{base}/jobs"', 'url = "{base/jobs"', 9, "submit.url", "{"),
     ("a stray brace", 'url = "{base}/jobs"', 'url = "{base}/jobs}"', 9, "submit.url", "}"),
     ("an empty hole", 'url = "{base}/jobs"', 'url = "{base}/{}"', 9, "submit.url", "{}"),
-    ("an unknown variable", 'v = "1"', 'v = "{apikey}"', 7, "every.query.v", "did you mean 'api_key'"),
+    ("an unknown variable", 'v = "1"', 'v = "{apikey}"', 7, "every.query.v", "Did you mean 'api_key'"),
     ("an unknown variable in a body", '"{input.a}"', '"{inputs.a}"', 10, "submit.json", "inputs.a"),
-    ("an unknown link", '"{links.status}"', '"{links.stats}"', 14, "poll.url", "did you mean 'links.status'"),
-    ("the input on a later leg", "/jobs/{id}/stop", "/jobs/{input.a}/stop", 32, "cancel.url", "only known to"),
+    ("an unknown link", '"{links.status}"', '"{links.stats}"', 14, "poll.url", "Did you mean 'links.status'"),
+    ("the input on a later leg", "/jobs/{id}/stop", "/jobs/{input.a}/stop", 32, "cancel.url", "only the submission"),
     ("the id before there is one", '"{base}/jobs"', '"{base}/jobs/{id}"', 9, "submit.url", "{id}"),
     ("a hold where nothing is held", "/jobs/{id}/stop", "/jobs/{id}/{hold}", 32, "cancel.url", "{hold}"),
     ("two states with one word", 'failed = "broken"', 'failed = "DONE"', 25, "states.failed", "succeeded too"),
     ("no word for success", 'succeeded = "done"\n', "", 21, "states.succeeded", "succeeded"),
     ("a number for a word", 'failed = "broken"', "failed = 1", 25, "states.failed", "word"),
     ("no such other", 'failed = "broken"', 'failed = "broken"\nother = "done"', 26, "states.other", "pending"),
-    ("a code with an undeclared word", '202 = "working"', '202 = "workin"', 15, "poll.codes", "did you mean 'working'"),
+    ("a code with an undeclared word", '202 = "working"', '202 = "workin"', 15, "poll.codes", "Did you mean 'working'"),
     ("a code that is none", '202 = "working"', '99 = "working"', 15, "poll.codes", "status code"),
     ("a code that is a word", '202 = "working"', 'ok = "working"', 15, "poll.codes", "status code"),
     ("an absent word that is undeclared", "of = 100", 'absent = "nothing"', 20, "status.absent", "not among"),
@@ -113,7 +113,7 @@ TABLE = [
 
 
 def test_the_sound_one_is_sound():
-    """What the table breaks in one place is whole otherwise."""
+    """The declaration that the table breaks in one place is correct itself."""
     assert toml.parse(SOUND, "mine.toml").name == "mine"
 
 
@@ -121,7 +121,7 @@ def test_the_sound_one_is_sound():
     ("old", "new", "line", "key", "words"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
 def test_a_fault_names_its_line_and_its_key(old, new, line, key, words):
-    """One change to a sound declaration; the error is at that very place."""
+    """One change to a sound declaration; the error is at that place."""
     assert SOUND.count(old) == 1
     with pytest.raises(gofer.DeclarationError) as fault:
         toml.parse(SOUND.replace(old, new), "mine.toml")
@@ -133,7 +133,7 @@ def test_a_fault_names_its_line_and_its_key(old, new, line, key, words):
 
 @pytest.mark.parametrize("client", [gofer.Client, gofer.AsyncClient])
 def test_nothing_is_sent_with_a_faulty_declaration(tmp_path, client):
-    """The client is not even made."""
+    """Making the client already fails."""
     path = tmp_path / "mine.toml"
     path.write_text(SOUND.replace('"/state"', '"state"'))
 
@@ -157,7 +157,7 @@ SMALL = 'name = "m"\nsubmit = {{ url = "{{base}}", {} }}\n[poll]\nurl = "{{base}
     ],
 )
 def test_what_is_lacking_altogether_is_named_as_well(text, line, key, words):
-    """No way to tell the state, to find the job, or to ask for it."""
+    """There is no way to read the state, to find the job, or to poll it."""
     with pytest.raises(gofer.DeclarationError) as fault:
         toml.parse(text, "mine.toml")
     assert (fault.value.line, fault.value.key.startswith(key), words in str(fault.value)) == (line, True, True)
@@ -182,7 +182,7 @@ def test_a_declaration_that_cannot_be_read_is_an_error_of_use(tmp_path):
 
 
 def test_a_name_that_is_not_shipped_says_what_there_is():
-    """And what may have been meant."""
+    """The error lists the names, and which one was probably meant."""
     with pytest.raises(gofer.UsageError, match=r"Did you mean 'ogc-processes'\?.*aip-151.*uws.*Path"):
         gofer.Client("http://service.test", contract="ogc-proceses")
 
@@ -195,13 +195,13 @@ def test_wrong_variables_are_errors_of_use(variables):
 
 
 def test_variables_without_a_declaration_are_an_error_of_use():
-    """The contract of one's own class has none."""
+    """A contract that is a class has none."""
     with pytest.raises(gofer.UsageError, match="variables="):
         gofer.Client("http://service.test", variables={"a": "b"})
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path):
-    """Editors write one; TOML knows none."""
+    """Editors write one, and TOML has none."""
     path = Path(tmp_path / "mine.toml")
     path.write_bytes(b"\xef\xbb\xbf" + SOUND.encode())
     gofer.Client("http://service.test", contract=path, variables={"api_key": "k"})

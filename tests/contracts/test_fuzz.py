@@ -1,4 +1,4 @@
-"""Anything at all in the place of a declaration, or of a service's answers: it is read, or refused in gofer's errors.
+"""Any text in the place of a declaration, and any answers: they are read, or refused in gofer's errors.
 
 Seeded and bounded: the same examples each time, some seconds of them.
 """
@@ -16,9 +16,9 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
-from gofer.contracts import shipped, toml
 from gofer.contracts.base import Snapshot
-from gofer.contracts.declared import DeclaredContract
+from gofer.contracts.declared import shipped, toml
+from gofer.contracts.declared.contract import DeclaredContract
 from gofer.models import State, Status
 from gofer.wire import Reply, Request
 from support.declared import DECLARATIONS
@@ -26,7 +26,7 @@ from support.virtual_time import VirtualIO
 
 BASE = "http://service.test"
 NAMES = shipped.names()
-TEXTS = {name: (DECLARATIONS.parents[2] / "src/gofer/contracts" / f"{name}.toml").read_text() for name in NAMES}
+TEXTS = {name: shipped.shipped(name).text for name in NAMES}
 TEXTS |= {path.stem: path.read_text() for path in DECLARATIONS.glob("*.toml")}
 READ = {
     name: DeclaredContract(toml.parse(text, name), {"api_key": "k"} if "{api_key}" in text else {})
@@ -287,7 +287,7 @@ def aimed(draw, name):
 
 @st.composite
 def conversation(draw, length):
-    """A declaration's name, and so many answers: code, headers, body."""
+    """A declaration's name, and `length` answers: code, headers, body."""
     name = draw(st.sampled_from(sorted(READ)))
     bodies = st.one_of(
         aimed(name),
@@ -305,7 +305,7 @@ ENDED = Status("done", State.SUCCEEDED)
 @few
 @given(conversation(2))
 def test_any_answer_is_read_or_refused_by_the_contract(given):
-    """Submitted, polled, resulted, cancelled, refused: whatever came, only gofer's errors come out."""
+    """The answer to any request is read, or ends in one of gofer's errors."""
     name, answers = given
     contract = READ[name]
     (first, second) = (Reply(f"{BASE}/x", status, headers, body) for status, headers, body in answers)
@@ -315,7 +315,7 @@ def test_any_answer_is_read_or_refused_by_the_contract(given):
     refs += [] if made is None else [made.ref]
     for ref in refs:
         for step in (
-            lambda ref=ref: contract.file_of_value(looked(contract, ref, second)),
+            lambda ref=ref: contract.file_of_value(polled(contract, ref, second)),
             lambda ref=ref: gathered(contract, Snapshot(ref, ENDED, None), second),
             lambda ref=ref: contract.read_cancellation(BASE, ref, second),
             lambda ref=ref: contract.build_cancellation(BASE, ref),
@@ -325,7 +325,7 @@ def test_any_answer_is_read_or_refused_by_the_contract(given):
                 step()
 
 
-def looked(contract, ref, reply):
+def polled(contract, ref, reply):
     """Read a status document, as after the request for it."""
     contract.build_poll(BASE, ref, hold=0, etag=None, seen=Status("x"))
     return contract.read_poll(BASE, ref, reply)
@@ -336,7 +336,7 @@ def gathered(contract, snapshot, reply):
     asked = contract.build_results(BASE, snapshot)
     ended = contract.read_results(BASE, snapshot, reply) if isinstance(asked, Request) else asked
     contract.file_of_value(ended)
-    seen = looked(contract, snapshot.ref, reply)
+    seen = polled(contract, snapshot.ref, reply)
     contract.build_results(BASE, Snapshot(seen.ref, ENDED, seen.value))
 
 

@@ -1,4 +1,4 @@
-"""What a result is, by what is asked of it and by its media type: services label their documents as they please."""
+"""What a result is: by what is read out of it, and by its media type, which is often wrong."""
 
 import json
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 
 import gofer
-from gofer.contracts import toml
+from gofer.contracts.declared import toml
 from support.declared import as_json, client_of, said
 from support.raw_server import http
 
@@ -47,7 +47,7 @@ def gives(reply, state="done"):
     "kind", ["application/x-amz-json-1.1", "text/plain", "application/octet-stream", "text/html; charset=utf-8"]
 )
 def test_a_result_of_which_something_is_asked_is_a_document(any_face, serve, kind):
-    """Its value and its failure are read whatever it is labelled as; none is passed over."""
+    """Its value and its failure are read, whatever its media type."""
     server = serve(gives(http(200, '{"answer": 42}', content_type=kind)))
     asked = said(DECLARED + 'value = "/answer"\n')
     assert client_of(any_face, server.url, asked).run({}, timeout=10).value == 42
@@ -67,7 +67,7 @@ def test_any_kind_of_json_is_a_document(blocking, serve):
 @pytest.mark.parametrize("page", [PAGE, TIDY], ids=["untidy", "tidy"])
 @pytest.mark.parametrize("asked", ["", 'value = "/answer"\n'], ids=["nothing", "a value"])
 def test_a_page_in_the_place_of_a_result_ends_soon(any_face, serve, asked, page):
-    """It is asked for again a few times, by the policy for failed exchanges and not by the patience for downloads."""
+    """It is requested again a few times, by the policy `retry` and not by `patience`."""
     server = serve(gives(page))
     client = client_of(any_face, server.url, said(DECLARED + asked), patience=None)
     began = time.monotonic()
@@ -85,9 +85,9 @@ def test_of_a_file_nothing_is_read(asked):
 
 
 def test_a_text_body_has_no_optional_holes():
-    """Without the variable the whole text would be left out, and an empty request sent."""
+    """Without the variable all of the text would be left out, and an empty request sent."""
     text = DECLARED.replace('json = "{input}"', 'text = "<a>{input.must}<b>{input.may?}</b></a>"')
-    with pytest.raises(gofer.DeclarationError, match="the whole text would be"):
+    with pytest.raises(gofer.DeclarationError, match="all of the text would be left out"):
         toml.parse(text, "mine.toml")
 
 

@@ -1,4 +1,4 @@
-"""Services whose state is no document, each as a page of TOML: an HTTP code, a header, a bare word."""
+"""Services whose state is in no document, each as a page of TOML: an HTTP code, a header, plain text."""
 
 import hashlib
 
@@ -39,7 +39,7 @@ class Codes:
 
 @pytest.mark.parametrize("done", [200, 303])
 def test_the_code_says_that_it_is_done_and_the_answer_is_the_file(any_face, serve, tmp_path, done):
-    """A large file at the status address is no status document: it is left alone there, and then fetched."""
+    """A large file at the status address is not read as a status document, and then downloaded."""
     client = client_of(any_face, serve(Codes(done)).url, example("http-only"))
     outcome = client.run({}, to=str(tmp_path / "1.bin"), timeout=10)
     assert outcome.path.read_bytes() == LARGE
@@ -48,7 +48,7 @@ def test_the_code_says_that_it_is_done_and_the_answer_is_the_file(any_face, serv
 
 @pytest.mark.parametrize("kind", ["", "application/json", "application/xml", "text/html"])
 def test_a_large_file_at_the_status_address_is_left_alone_whatever_it_is(blocking, serve, kind):
-    """The code tells all there is to know, so that no byte of the body need be read for the status."""
+    """The code is enough for the status, so no byte of the body is read for it."""
     job = client_of(blocking, serve(Codes(200, kind)).url, example("http-only")).submit({})
     assert job.wait(timeout=10) == "done"
 
@@ -80,7 +80,7 @@ def test_the_id_of_a_job_that_has_none_is_the_end_of_its_address(blocking, serve
 
 
 def headers(call):
-    """Have the state in a header of a job whose body is something else; two looks, then the end."""
+    """Have the state in a header of a job whose body is something else; it ends at the third poll."""
     name = path_of(call).removeprefix("/jobs/")
     if call.method == "PUT":
         return http(201, content_location=f"/jobs/{name}")
@@ -99,14 +99,14 @@ def test_the_state_may_be_a_header(any_face, serve, tmp_path):
 
 
 def test_the_reason_may_be_a_header_too(blocking, serve):
-    """A failure is told by another header."""
+    """The reason of a failure is in another header."""
     client = client_of(blocking, serve(headers).url, example("header-state"))
     with pytest.raises(gofer.JobFailed, match="the disk is full"):
         client.run({"name": "bad", "text": "x"}, timeout=10)
 
 
 def words(call):
-    """Answer in bare words, with a line's end."""
+    """Answer in plain text, with a line's end."""
     match path_of(call).split("/")[1:]:
         case ["run"] if "sequence" not in form_of(call):
             return http(400, "sequence is missing", content_type="text/plain")
@@ -120,7 +120,7 @@ def words(call):
 
 
 def test_the_state_may_be_the_whole_answer(any_face, serve):
-    """Id, state and result are bare text."""
+    """Id, state and result are plain text."""
     server = serve(words)
     outcome = client_of(any_face, server.url, example("text-state")).run({"sequence": "ACGT"}, timeout=10)
     assert (outcome.job_id, outcome.value) == ("blast-R1", "one\ntwo")

@@ -1,4 +1,4 @@
-"""Services that hand out their addresses or make them of ids, each as a page of TOML: replicate, fal, batches."""
+"""Services that send addresses or have them made of ids, each as a page of TOML: replicate, fal, batches."""
 
 import json
 
@@ -46,7 +46,7 @@ def images(call):
 
 
 def test_a_list_of_links_is_a_folder_of_files(any_face, serve, tmp_path):
-    """Addresses of the answer are used as they are; the files come from elsewhere, without credentials."""
+    """Addresses in the answer are used as they are; the files come from another origin, without credentials."""
     files = serve(images)
     server = serve(Replicate(files.url))
     client = client_of(any_face, server.url, example("queue-urls"), auth=KEY)
@@ -98,7 +98,7 @@ def test_an_answer_without_its_links_is_no_answer(blocking, serve):
 
 
 class Fal:
-    """A queue like fal's: 202 while it works, and a response that tells how it went."""
+    """A queue like fal's: 202 while it works, and a response with what came of it."""
 
     def __init__(self, files="", response=None):
         self.files, self.response = files, response
@@ -126,7 +126,7 @@ def fal_client(face, url):
 
 
 def test_the_response_lies_at_the_address_that_was_handed_out(any_face, serve, tmp_path):
-    """202 and 200 are both looked into; the file in the response comes from elsewhere, without the key."""
+    """202 and 200 are both read; the file in the response comes from another origin, without the key."""
     files = serve(images)
     client = fal_client(any_face, serve(Fal(files.url)).url)
     outcome = client.run({"model": "fal-ai/flux", "arguments": {"prompt": "a"}}, to=str(tmp_path / "a.png"), timeout=10)

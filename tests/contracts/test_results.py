@@ -38,7 +38,7 @@ format = "/type"
 
 
 class Results:
-    """A service that finishes every job at the second look, with what it was told to give."""
+    """A service that finishes every job at the second poll, with the result that it was made with."""
 
     def __init__(self, **given):
         self.given = given
@@ -61,7 +61,7 @@ def start(face, server):
 
 
 def inside(folder):
-    """The files of a folder and what is in them, but for the manifest."""
+    """The files of a folder and what is in them, except the manifest."""
     return {path.name: path.read_text() for path in Path(folder).iterdir() if path.name != "manifest.json"}
 
 
@@ -177,7 +177,7 @@ def test_nothing_is_nothing(any_face, serve, tmp_path):
 
 
 def test_a_failing_third_file_leaves_no_folder_and_a_rerun_fetches_only_the_rest(any_face, serve, tmp_path):
-    """All or nothing; what came is kept beside, and is not fetched again by the next try of this job."""
+    """The folder is all or nothing; what came is kept beside it, and the next try does not download it again."""
     model = Results(files=["/f/a", "/f/b", "/f/c"])
     model.broken = {"/f/c"}
     server = serve(model)
@@ -231,7 +231,7 @@ def test_a_kill_between_two_files_costs_neither(tmp_path, blocking):
 
 
 def test_a_ticket_is_all_that_a_download_needs(any_face, serve, tmp_path):
-    """Attached in another client, the job is looked at, its files are learned, and they are brought."""
+    """Another client that is attached to the job polls it, reads which files there are, and downloads them."""
     server = serve(Results(files=["/f/a", "/f/b"]))
     ticket = start(any_face, server).ticket
     job = client_of(any_face, server.url, said(DECLARED)).attach(ticket)
@@ -281,7 +281,7 @@ def test_a_link_that_is_not_to_be_had_over_http_is_no_file(blocking, serve):
 
 @pytest.mark.parametrize("missing", ["value", "files"])
 def test_a_pointer_that_finds_nothing_names_file_line_and_key(blocking, serve, missing):
-    """Where the declaration does not say that there may be nothing, it is a bad reply, and said once."""
+    """It is a bad reply, raised once, unless the declaration says that there may be nothing."""
     text = DECLARED.replace('["/out", "none:"]', '"/out"') if missing == "value" else DECLARED
     text = text.replace('["/files", "none:"]', '"/files"') if missing == "files" else text
     server = serve(Results())
@@ -293,7 +293,7 @@ def test_a_pointer_that_finds_nothing_names_file_line_and_key(blocking, serve, m
 
 
 def test_results_are_given_up_with_a_patience_of_their_own(blocking, serve):
-    """A refusal of the file that may pass is tried again, as for any download."""
+    """A transient refusal of a file is retried, as for any download."""
     model = Results(files=["/f/a"])
 
     def flaky(call):

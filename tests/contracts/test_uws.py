@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 import gofer
-from gofer.contracts.shipped import declared
+from gofer.contracts.declared.shipped import declared
 from support.declared import client_of, query_of, sent_to
 from support.raw_server import RawServer
 from support.uws_service import TABLE, UwsService
@@ -79,7 +79,7 @@ def test_a_job_that_is_found_pending_by_its_ticket_is_started(blocking, serve):
 
 
 def test_a_start_that_is_refused_is_an_error_at_once(blocking, serve):
-    """A 403 to PHASE=RUN is not waited upon: the job would be pending for ever."""
+    """A 403 to PHASE=RUN is an error at once, since the job would stay pending."""
     server = serve(UwsService(starting=403))
     with pytest.raises(gofer.Unauthorized) as refused:
         client_of(blocking, f"{server.url}/async", "uws").run(asking("select"), timeout=10)
@@ -113,7 +113,7 @@ def test_the_error_summary_is_what_the_error_says(any_face, serve):
 
 
 def test_a_job_that_is_born_in_error_is_not_started(blocking, serve):
-    """Invalid parameters may give a job that has failed already; PHASE=RUN is not sent to it once that is known."""
+    """Invalid parameters may give a job that has failed already; PHASE=RUN is not sent to it."""
     model = UwsService(created=200)
     client = client_of(blocking, f"{serve(model).url}/async", "uws")
     with pytest.raises(gofer.JobFailed, match="no table"):
@@ -136,7 +136,7 @@ def test_an_archived_job_has_no_results_any_more(blocking, serve):
 
 
 def test_an_unknown_job_is_not_found(blocking, serve):
-    """An id that the service does not know is an error, and none that is waited upon."""
+    """An id that the service does not have is an error at once."""
     server = serve(UwsService())
     with pytest.raises(gofer.NotFound, match="404"):
         client_of(blocking, f"{server.url}/async", "uws").job("4711").wait(timeout=10)
@@ -151,7 +151,7 @@ def test_a_wrong_query_is_refused(blocking, serve):
 
 
 def test_cancelling_aborts_the_job(any_face, serve):
-    """PHASE=ABORT; the status afterwards is what the service says, not what was hoped for."""
+    """PHASE=ABORT is sent, and the status afterwards is what the service says."""
     server = serve(UwsService())
     job = client_of(any_face, f"{server.url}/async", "uws").submit(asking("endless"))
     assert job.cancel() is True
@@ -160,7 +160,7 @@ def test_cancelling_aborts_the_job(any_face, serve):
 
 
 def test_a_service_that_waits_is_asked_to_wait_in_the_phase_that_was_seen(blocking, serve):
-    """WAIT names the seconds and PHASE the phase that the job is to leave, from the second look on."""
+    """From the second poll on, WAIT has the seconds and PHASE the phase that the job should leave."""
     model = UwsService(waits=True)
     server = serve(model)
     client_of(blocking, f"{server.url}/async", "uws", hold=1).run(asking("select"), timeout=10)
@@ -170,7 +170,7 @@ def test_a_service_that_waits_is_asked_to_wait_in_the_phase_that_was_seen(blocki
 
 
 def test_a_service_that_ignores_wait_is_not_hammered(blocking, serve):
-    """An answer that came at once is no proof of waiting: the looks keep the distance of the schedule."""
+    """An answer that came at once proves no long poll: the schedule decides the pauses between polls."""
     model = UwsService()
     server = serve(model)
     job = client_of(blocking, f"{server.url}/async", "uws", poll=None).submit(asking("endless"))
@@ -180,7 +180,7 @@ def test_a_service_that_ignores_wait_is_not_hammered(blocking, serve):
 
 
 def test_an_unknown_phase_ends_in_an_error_after_the_grace(blocking, serve):
-    """A phase that the standard does not know is not polled for ever, even without a timeout."""
+    """A phase that is not in the standard ends in an error, even without a timeout."""
     began = time.monotonic()
     model = UwsService()
     server = serve(model)

@@ -124,7 +124,7 @@ def order(process="echo"):
 
 
 def test_wps_2_takes_a_document_and_gives_a_relative_link(any_face, serve, tmp_path):
-    """What is put into the XML body is escaped; a link is relative to the result document."""
+    """Values in the XML body are escaped; a link is relative to the result document."""
     client = client_of(any_face, f"{serve(wps_2).url}/wps", example("wps-2"))
     outcome = client.run(order(), to=str(tmp_path / "text"), timeout=10)
     assert outcome.path.read_bytes() == b"<b> & c"
@@ -191,7 +191,7 @@ def test_a_soap_fault_with_200_is_a_refusal(blocking, serve):
 
 
 def test_a_soap_fault_with_500_keeps_its_words(blocking, serve):
-    """A 500 is tried again, since it may pass; what is raised in the end says what the fault said."""
+    """A 500 is retried, as it may be transient; what is raised in the end has the words of the fault."""
     client = client_of(blocking, f"{serve(soap).url}/service", example("soap"))
     with pytest.raises(gofer.Unavailable, match="no such thing"):
         client.job("gone").refresh()

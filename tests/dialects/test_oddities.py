@@ -7,7 +7,7 @@ import pytest
 
 from gofer import Client, State
 from gofer.contracts.base import Ref
-from gofer.contracts.shipped import declared
+from gofer.contracts.declared.shipped import declared
 from gofer.wire import Reply, Request
 
 URL = "http://service.test"

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from gofer import Client
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.toml import parse
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.toml import parse
 
 PAGES = Path(__file__).parents[2] / "docs" / "howto"
 TUTORIAL = (PAGES / "any-api.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
-from gofer.contracts import toml
-from gofer.contracts.declared import DeclaredContract
+from gofer.contracts.declared import toml
+from gofer.contracts.declared.contract import DeclaredContract
 from support.faces import Blocked, Face
 from support.raw_server import Call, RawServer, http, raw_server
 

@@ -5,7 +5,6 @@ Whatever is wrong with them is a `UsageError` in the command line's words. Nothi
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,12 @@ from attrs import frozen
 
 from gofer.cli.inputs import name_and_value
 from gofer.cli.service import token
-from gofer.contracts import shipped
 from gofer.contracts.base import Contract
-from gofer.contracts.declaration import Declaration
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.explain import MASK
+from gofer.contracts.declared import shipped
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.layout import MASK
+from gofer.contracts.spelling import did_you_mean
 from gofer.errors import TicketError, UsageError
 from gofer.setup import RETRIEVE
 from gofer.ticket import Ticket
@@ -54,10 +54,9 @@ def read_declaration(name: str) -> Declaration:
         return shipped.shipped(name)
     if name == RETRIEVE.name:
         raise UsageError("The contract 'retrieve' is a class and has no declaration: `gofer get` uses it.")
-    close = difflib.get_close_matches(name, shipped.names(), 1)
-    suggestion = f" Did you mean {close[0]!r}?" if close else ""
+    names = shipped.names()
     raise UsageError(
-        f"gofer has no contract named {name!r}.{suggestion} It has {', '.join(shipped.names())}. "
+        f"gofer has no contract named {name!r}.{did_you_mean(name, names)} It has {', '.join(names)}. "
         "Name a declaration of your own by its file, as in mine.toml."
     )
 

@@ -17,10 +17,12 @@ from gofer.cli.options import url_option, variables_option
 from gofer.cli.report import exit_on_error
 from gofer.cli.screen import printable
 from gofer.cli.service import service_url, token
-from gofer.contracts import shipped
-from gofer.contracts.declared import DeclaredContract
-from gofer.contracts.explain import MASK, explained, request_lines, unsent
-from gofer.contracts.rehearsal import Rehearsal
+from gofer.contracts.declared import shipped
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.explain import explained
+from gofer.contracts.declared.inputs import unsent
+from gofer.contracts.declared.layout import MASK, request_lines
+from gofer.contracts.declared.rehearsal import Rehearsal
 from gofer.setup import RETRIEVE
 from gofer.wire import Request, base_url
 

@@ -18,7 +18,7 @@ from gofer.cli.report import report_errand
 from gofer.cli.screen import say, showing
 from gofer.cli.service import service_url, ticket_url, token
 from gofer.client import Client
-from gofer.contracts.explain import unsent
+from gofer.contracts.declared.inputs import unsent
 from gofer.models import RetrieveRequest
 from gofer.setup import key_of, random_key
 from gofer.ticket import Ticket

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gofer.contracts.declaration import Declaration
-from gofer.contracts.explain import needs
-from gofer.contracts.rehearsal import rehearsed_leg
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.inputs import needs
+from gofer.contracts.declared.rehearsal import rehearsed_leg
 from gofer.errors import UsageError
 from gofer.models import RetrieveRequest
 

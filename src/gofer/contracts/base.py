@@ -1,11 +1,12 @@
-"""The `Contract` protocol: all that the core needs to know of a service, as pure functions.
+"""The `Contract` protocol: all that the core needs from one service's API, as pure functions.
 
 A contract turns an input into a neutral `Request` and a neutral `Reply` into a `Snapshot`. It opens nothing, waits for
 nothing and retries nothing; it raises `UsageError` for a wrong input and `BadReply` for an answer that does not follow
-the contract. No flow, driver or face knows a path or a field name of any service: those live behind this protocol.
+the contract. No flow, driver or face has a path or a field name of any service in it: those stay behind this protocol.
 
-A contract of your own is a class derived from `Contract` with at least `name`, `submission`, `submitted`, `poll` and
-`polled`; everything else has a default that says "this service has no such thing".
+What is sent and what is read go in pairs: `build_poll` and `read_poll`. A contract of your own is a class derived from
+`Contract` with at least `name`, `build_submission`, `read_submission`, `build_poll` and `read_poll`; everything else
+has a default that says "this service has no such thing".
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from attrs import field, frozen
 
 from gofer.contracts import payload
 from gofer.contracts.payload import Problem
+from gofer.errors import UsageError
 from gofer.models import ResultFile, Status
 from gofer.wire import Head, Reply, Request
 
@@ -41,11 +43,11 @@ class Snapshot(Generic[Out]):
     Attributes:
         ref: where the job is.
         status: the service's word and its meaning.
-        value: the whole document, read; with the results, what they come to.
+        value: the document, read; once the results are read, the value of the job.
         etag: the document's entity tag, for the next conditional poll (RFC 9110, section 8.8.3).
-        files: the files of the result, as far as they are known.
+        files: the files of the result, as far as the replies have named them.
         idle: whether the job waits to be started by a second request.
-        whole: the result document as it came, where the value is all of it.
+        document_file: the result document as it came, where the value is all of it.
         url: where the document came from: its links may be relative to it.
     """
 
@@ -55,7 +57,7 @@ class Snapshot(Generic[Out]):
     etag: str | None = None
     files: tuple[ResultFile, ...] = ()
     idle: bool = False
-    whole: ResultFile | None = None
+    document_file: ResultFile | None = None
     url: str = field(default="", repr=False)
 
 
@@ -103,12 +105,12 @@ class Contract(Protocol[In_contra, Out]):
 
     @property
     def replays_keys(self) -> Literal["yes", "no", "ask"]:
-        """Whether the same idempotency key gives the same job; "ask" makes the core look at `capabilities`."""
+        """Whether the same idempotency key gives the same job; "ask" makes the core ask for `capabilities`."""
         return "no"
 
     @property
     def grace(self) -> float | None:
-        """Seconds after which a word that the contract does not know is an error; None takes it as still active."""
+        """Seconds after which a word that the contract does not have is an error; None takes it as still active."""
         return None
 
     @property
@@ -125,7 +127,9 @@ class Contract(Protocol[In_contra, Out]):
         return request
 
     def ref(self, job_id: str) -> Ref:
-        """Return where the job of this id is, or raise `UsageError`."""
+        """Return where the job of this id is; an id that is empty or no text is a `UsageError`."""
+        if not isinstance(job_id, str) or not job_id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError("The job id is empty; pass the job_id that the submission gave.")
         return Ref(job_id)
 
     def build_start(self, base: str, ref: Ref) -> Request | None:
@@ -133,19 +137,19 @@ class Contract(Protocol[In_contra, Out]):
         return None
 
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
-        """Tell whether this answer, which took so many seconds, proves that the service holds status requests."""
+        """Tell whether this answer, which took `took` seconds, proves that the service holds status requests."""
         return False
 
     def may_be_file(self, leg: Leg) -> bool:
-        """Tell whether the answer on this leg may be the file itself, so that its head is looked at first."""
+        """Tell whether the answer on this leg may be the file itself, so that its head is read before its body."""
         return False
 
     def is_document(self, ref: Ref, leg: Leg, head: Head) -> bool:
-        """Tell, where the contract peeks, whether what was opened is a document to be read, and not the file."""
+        """Tell, where the answer may be a file, whether one with this head is a document, to be read in memory."""
         return True
 
     def build_results(self, base: str, snapshot: Snapshot[Out]) -> Request | Snapshot[Out]:
-        """Return a succeeded job with its results, or the request for the document that tells them."""
+        """Return a succeeded job with its results, or the request for the document that has them."""
         return snapshot
 
     def read_results(self, base: str, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
@@ -165,7 +169,7 @@ class Contract(Protocol[In_contra, Out]):
         return None
 
     def judge(self, promised: str | None, head: bytes) -> str | None:
-        """Look at a file's first bytes: return why they cannot be the promised format, or None."""
+        """Compare a file's first bytes with the promised format: return why they cannot be it, or None."""
         return None
 
     def build_cancellation(self, base: str, ref: Ref) -> Request | None:

@@ -1,6 +1,6 @@
 """One spelling for a DOI: what people paste goes in, the lower-case name comes out.
 
-Pure text, standard library only. No look-up belongs here: whether a DOI exists is a service's question.
+Pure text, standard library only. Nothing is requested here: whether a DOI exists, only a service can say.
 """
 
 import re
@@ -21,7 +21,7 @@ def normalize(text: str) -> str:
     off; an arXiv identifier becomes its DOI, without the version.
 
     Raises:
-        ValueError: the text is no DOI; the message says what one looks like.
+        ValueError: the text is no DOI; the message shows one.
     """
     doi = unicodedata.normalize("NFKC", text).strip()
     if arxiv := _ARXIV.fullmatch(doi):

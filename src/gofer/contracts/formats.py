@@ -1,15 +1,16 @@
-"""What a file's first bytes tell about its format. A short list: what is not on it is believed."""
+"""What a file's first bytes say about its format. The list is short: a format that is not on it is believed."""
 
 from __future__ import annotations
 
+from gofer.wire import media_type
+
 
 def unlike(promised: str | None, head: bytes) -> str | None:
-    """Hold a file's first bytes against its promised format ("pdf", "application/pdf"): why they differ, or None."""
-    kind = (promised or "").lower().partition(";")[0].strip().removeprefix("application/")
+    """Compare a file's first bytes with its promised format ("pdf", "application/pdf"): why they differ, or None."""
+    kind = media_type(promised).removeprefix("application/")
     if _fits(kind, head):
         return None
-    seen = "an HTML page" if is_page(head) else "other bytes"
-    return f"the service promised {kind}, and {seen} came"
+    return f"the service promised {kind}, and {'an HTML page' if is_page(head) else 'other bytes'} came"
 
 
 _SUFFIXES = {
@@ -31,9 +32,9 @@ _SUFFIXES = {
 }
 
 
-def suffix_of(media_type: str | None) -> str:
-    """Return the ending that files of a media type usually have; "" where none is known."""
-    return _SUFFIXES.get((media_type or "").partition(";")[0].strip().lower(), "")
+def suffix_of(kind: str | None) -> str:
+    """Return the ending that files of a media type usually have; "" where the list has none."""
+    return _SUFFIXES.get(media_type(kind), "")
 
 
 def is_page(head: bytes) -> bool:

@@ -1,7 +1,7 @@
 """From JSON bytes to models, strictly: cattrs with hooks that convert nothing silently; and error documents, leniently.
 
 cattrs' defaults turn a null into "None" and "12" into 12; here a value is of its kind or the reply is bad, and the
-error names the field. Unknown fields are ignored. No contract's own knowledge enters.
+error names the field. Unknown fields are ignored. Nothing here may be particular to one contract.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import cattrs
 from attrs import frozen
 
+from gofer.contracts.faults import dotted, first_fault
 from gofer.errors import BadReply
 from gofer.wire import Reply
 
@@ -58,12 +59,17 @@ def document(reply: Reply) -> Mapping[str, Any]:
     try:
         value = json.loads(reply.body)
     except (ValueError, RecursionError) as error:
-        kind = reply.headers.get("content-type", "no content type")
-        what = "an empty body" if not reply.body else f"{kind}, {len(reply.body)} bytes"
-        raise BadReply(f"The service answered {reply.status} with {what} in place of JSON.") from error
+        raise no_document(reply, "JSON") from error
     if not isinstance(value, dict):
         raise BadReply(f"The service answered with a JSON {type(value).__name__} in place of an object.", field="$")
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def no_document(reply: Reply, wanted: str) -> BadReply:
+    """Make the error for a body that is not the document that was wanted."""
+    kind = reply.headers.get("content-type", "no content type")
+    what = f"{kind}, {len(reply.body)} bytes" if reply.body else "an empty body"
+    return BadReply(f"The service answered {reply.status} with {what} in place of {wanted}.")
 
 
 def as_map(value: object) -> Mapping[str, Any] | None:
@@ -78,14 +84,14 @@ def as_list(value: object) -> list[Any] | None:
 
 @frozen
 class Problem:
-    """An error document, read: the service's code and words, either may be missing."""
+    """An error document, read: the service's code and its message; either may be missing."""
 
     error_code: str | None = None
     detail: str | None = None
 
 
 _CODES = ("error_code", "code", "status")
-_WORDS = ("detail", "error", "message", "msg", "description", "title", "error_description")
+_MESSAGES = ("detail", "error", "message", "msg", "description", "title", "error_description")
 
 
 def read_problem(reply: Reply) -> Problem:
@@ -93,14 +99,14 @@ def read_problem(reply: Reply) -> Problem:
     try:
         body = document(reply)
     except BadReply:
-        plain = reply.headers.get("content-type", "").lower().startswith("text/plain")
-        return Problem(None, " ".join(reply.body[:1000].decode(errors="replace").split()) or None if plain else None)
+        text = reply.body[:1000].decode(errors="replace") if reply.media_type == "text/plain" else ""
+        return Problem(None, " ".join(text.split()) or None)
     inner = as_map(body.get("error"))
     if inner is not None:  # {"error": {"code": …, "message": …}}, as Google and Microsoft write it
         body = {**body, **inner, "error": None}
     code = next((body[name] for name in _CODES if isinstance(body.get(name), str)), None)
-    words = next((body[name] for name in _WORDS if isinstance(body.get(name), str) and body[name]), None)
-    return Problem(code, words)
+    detail = next((body[name] for name in _MESSAGES if isinstance(body.get(name), str) and body[name]), None)
+    return Problem(code, detail)
 
 
 def structure(value: Mapping[str, Any], model: type[T], converter: cattrs.Converter = _converter) -> T:
@@ -108,20 +114,6 @@ def structure(value: Mapping[str, Any], model: type[T], converter: cattrs.Conver
     try:
         return converter.structure(value, model)
     except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
-        where, why = _first_fault(error, "$")
+        key, fault = first_fault(error)
+        where, why = dotted(key, "$"), "it is missing" if isinstance(fault, KeyError) else fault
         raise BadReply(f"The service's answer does not follow the contract: {where}: {why}.", field=where) from error
-
-
-def _first_fault(error: BaseException, path: str) -> tuple[str, str]:
-    """Walk into cattrs' group of errors down to the first leaf; return its path and its reason."""
-    if isinstance(error, cattrs.BaseValidationError):
-        inner = error.exceptions[0]
-        for note in getattr(inner, "__notes__", ()):
-            if isinstance(note, cattrs.AttributeValidationNote):
-                return _first_fault(inner, f"{path}.{note.name}")
-            if isinstance(note, cattrs.IterableValidationNote):
-                return _first_fault(inner, f"{path}[{note.index}]")
-        return _first_fault(inner, path)
-    if isinstance(error, KeyError):
-        return path, "it is missing"
-    return path, str(error)

@@ -1,7 +1,7 @@
 """The user's own contract: a DOI in, the paper's file out.
 
-Four base endpoints, and extensions each of which may be absent; what is there is found out from the replies. This is
-the only module of the SDK that knows this service's paths and fields.
+There are four base endpoints, and extensions each of which may be absent; the replies show which are there. No other
+module of the SDK has a path or a field of this service.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gofer.models import HealthStatus, JobPage, ResultFile, RetrieveRequest, Ret
 from gofer.wire import Reply, Request
 
 SERVICE_BUDGET = 120
-"""Seconds the service gets for a job when nobody says otherwise, as in the base contract's own client."""
+"""Seconds that the service gets for a job by default, as in the base contract's own client."""
 
 
 @frozen
@@ -32,12 +32,6 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     replays_keys: Literal["yes", "no", "ask"] = field(  # pyright: ignore[reportIncompatibleMethodOverride]
         default="ask", kw_only=True
     )
-
-    def ref(self, job_id: str) -> Ref:
-        """Return where a job is; an empty id is a `UsageError`."""
-        if not isinstance(job_id, str) or not job_id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError("The job id is empty; pass the job_id that the submission returned.")
-        return Ref(job_id)
 
     def build_submission(
         self, base: str, request: RetrieveRequest, *, key: str, budget: float | None, hold: int
@@ -94,11 +88,11 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         return any(re.match(r"\s*wait\s*(=|$)", part, re.IGNORECASE) for part in re.split("[,;]", applied))
 
     def file(self, base: str, ref: Ref) -> ResultFile:
-        """Return the file of a job, GET /jobs/{id}/file, whatever is known of the job."""
+        """Return the file of a job, GET /jobs/{id}/file, whatever its state."""
         return ResultFile(ref.id, f"{_job(base, ref)}/file")
 
     def judge(self, promised: str | None, head: bytes) -> str | None:
-        """Hold the first bytes against the promised format; an unknown format is believed."""
+        """Compare the first bytes with the promised format; a format that gofer cannot check is believed."""
         return formats.unlike(promised, head)
 
     def build_cancellation(self, base: str, ref: Ref) -> Request | None:
@@ -122,7 +116,7 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         return frozenset(self.read_health(reply).capabilities)
 
     def build_listing(self, base: str, *, status: str | None, limit: int | None, cursor: str | None) -> Request:
-        """Build GET /jobs with the given filters."""
+        """Build GET /jobs with these filters."""
         asked = {"status": status, "limit": None if limit is None else str(limit), "cursor": cursor}
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value is not None)
         return Request("GET", f"{base}/jobs" + (f"?{query}" if query else ""), {"accept": "application/json"})

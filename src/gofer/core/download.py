@@ -141,7 +141,7 @@ def _possible_page(errand: AnyErrand, head: Head) -> Flow[Head | None]:
         WrongFile: the body is in an encoding that was not asked for; it is never unpacked.
     """
     encoding = encoding_of(head)
-    if not encoding and (errand.record.seen is not None or _kind(head) not in PAGES):
+    if not encoding and (errand.record.seen is not None or head.media_type not in PAGES):
         return None
     yield Drop()
     if encoding:
@@ -160,7 +160,7 @@ def _poll_after_page(errand: AnyErrand, page: Head | None) -> Flow[None]:
         return
     _ = yield from poll_once(errand, errand.rules.patience)
     if errand.record.status.state is not State.SUCCEEDED:
-        came = _kind(page) or "something of no type"
+        came = page.media_type or "something of no type"
         raise WrongFile(f"This is not the file: {came} came, and the job is {errand.record.status}.")
     _ = yield from read_results(errand)
 
@@ -222,11 +222,6 @@ def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
     return (part.size, total) if starts and same_size and same_file else (-1, None)
 
 
-def _kind(head: Head) -> str:
-    """Return the media type of a reply, without parameters; empty if it names none."""
-    return head.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 def _verify(
     errand: AnyErrand, file: ResultFile, head: Head, stored: Stored, total: int | None, named: bytes | None
 ) -> Verified:
@@ -236,7 +231,7 @@ def _verify(
         WrongFile: it is not what was promised, or nothing was and `verify="require"`.
     """
     promise = _promise(errand, file)
-    size, promised = promise.size, promise.format or _kind(head) or None
+    size, promised = promise.size, promise.format or head.media_type or None
     why = errand.contract.judge(promised, stored.head)
     if why is not None:
         raise WrongFile(f"This is not the file: {why}.", reason="format")

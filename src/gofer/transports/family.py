@@ -172,7 +172,7 @@ class translated:
             raise _translate(family, error, shown(self._url)) from error
 
 
-def _translate(family: ModuleType, error: Exception, place: str) -> GoferError:
+def _translate(family: ModuleType, error: BaseException, place: str) -> GoferError:
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if _caused_by(error, ssl.SSLCertVerificationError):
         return UntrustedCertificate(f"The certificate of {place} is not trusted ({words}).")

@@ -100,7 +100,7 @@ def long_addresses(scene: Scene) -> Talk:
 @core
 def unknown_id(scene: Scene) -> Talk:
     """An id alone leads nowhere, and nothing is sent; an operation that is no longer where it was is lost."""
-    with pytest.raises(UsageError, match="no address to be asked at"):
+    with pytest.raises(UsageError, match="no address for a status request"):
         yield scene.client.job("operation9").refresh()
     ticket = Ticket.parse((yield scene.client.submit(GENERATE)).ticket)
     gone = evolve(ticket, links={"operation": ticket.links["operation"] + "9"})

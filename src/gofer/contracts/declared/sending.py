@@ -1,4 +1,4 @@
-"""From a declared call to a request: addresses, bodies and their encodings. Pure; reads no reply."""
+"""From a declared call to a request: its address, its headers, its body and how they are encoded. Reads no reply."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
-from gofer.contracts.declaration import Call, Json, Templates
+from gofer.contracts.declared.declaration import Call, Templates
+from gofer.contracts.declared.templates import Hole, Lookup, Template, fill_value, plain
+from gofer.contracts.declared.urls import with_parameter
 from gofer.contracts.payload import as_list, as_map
-from gofer.contracts.selectors import added
-from gofer.contracts.templates import Hole, Lookup, Template, filled, plain
 from gofer.errors import UsageError
 from gofer.wire import Request
 
@@ -21,13 +21,12 @@ RESERVED = ":/?#[]@!$&'()*+,;="
 
 
 def address(template: Template, lookup: Lookup) -> str:
-    """Fill an address: values are percent-encoded, but for {base} and for links, which are addresses themselves."""
-    url, base = template.fill(lookup, for_address) or "", str(lookup("base"))
+    """Fill an address: values are percent-encoded, except {base} and links, which are addresses themselves."""
+    url, base = template.fill(lookup, _for_address) or "", str(lookup("base"))
     return base + url[len(base) + 1 :] if url.startswith(f"{base}//") else url  # whether or not a path begins with /
 
 
-def for_address(text: str, hole: Hole) -> str:
-    """Encode a variable's value for an address."""
+def _for_address(text: str, hole: Hole) -> str:
     if hole.name == "base" or hole.name.startswith("links."):
         return text
     if text.isalnum() and text.isascii():
@@ -35,42 +34,39 @@ def for_address(text: str, hole: Hole) -> str:
     return quote(text, safe=f"{RESERVED}%" if hole.reserved else "")
 
 
-def built(
-    call: Call, url: str, lookup: Lookup, *, method: str, seed: str = "", dressed: Container[str] = ()
-) -> Request:
+def build_request(call: Call, url: str, lookup: Lookup, *, seed: str = "", set_later: Container[str] = ()) -> Request:
     """Build the request that a call declares.
 
     Args:
         call: the declared call.
         url: its address, filled.
         lookup: finds the variables.
-        method: where the call names none.
         seed: what a multipart boundary is made of, so that every try has the same bytes.
-        dressed: the names of headers that every request gets, so that no default takes their place.
+        set_later: the names of the headers that `[every]` sets, so that they get no default here.
 
     Raises:
         Unfilled: a variable has no value.
-        UsageError: a header's value is none.
+        UsageError: a header's value cannot be sent.
     """
     for name, template in call.query.items():
         value = template.fill(lookup)
-        url = url if value is None else added(url, name, value)
+        url = url if value is None else with_parameter(url, name, value)
     headers = dict(call.fixed)
     for name, template in call.varied.items():
         value = template.fill(lookup)
         if value is not None:
             headers[name] = header(name, value)
     body, kind = _body(call, lookup, seed)
-    if kind and "content-type" not in headers and "content-type" not in dressed:
+    if kind and "content-type" not in headers and "content-type" not in set_later:
         headers["content-type"] = kind
-    if "accept" not in dressed:
+    if "accept" not in set_later:
         headers.setdefault("accept", "application/json, application/xml;q=0.9, */*;q=0.8")
-    verb = method if call.method is None else call.method.fill(lookup) or method
-    return Request(verb.upper(), url, headers, body)
+    method = call.default_method if call.method is None else call.method.fill(lookup) or call.default_method
+    return Request(method.upper(), url, headers, body)
 
 
 def header(name: str, value: str) -> str:
-    """Return a header's value; one that could break out of its line is a `UsageError`."""
+    """Return a header's value; one that could end its line is a `UsageError`."""
     if not value.isascii() or not value.isprintable():
         raise UsageError(f"The value for the header {name!r} has characters that no header may have.")
     return value
@@ -78,10 +74,14 @@ def header(name: str, value: str) -> str:
 
 def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
     if call.json is not None:
-        return _json(call.json, lookup)
+        value = fill_value(call.json.pattern, lookup)
+        if value is None:
+            return b"", None  # the body is one optional variable, without a value
+        return json.dumps(value, separators=(",", ":")).encode(), "application/json"
     if call.form is not None:
         fields = {name: value for name, value in _fields(call.form, lookup).items() if value is not None}
-        pairs = [(name, plain(one)) for name, value in fields.items() for one in _repeated(value)]
+        lists = {name: [value] if (many := as_list(value)) is None else many for name, value in fields.items()}
+        pairs = [(name, plain(value)) for name, values in lists.items() for value in values]
         return urlencode(pairs).encode(), "application/x-www-form-urlencoded"
     if call.multipart is not None:
         return _multipart(call.multipart, lookup, seed)
@@ -91,32 +91,17 @@ def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
     return b"", None
 
 
-def _json(body: Json, lookup: Lookup) -> tuple[bytes, str | None]:
-    value = filled(body.pattern, lookup)
-    if value is None:
-        return b"", None  # an optional body that is not given
-    try:
-        return json.dumps(value, separators=(",", ":")).encode(), "application/json"
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"The input cannot be written as JSON (bytes go into a multipart body): {error}.") from error
-
-
 def _is_xml(call: Call) -> bool:
     return call.text is not None and call.text.text.lstrip().startswith("<")
 
 
 def _fields(form: Template | Templates, lookup: Lookup) -> Mapping[str, Any]:
     if isinstance(form, Template):
-        whole = None if form.sole is None else as_map(form.sole.value(lookup))
-        if whole is None:
+        fields = None if form.sole is None else as_map(form.sole.value(lookup))
+        if fields is None:
             raise UsageError(f"A form is made of a map of fields, and {form.text} is none.")
-        return whole
-    return {name: filled(template, lookup) for name, template in form.items()}
-
-
-def _repeated(value: Any) -> list[Any]:
-    several = as_list(value)
-    return [value] if several is None else several
+        return fields
+    return {name: fill_value(template, lookup) for name, template in form.items()}
 
 
 def _multipart(fields: Templates, lookup: Lookup, seed: str) -> tuple[bytes, str]:
@@ -124,7 +109,7 @@ def _multipart(fields: Templates, lookup: Lookup, seed: str) -> tuple[bytes, str
     body = bytearray()
     for name, template in fields.items():
         hole = template.sole
-        value = filled(template, lookup)
+        value = fill_value(template, lookup)
         if value is None:
             continue
         if hole is not None and hole.each:

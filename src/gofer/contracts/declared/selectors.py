@@ -9,25 +9,23 @@ r"""Selectors: where in a reply a value is found. Written as text, compiled once
     text:                       the whole body
     url:                        the address that answered, after redirects
     sent:PUT                    the address that the request was sent to, if its method was this one
-    none:                       nothing: written last, it says that nothing need be found
+    none:                       nothing: written last, it says that the others may find nothing
     ... ~ /jobs/([^/]+)         any of them, and then the first group of a regular expression
 
-A value that is not there is `MISSING`; only a body that is no document at all is an error.
+A value that is not there is `MISSING`; only a body that is no document is an error.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import quote, urljoin, urlsplit
 
 from attrs import frozen
 
-from gofer.contracts import markup
-from gofer.contracts.payload import as_list, as_map
-from gofer.errors import BadReply
+from gofer.contracts.declared import markup
+from gofer.contracts.payload import as_list, as_map, no_document
 from gofer.wire import Reply, Request
 
 
@@ -53,39 +51,37 @@ class Reading:
 
     @classmethod
     def over(cls, value: Any, url: str) -> Reading:
-        """Make a reading of a document, or a part of one, that is parsed already; it came from `url`."""
+        """Make a reading of a document, or of a part of one, that is parsed already; it came from `url`."""
         reading = cls(Reply(url, 200))
         reading.tree, reading._parsed = MISSING if value is None else value, True
         return reading
 
-    def blind(self) -> Reading:
-        """Leave the body unread: it is no document, though headers and codes may tell something."""
+    def without_document(self) -> Reading:
+        """Leave the body unread, as it is no document; headers and the code can be read."""
         self._parsed = self.unread = True
         return self
 
     @property
+    def sent(self) -> dict[str, str]:
+        """The address that the request was sent to, by its method; empty without the request."""
+        return {} if self.request is None else {self.request.method: self.request.url}
+
+    @property
     def document(self) -> Any:
         """The document as plain values; MISSING where the body is empty."""
-        if not self._parsed:
-            self._parsed = True
-            self._parse()
-        return self.tree
-
-    def _parse(self) -> None:
-        body = self.reply.body.strip()
+        if self._parsed:
+            return self.tree
+        self._parsed, body = True, self.reply.body.strip()
         try:
             if body[:1] not in (b"{", b"[") and _is_markup(body):
                 self.root, self.tree = markup.parse(body)
                 if self.root.casefold() == "html":
-                    raise ValueError("a web page")  # well-formed or not, it is nobody's document
+                    raise ValueError("a web page")  # also where it is well-formed
             elif body:
                 self.tree = json.loads(body)
         except (ValueError, RecursionError) as error:
-            kind = self.reply.headers.get("content-type", "no content type")
-            raise BadReply(
-                f"The service answered {self.reply.status} with {kind}, {len(body)} bytes, "
-                "in place of a JSON or XML document."
-            ) from error
+            raise no_document(self.reply, "a JSON or XML document") from error
+        return self.tree
 
 
 def _is_markup(body: bytes) -> bool:
@@ -123,7 +119,7 @@ Places = tuple[Selector, ...]
 
 
 def first(places: Places, reading: Reading) -> Any:
-    """Return what the first selector finds that finds anything, else MISSING. A null is nothing."""
+    """Return what the first selector finds that finds anything, else MISSING. A null counts as nothing."""
     for place in places:
         value = place.read(reading)
         if value is not MISSING and value is not None:
@@ -132,7 +128,7 @@ def first(places: Places, reading: Reading) -> Any:
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value as text: words, numbers, true and false; None for what is none of these."""
+    """Return a value as text: texts, numbers, true and false; None for any other."""
     if isinstance(value, str):
         return value
     if value is MISSING or value is None:
@@ -146,7 +142,7 @@ def text_of(value: Any) -> str | None:
 
 
 def first_text(places: Places, reading: Reading) -> str | None:
-    """Return the first selector's find as text, None where there is none."""
+    """Return what `first` finds as text; None where it finds none."""
     return text_of(first(places, reading)) if places else None
 
 
@@ -175,17 +171,10 @@ def _place(text: str) -> Read:
         case "none" if not rest:
             return lambda _: MISSING
         case "sent" if rest:
-            return _sent(rest.upper())
+            method = rest.upper()
+            return lambda reading: reading.sent.get(method, MISSING)
         case _:
             raise ValueError(f"{text!r} is no selector")
-
-
-def _sent(method: str) -> Read:
-    def read(reading: Reading) -> Any:
-        request = reading.request
-        return request.url if request is not None and request.method == method else MISSING
-
-    return read
 
 
 def _name(text: str) -> Read:
@@ -212,7 +201,7 @@ def _matching(read: Read, pattern: str) -> Read:
         match = None if text is None else find(text)
         if match is None:
             return MISSING
-        return match[0] if match.re.groups == 0 else next((found for found in match.groups() if found), MISSING)
+        return match[0] if match.re.groups == 0 else next((group for group in match.groups() if group), MISSING)
 
     return matched
 
@@ -269,43 +258,3 @@ def _member(name: str, wanted: str) -> Follow:
         return MISSING
 
     return step
-
-
-def found_under(value: Any, has: Callable[[Any], bool], depth: int, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk a document `depth` levels down; yield, with the name it hangs by, every topmost part that `has` it."""
-    if has(value):
-        yield key, value
-    elif depth > 0:
-        for name, inner in (as_map(value) or {}).items():
-            yield from found_under(inner, has, depth - 1, name)
-        for inner in as_list(value) or ():
-            yield from found_under(inner, has, depth - 1, key)
-
-
-def resolved(url: str, link: str) -> str:
-    """Make a link absolute that was read at `url`, or raise `BadReply`."""
-    try:
-        absolute = urljoin(url, link)
-        _ = urlsplit(absolute).port
-    except ValueError as error:
-        raise BadReply(f"The service hands out a link that is none: {link[:80]!r}.", field="$") from error
-    return absolute
-
-
-def without(url: str, names: frozenset[str]) -> str:
-    """Return a URL without these query parameters."""
-    path, mark, query = url.partition("?")
-    if not mark or not names:
-        return url
-    kept = [pair for pair in query.split("&") if pair.partition("=")[0] not in names]
-    return path + ("?" + "&".join(kept) if kept else "")
-
-
-def added(url: str, name: str, value: str) -> str:
-    """Return a URL with this query parameter, unless it has one of that name."""
-    path, mark, query = url.partition("?")
-    name = quote(name, safe="$")
-    if any(pair.partition("=")[0] == name for pair in query.split("&")):
-        return url
-    pair = f"{name}={quote(value, safe='')}"
-    return f"{path}?{query}&{pair}" if mark and query else f"{path}?{pair}"

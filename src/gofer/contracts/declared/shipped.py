@@ -1,28 +1,28 @@
-"""The contracts that gofer brings along, found by name: one `.toml` file each, beside this one."""
+"""The declarations that come with gofer, found by name: one `.toml` file each, beside this one."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from gofer.contracts import toml
-from gofer.contracts.declaration import Declaration
-from gofer.contracts.declared import DeclaredContract
+from gofer.contracts.declared import toml
+from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.spelling import did_you_mean
 from gofer.errors import UsageError
 
 _TEXTS: Mapping[str, str] = {
     one.name.removesuffix(".toml"): one.read_text(encoding="utf-8")
-    for one in files("gofer.contracts").iterdir()
+    for one in files("gofer.contracts.declared").iterdir()
     if one.name.endswith(".toml")
 }
 """Read with this module, so that a client made within an event loop reads nothing from disk."""
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the declarations that gofer brings along."""
+    """Return the names of the declarations that come with gofer."""
     return tuple(sorted(_TEXTS))
 
 
@@ -30,11 +30,9 @@ def names() -> tuple[str, ...]:
 def shipped(name: str) -> Declaration:
     """Return the shipped declaration of this name, or raise `UsageError` that lists what there is."""
     if name not in _TEXTS:
-        close = difflib.get_close_matches(name, names(), 1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
         raise UsageError(
-            f"gofer has no contract named {name!r}.{meant} It has: retrieve, {', '.join(names())}. "
-            "A declaration of your own is passed as a Path."
+            f"gofer has no contract named {name!r}.{did_you_mean(name, names())} It has: retrieve, "
+            f"{', '.join(names())}. A declaration of your own is passed as a Path."
         )
     return toml.parse(_TEXTS[name], f"{name}.toml")
 
@@ -47,12 +45,12 @@ def read(path: Path) -> Declaration:
         DeclarationError: the declaration is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors write a mark, and TOML knows none
+        text = path.read_text(encoding="utf-8-sig")  # editors write a byte order mark, and TOML has none
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The declaration {str(path)!r} cannot be read: {error}.") from error
     return toml.parse(text, path.name)
 
 
-def declared(given: str | Path, variables: Mapping[str, str] | None = None) -> DeclaredContract:
+def declared(source: str | Path, variables: Mapping[str, str] | None = None) -> DeclaredContract:
     """Return the contract of a shipped name or of a declaration's file."""
-    return DeclaredContract(read(given) if isinstance(given, Path) else shipped(given), variables or {})
+    return DeclaredContract(read(source) if isinstance(source, Path) else shipped(source), variables or {})

@@ -80,7 +80,7 @@ def parse(body: bytes) -> tuple[str, Value]:
     parser.CharacterDataHandler = builder.data
     try:
         _ = parser.Parse(body, True)
-    except (expat.ExpatError, LookupError) as error:  # the second: an encoding that nobody knows
+    except (expat.ExpatError, LookupError) as error:  # the second: no such encoding
         raise ValueError(str(error)) from error
     ((name, value),) = builder.open[0].content.items()
     return name, value

@@ -1,12 +1,12 @@
 """Templates: what is sent, as text with holes, compiled once and filled for each request.
 
-    {name}      the value of this variable; in an address it is percent-encoded
+    {name}      the variable's value; in an address it is percent-encoded
     {+name}     in an address: reserved characters such as / stay as they are (RFC 6570, section 3.2.3)
     {name?}     what holds it is left out where the variable has no value
     {name*}     in a multipart body: one part for each member of a map, its key the file's name
     {{ and }}   braces
 
-Variables have dotted names: `input.inputs.year` is looked up member by member. Nothing here knows which there are.
+Variables have dotted names, as in `input.inputs.year`. Which there are is not decided here: see `variables.py`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Hole:
 
 @frozen
 class Template:
-    """A text with holes: `parts` are its literal pieces and its holes, in order."""
+    """A text with holes: `parts` are its literal pieces and its holes, from left to right."""
 
     text: str
     parts: tuple[str | Hole, ...]
@@ -87,7 +87,7 @@ class Template:
 
     @cached_property
     def sole(self) -> Hole | None:
-        """The hole that the whole template consists of, if it does."""
+        """The hole that is all of the template, if one is."""
         only = self.parts[0] if len(self.parts) == 1 else None
         return only if isinstance(only, Hole) else None
 
@@ -99,43 +99,43 @@ class Template:
         """
         if self.is_text:
             return "".join(part for part in self.parts if isinstance(part, str))
-        filled: list[str] = []
+        texts: list[str] = []
         for part in self.parts:
             if isinstance(part, str):
-                filled.append(part)
+                texts.append(part)
                 continue
             value = part.value(lookup)
             if value is None:
                 return None
             text = value if isinstance(value, str) else plain(value)
-            filled.append(text if encode is None else encode(text, part))
-        return "".join(filled)
+            texts.append(text if encode is None else encode(text, part))
+        return "".join(texts)
 
 
-def _hole(whole: str, inner: str | None) -> Hole:
+def _hole(written: str, inner: str | None) -> Hole:
     match = None if inner is None else _NAME.fullmatch(inner)
     if match is None:
-        raise ValueError(f"{whole!r} is no variable; write {{{{ and }}}} for braces")
+        raise ValueError(f"{written!r} is no variable; write {{{{ and }}}} for braces")
     return Hole(match[2], reserved=bool(match[1]), each=bool(match[3]), optional=bool(match[4]))
 
 
 def plain(value: Any) -> str:
-    """Return a value as text: words as they are, anything else as JSON."""
+    """Return a value as text: a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 Pattern = Any
-"""A value for JSON whose texts are templates: the shape `compiled` gives."""
+"""A value for JSON whose texts are templates: the shape that `compile_value` gives."""
 
 
-def compiled(value: Any) -> Pattern:
+def compile_value(value: Any) -> Pattern:
     """Compile every text in a value of any shape."""
     if isinstance(value, str):
         return Template.parse(value)
     members, items = as_map(value), as_list(value)
     if members is not None:
-        return {name: compiled(inner) for name, inner in members.items()}
-    return value if items is None else [compiled(inner) for inner in items]
+        return {name: compile_value(inner) for name, inner in members.items()}
+    return value if items is None else [compile_value(inner) for inner in items]
 
 
 def templates_in(pattern: Pattern) -> Iterator[Template]:
@@ -148,8 +148,8 @@ def templates_in(pattern: Pattern) -> Iterator[Template]:
         yield from templates_in(inner)
 
 
-def filled(pattern: Pattern, lookup: Lookup) -> Any:
-    """Fill a compiled value: a text that is one hole becomes the variable's value, of whatever kind that is.
+def fill_value(pattern: Pattern, lookup: Lookup) -> Any:
+    """Fill a compiled value: a text that is one hole becomes the variable's value, of whatever kind.
 
     Members whose optional variable has no value are left out.
     """
@@ -157,13 +157,8 @@ def filled(pattern: Pattern, lookup: Lookup) -> Any:
         return pattern.fill(lookup) if pattern.sole is None else pattern.sole.value(lookup)
     members, items = as_map(pattern), as_list(pattern)
     if members is not None:
-        made = ((name, inner, filled(inner, lookup)) for name, inner in members.items())
-        return {name: value for name, inner, value in made if not _left_out(inner, value)}
+        filled = {name: fill_value(inner, lookup) for name, inner in members.items()}
+        return {name: value for name, value in filled.items() if value is not None}
     if items is not None:
-        values = ((inner, filled(inner, lookup)) for inner in items)
-        return [value for inner, value in values if not _left_out(inner, value)]
+        return [value for inner in items if (value := fill_value(inner, lookup)) is not None]
     return pattern
-
-
-def _left_out(pattern: Pattern, value: Any) -> bool:
-    return value is None and isinstance(pattern, Template)

@@ -1,22 +1,23 @@
 """A declaration: a contract as data. These classes are its shape, key by key.
 
-`docs/reference/declarations.md` describes the keys. `toml.py` reads a declaration, `checks.py` sees whether it makes
-sense, `declared.py` sends what it says and `answers.py` reads what comes.
+`docs/reference/declarations.md` describes the keys. `toml.py` reads a declaration into this shape and `checks.py`
+checks it. Every key and every default is here; no request is built here, and no reply is read.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
-from gofer.contracts.positions import Key, dotted, line_of
-from gofer.contracts.selectors import Places
-from gofer.contracts.templates import Hole, Pattern, Template, templates_in
-from gofer.errors import DeclarationError
+from gofer.contracts.declared.positions import line_of
+from gofer.contracts.declared.selectors import Places
+from gofer.contracts.declared.templates import Hole, Pattern, Template, templates_in
+from gofer.contracts.faults import Key, dotted
+from gofer.errors import BadReply, DeclarationError
 from gofer.models import State
 
 Templates = Mapping[str, Template]
@@ -51,6 +52,8 @@ class Every:
 class Call:
     """One request: at most one of `json`, `form`, `multipart` and `text` is its body."""
 
+    default_method: ClassVar[str] = "GET"
+
     url: Template | None = None
     method: Template | None = None
     query: Templates = field(factory=dict[str, Template])
@@ -63,17 +66,17 @@ class Call:
     @property
     def holes(self) -> Iterator[Hole]:
         """Every hole of it."""
-        templates = [one for one in (self.url, self.method, self.text) if one is not None]
-        templates += [*self.query.values(), *self.headers.values()]
-        templates += templates_in(self.json.pattern if self.json else None)
-        for part in (self.form, self.multipart):
-            templates += [part] if isinstance(part, Template) else (part or {}).values()
-        return (hole for template in templates for hole in template.holes)
+        return (hole for _, template in templates_of(self) for hole in template.holes)
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """The names of what must be known before it can be built."""
+        """The names of the variables without which it cannot be built."""
         return frozenset(hole.name for hole in self.holes if not hole.optional)
+
+    @cached_property
+    def by_id(self) -> bool:
+        """Whether it needs nothing of the job except its id."""
+        return self.needs <= {"base", "id"}
 
     @cached_property
     def fixed(self) -> Mapping[str, str]:
@@ -90,9 +93,23 @@ class Call:
         return {name.lower(): template for name, template in self.headers.items() if not template.is_text}
 
 
+def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
+    """Yield every template of a part of a declaration, with its key there."""
+    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text"):
+        value: Template | Templates | None = getattr(part, name, None)
+        if isinstance(value, Template):
+            yield (name,), value
+        elif value is not None:
+            yield from (((name, member), template) for member, template in value.items())
+    if isinstance(part, Call) and part.json is not None:
+        yield from ((("json",), template) for template in templates_in(part.json.pattern))
+
+
 @frozen
 class Submit(Call):
-    """The submission, and what its answer tells."""
+    """The submission, and what is read out of its answer."""
+
+    default_method: ClassVar[str] = "POST"
 
     codes: Mapping[int, str] = field(factory=dict[int, str])
     finished: tuple[int, ...] = ()
@@ -105,6 +122,8 @@ class Submit(Call):
 @frozen
 class Start(Call):
     """The second request that starts a job, where the service wants one: when its word is one of `when`."""
+
+    default_method: ClassVar[str] = "POST"
 
     when: tuple[str, ...] = ()
 
@@ -120,17 +139,12 @@ class Hold:
 
 @frozen
 class Poll(Call):
-    """A status request. `state` and `absent` go before those of `[status]`."""
+    """A status request. Its `state` and `absent` take the place of those of `[status]`."""
 
     codes: Mapping[int, str] = field(factory=dict[int, str])
     hold: Hold | None = None
     state: Places = ()
     absent: str | None = None
-
-    @cached_property
-    def by_id(self) -> bool:
-        """Whether it needs nothing of the job but its id."""
-        return self.needs <= {"base", "id"}
 
     @cached_property
     def held(self) -> Poll:
@@ -207,7 +221,7 @@ class Result(Call):
 
     @cached_property
     def asks(self) -> bool:
-        """Whether its value or its failure is read out of the document, so that the answer must be one."""
+        """Whether its value or its failure is read out of a document, so that the answer must be one."""
         return any(place.in_document for place in (*self.value, *self.failed))
 
 
@@ -220,8 +234,15 @@ class Reason(Call):
 
 
 @frozen
+class Cancel(Call):
+    """The cancellation."""
+
+    default_method: ClassVar[str] = "DELETE"
+
+
+@frozen
 class Refusal:
-    """A refusal that comes with a 2xx status: what gives it away, and where it says what."""
+    """A refusal that comes with a 2xx status: how to tell it, and where its message and code are."""
 
     when: Places
     message: Places = ()
@@ -246,7 +267,7 @@ class Declaration:
     states: States | None = None
     result: tuple[Result, ...] = ()
     reason: Reason | None = None
-    cancel: Call | None = None
+    cancel: Cancel | None = None
     refusal: Refusal | None = None
     source: str = field(default="", eq=False)
     text: str = field(default="", eq=False, repr=False)
@@ -255,12 +276,12 @@ class Declaration:
     def digest(self) -> str:
         """A short hash of what gives a ticket its meaning: where the job's id, links and values were read.
 
-        Everything else may be mended, and a ticket from before goes on by it.
+        Everything else may be corrected, and a ticket from before stays valid.
         """
         submit, status = self.submit, self.status
         places = {"id": submit.id, **submit.links, **submit.values, **status.links, **status.values}
-        said = sorted((name, [place.text for place in many]) for name, many in places.items())
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
+        texts = sorted((name, [place.text for place in many]) for name, many in places.items())
+        return hashlib.sha256(repr(texts).encode()).hexdigest()[:8]
 
     @property
     def links(self) -> set[str]:
@@ -268,20 +289,78 @@ class Declaration:
         links = {f"links.{name}" for name in (*self.submit.links, *self.status.links)}
         return links | {f"values.{name}" for name in (*self.submit.values, *self.status.values)}
 
-    @property
+    @cached_property
     def words(self) -> Mapping[str, State]:
         """Every declared word, case folded, and what it means; without `[states]` the words are gofer's own."""
         if self.states is None:
             return {state.value: state for state in State if state is not State.UNKNOWN}
-        return {word.casefold(): state for word, state in self.states.meanings()}
+        return {word.casefold(): state for word, state in reversed([*self.states.meanings()])}  # the first one counts
 
-    def nth(self, many: Literal["poll", "result"], at: int) -> Key:
-        """Return the key of one of the status requests, or of the results."""
-        return (many, at) if len(getattr(self, many)) > 1 else (many,)
+    def meaning(self, word: str) -> State:
+        """Return what one of the service's words means, in whatever case it is written."""
+        state = self.words.get(word.casefold())
+        if state is not None:
+            return state
+        return State.UNKNOWN if self.states is None or self.states.other is None else State(self.states.other)
+
+    @cached_property
+    def proofs(self) -> Places:
+        """What in an answer proves that the service holds status requests."""
+        return tuple(place for poll in self.poll if poll.hold is not None for place in poll.hold.proof)
+
+    @cached_property
+    def code_may_succeed(self) -> bool:
+        """Whether the code of some status request may mean success, so that its answer may be the file itself."""
+        return any(self.meaning(word) is State.SUCCEEDED for poll in self.poll for word in poll.codes.values())
+
+    @cached_property
+    def codes(self) -> Mapping[str, Collection[int]]:
+        """The HTTP codes that are read on each leg although they are not 2xx."""
+        onward = (301, 302, 303)  # the answer to a POST often points at the job
+        return {
+            "submit": (*self.submit.codes, *self.submit.finished),
+            "poll": [code for poll in self.poll for code in poll.codes],
+            "result": [code for result in self.result for code in result.codes],
+            "start": onward,
+            "cancel": onward,
+        }
+
+    def calls(self) -> Iterator[tuple[Key, Call]]:
+        """Yield every request with its key, which has a number for one of several status requests or results."""
+        for name in ("submit", "start", "poll", "result", "reason", "cancel"):
+            part: Call | tuple[Call, ...] | None = getattr(self, name)
+            if isinstance(part, tuple):
+                yield from (((name, at) if len(part) > 1 else (name,), call) for at, call in enumerate(part))
+            elif part is not None:
+                yield (name,), part
+
+    def templates(self) -> Iterator[tuple[Key, str, str, Template]]:
+        """Yield every template with its key, the place whose variables it has ("poll.hold") and its part ("url")."""
+        parts: list[tuple[Key, str, Call | Hold | Every]] = [(("every",), "every", self.every)]
+        for key, call in self.calls():
+            parts.append((key, str(key[0]), call))
+            if isinstance(call, Poll) and call.hold is not None:
+                parts.append(((*key, "hold"), "poll.hold", call.hold))
+            if isinstance(call, Result) and call.files is not None and call.files.link is not None:
+                yield (*key, "files", "link"), "result.files.link", "link", call.files.link
+        for key, place, part in parts:
+            yield from (((*key, *more), place, str(more[0]), template) for more, template in templates_of(part))
+
+    def key_of(self, call: Call) -> Key:
+        """Return the key of a request, or of one that was made of it: both have the same template as `url`."""
+        return next(key for key, other in self.calls() if other.url is call.url)
 
     def fault(self, message: str, *key: str | int) -> DeclarationError:
         """Make the error for a fault at this key."""
         return DeclarationError(message, source=self.source, line=line_of(self.text, key), key=dotted(key))
+
+    def bad_reply(self, message: str, *key: str | int) -> BadReply:
+        """Make the error for an answer that does not agree with what is declared at this key."""
+        return BadReply(f"{self.place(*key)}: {message}", field=dotted(key))
+
+    def nothing_found(self, *key: str | int) -> BadReply:
+        """Make the error for an answer in which the selectors at this key find nothing."""
+        return self.bad_reply("nothing was found in the answer.", *key)
 
     def place(self, *key: str | int) -> str:
         """Say where a key is, as in `mine.toml:12: status.state`."""

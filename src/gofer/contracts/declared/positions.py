@@ -1,20 +1,10 @@
-"""Where a key of a TOML text is, for messages: tomllib tells no positions."""
+"""Where a key of a TOML text is, for messages: `tomllib` gives no positions."""
 
 from __future__ import annotations
 
 import re
 
-Key = tuple[str | int, ...]
-"""The way to a key: names, and numbers for the members of a list."""
-
-
-def dotted(key: Key) -> str:
-    """Write a key as a person would, as in `poll[1].codes`."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
-    return text
-
+from gofer.contracts.faults import Key
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]\[]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")

@@ -1,0 +1,202 @@
+"""Which request of a declaration is next, with which variables, and which origins it may go to. Reads no reply."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from attrs import evolve, field, frozen
+
+from gofer.contracts.base import Ref
+from gofer.contracts.declared.declaration import Call, Declaration, Files, Templates, templates_of
+from gofer.contracts.declared.sending import address, build_request, header
+from gofer.contracts.declared.templates import Lookup, Template, Unfilled
+from gofer.contracts.declared.urls import resolve, with_parameter, without
+from gofer.contracts.declared.variables import values_of
+from gofer.contracts.payload import as_map
+from gofer.errors import BadReply, UsageError
+from gofer.wire import Request, origin
+
+AnyCall = TypeVar("AnyCall", bound=Call)
+
+
+@frozen
+class Calls:
+    """The requests of one declaration, with the values of its variables."""
+
+    declaration: Declaration
+    variables: Mapping[str, str] = field(repr=lambda values: str(list(values)))
+
+    def __attrs_post_init__(self) -> None:
+        every = self.declaration.every
+        object.__setattr__(self, "variables", values_of(self.declaration, self.variables))
+        for template in (*every.headers.values(), *every.cookies.values()):
+            for hole in template.holes:
+                if not self.variables.get(hole.name, "").isascii():
+                    raise UsageError(f"The variable {hole.name!r} has characters that no header may have.")
+
+    @cached_property
+    def _every_header(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in self.declaration.every.headers)
+
+    @cached_property
+    def secret_parameters(self) -> frozenset[str]:
+        """The names of the query parameters that hold a secret on every request."""
+        return frozenset(name for name, template in self.declaration.every.query.items() if self._is_secret(template))
+
+    def _is_secret(self, template: Template) -> bool:
+        variables = self.declaration.variables
+        return any(hole.name in variables and variables[hole.name].secret for hole in template.holes)
+
+    def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
+        """Add what `[every]` declares to a request to the service's own origin."""
+        every = self.declaration.every
+        if not (every.query or every.headers or every.cookies):
+            return request
+        lookup = self._lookup(base, ref)
+        url = request.url
+        for name, value in _with_values(every.query, lookup):
+            url = with_parameter(url, name, value)
+        try:
+            headers = {name.lower(): header(name, value) for name, value in _with_values(every.headers, lookup)}
+            cookies = [f"{name}={header('cookie', value)}" for name, value in _with_values(every.cookies, lookup)]
+        except UsageError as error:  # the service's own value, as the caller's were checked
+            raise BadReply(error.message, field="values") from error
+        if cookies:
+            headers["cookie"] = "; ".join(cookies)
+        return evolve(request, url=url, headers={**headers, **request.headers})
+
+    def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
+        """Build the submission from the input, a map as JSON has it."""
+        members = as_map(request)
+        if members is None:
+            raise UsageError(f"The input is a map, as JSON has it, not {type(request).__name__}.")
+        more: dict[str, Any] = {
+            "key": key,
+            "hold": str(hold) if hold else None,
+            "budget": None if budget is None else str(max(1, int(0.9 * budget))),
+            "input": members,
+        }
+        call = self.declaration.submit
+        assert call.url is not None  # noqa: S101  (a rule of `checks`)
+        lookup = self._lookup(base, None, more)
+        try:
+            url = address(call.url, lookup)
+            self._is_elsewhere(base, url, call)
+            return build_request(call, url, lookup, seed=key, set_later=self._every_header)
+        except BadReply as error:
+            raise UsageError(error.message) from error
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"The input cannot be written into a request (bytes go into a multipart body): {error}."
+            ) from error
+        except Unfilled as error:
+            missing = error.name.removeprefix("input.")
+            has = ", ".join(sorted(members)) or "nothing"
+            if missing in members:
+                has = f"a null in its place, among {has}"
+            raise UsageError(
+                f"The input has no {missing!r}, which {self.declaration.place('submit')} needs; it has {has}."
+            ) from error
+
+    def build(self, base: str, ref: Ref, call: Call, more: Mapping[str, Any] | None = None) -> Request:
+        """Build a request about a job; only to an origin that the declaration allows."""
+        lookup = self._lookup(base, ref, more)
+        assert call.url is not None  # noqa: S101  (chosen because it has one)
+        try:
+            url = address(call.url, lookup)
+            if not url.startswith(f"{base}/") and url != base and self._is_elsewhere(base, url, call):
+                call = self._without_secrets(call)
+            return build_request(call, url, lookup, seed=ref.id, set_later=self._every_header)
+        except Unfilled as error:
+            where = self.declaration.place(*self.declaration.key_of(call))
+            raise UsageError(f"{where}: {{{error.name}}} has no value for this job.") from error
+
+    def file_address(self, base: str, ref: Ref, files: Files, name: str, url: str) -> str | None:
+        """Return the address of the file that the document from `url` names so; None where it is not an HTTP one."""
+        if files.link is not None:
+            return address(files.link, self._lookup(base, ref, {"item": name}))
+        link = without(resolve(url, name), self.secret_parameters)
+        return link if link.startswith(("http://", "https://")) else None
+
+    def build_if_possible(self, base: str, ref: Ref, call: Call | None) -> Request | None:
+        """Build a request about a job; None where it is not declared, or the job lacks a variable of it."""
+        return None if call is None or not self.can_build(base, ref, call) else self.build(base, ref, call)
+
+    def can_build(self, base: str, ref: Ref, call: Call) -> bool:
+        """Tell whether this job has a value for every variable that a call needs."""
+        if ref.id and call.by_id:
+            return True
+        lookup = self._lookup(base, ref)
+        return all(lookup(name) is not None for name in call.needs)
+
+    def first_of(self, base: str, ref: Ref, calls: tuple[AnyCall, ...]) -> AnyCall | None:
+        """Return the first of several requests that can be built for a job."""
+        for call in calls:
+            if self.can_build(base, ref, call):
+                return call
+        return None
+
+    def _lookup(self, base: str, ref: Ref | None, more: Mapping[str, Any] | None = None) -> Lookup:
+        """Make the function that finds variables for one request."""
+        values: dict[str, Any] = {"base": base, **self.variables, **(more or {})}
+        if ref is not None:
+            values["id"] = ref.id or None
+
+        def lookup(name: str) -> Any:
+            if name in values:
+                return values[name]
+            if name.startswith("input."):
+                return _member(values.get("input"), name.split(".")[1:])
+            if ref is not None and name.startswith("links."):
+                return ref.links.get(name[6:])
+            return None if ref is None else ref.links.get(name)
+
+        return lookup
+
+    def _without_secrets(self, call: Call) -> Call:
+        """Return what may be sent to another origin of a call: no query and no header with a secret in it."""
+
+        def harmless(templates: Templates) -> Templates:
+            return {name: template for name, template in templates.items() if not self._is_secret(template)}
+
+        kept = evolve(call, query=harmless(call.query), headers=harmless(call.headers))
+        if any(self._is_secret(template) for _, template in templates_of(kept)):
+            key = self.declaration.key_of(call)
+            raise self.declaration.bad_reply("the service points to another origin, and a secret would go there.", *key)
+        return kept
+
+    def _is_elsewhere(self, base: str, url: str, call: Call) -> bool:
+        """Tell whether an address is on another origin; raise `BadReply` where the declaration does not allow it."""
+        try:
+            there = origin(url)
+        except UsageError as error:
+            raise self.declaration.bad_reply(error.message, *self.declaration.key_of(call)) from error
+        if there == origin(base):
+            return False
+        if there not in [origin(allowed) for allowed in self.declaration.origins]:
+            named = f"{there[0]}://{there[1]}:{there[2]}"
+            raise self.declaration.bad_reply(
+                f"the service points to {named}, which is not its own origin. If that is right, "
+                f'write origins = ["{named}"] into the declaration.',
+                *self.declaration.key_of(call),
+                "url",
+            )
+        return True
+
+
+def _member(value: Any, names: list[str]) -> Any:
+    for name in names:
+        value = (as_map(value) or {}).get(name)
+    return value
+
+
+def _with_values(templates: Templates, lookup: Lookup) -> Iterator[tuple[str, str]]:
+    """Yield the templates whose variables have values by now, filled."""
+    for name, template in templates.items():
+        with contextlib.suppress(Unfilled):
+            value = template.fill(lookup)
+            if value:
+                yield name, value

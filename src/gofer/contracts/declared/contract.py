@@ -1,0 +1,255 @@
+"""`DeclaredContract`: a declaration at work, as a `Contract[Any, Any]`.
+
+The input is a map, as JSON has it; the value of a job is the part of a document that the declaration points at. What is
+sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `results.py` and `refusals.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen
+
+from gofer.contracts import formats
+from gofer.contracts.base import Contract, Leg, Ref, Snapshot
+from gofer.contracts.declared import refusals
+from gofer.contracts.declared.calls import Calls
+from gofer.contracts.declared.declaration import Declaration, Result
+from gofer.contracts.declared.links import id_of_link, links_in, with_links
+from gofer.contracts.declared.media import is_file, is_page, is_plain_text
+from gofer.contracts.declared.results import file_at, is_document, with_result
+from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
+from gofer.contracts.declared.statuses import snapshot_of, status_in, status_of_code, success_by_code
+from gofer.contracts.payload import Problem
+from gofer.errors import BadReply, NotReady, UsageError
+from gofer.models import ResultFile, State, Status
+from gofer.wire import Head, Reply, Request
+
+
+@frozen
+class DeclaredContract(Contract[Any, Any]):
+    """A declaration with the values of its variables.
+
+    Attributes:
+        declaration: the contract as data.
+        variables: the values of its variables, defaults included.
+    """
+
+    declaration: Declaration
+    variables: Mapping[str, str] = field(factory=dict[str, str], repr=lambda values: str(list(values)))
+    name: str = field(init=False)
+    _calls: Calls = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        calls = Calls(self.declaration, self.variables)
+        object.__setattr__(self, "variables", calls.variables)
+        object.__setattr__(self, "name", f"{self.declaration.name}@{self.declaration.digest}")
+        object.__setattr__(self, "_calls", calls)
+
+    # --- what the service can do ---
+
+    @property
+    def replays_keys(self) -> Literal["yes", "no", "ask"]:
+        """Yes where the declaration says that the submission is idempotent."""
+        return "yes" if self.declaration.submit.idempotent else "no"
+
+    @property
+    def grace(self) -> float | None:
+        """The declaration's `grace`, in seconds."""
+        return self.declaration.grace
+
+    @property
+    def folders(self) -> bool:
+        """Always: only the replies say how many files there are."""
+        return True
+
+    def reads(self, leg: Leg, status: int) -> bool:
+        """Tell whether a reply of this status is the declaration's: 2xx, and the codes that it names."""
+        return 200 <= status < 300 or status in self.declaration.codes.get(leg, ())
+
+    def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
+        """Add what `[every]` declares to a request to the service's own origin."""
+        return self._calls.add_to_every(base, ref, request)
+
+    # --- submit ---
+
+    def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
+        """Build the submission from the input, a map as JSON has it."""
+        return self._calls.build_submission(base, request, key=key, budget=budget, hold=hold)
+
+    def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
+        """Read the answer to a submission: a job, or where it was finished at once, its result."""
+        submit, document, reading = self.declaration.submit, self.declaration.status, Reading(reply, request)
+        if reply.status in submit.finished and (is_file(reply) or is_plain_text(reply)):
+            reading = reading.without_document()
+        refusals.raise_refusal(self.declaration, reading)
+        links = links_in(reading, self._calls.secret_parameters, submit, document)
+        job_id = first_text(submit.id, reading) or None
+        if job_id is not None and not job_id.isprintable():
+            raise BadReply(f"The service's id of the job is no text: {job_id[:80]!r}.", field="submit.id")
+        ref = Ref(job_id or id_of_link(links), links)
+        can_poll = self._calls.first_of(base, ref, self.declaration.poll) is not None
+        if job_id is None and not can_poll:
+            if reply.status not in submit.finished:
+                raise self.declaration.nothing_found("submit", "id" if submit.id else "links")
+            states = self.declaration.states
+            success = State.SUCCEEDED.value if states is None else states.succeeded[0]
+            finished = Snapshot[Any](Ref(""), Status(success, State.SUCCEEDED), None)
+            results = (one for one in self.declaration.result if one.value or one.files or one.failed)
+            return with_result(self._calls, base, next(results, Result()), finished, reading)
+        word = submit.codes.get(reply.status)
+        if word is not None:
+            status = status_of_code(self.declaration, reading, word)
+        else:
+            found = status_in(self.declaration, reading, document.state, document.absent)
+            status = found or Status(State.PENDING.value, State.PENDING)
+            if not status.done and not can_poll:  # its id alone is not enough for a status request
+                raise self.declaration.nothing_found("submit", "links")
+        return snapshot_of(self.declaration, ref, status, reading)
+
+    def build_start(self, base: str, ref: Ref) -> Request | None:
+        """Build the declared start."""
+        call = self.declaration.start
+        return None if call is None else self._calls.build(base, ref, call)
+
+    # --- poll ---
+
+    def build_poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
+        """Build the first declared status request for which the job has all variables."""
+        call = self._calls.first_of(base, ref, self.declaration.poll)
+        if call is None:
+            names = sorted({f"{{{name}}}" for poll in self.declaration.poll for name in poll.needs - {"base"}})
+            where, needs = self.declaration.place("poll"), ", ".join(names)
+            raise UsageError(f"{where}: this job has no address for a status request; it would need {needs}.")
+        if hold and call.hold is not None:
+            call = call.held
+        return self._calls.build(base, ref, call, {"hold": str(hold) if hold else None, "word": str(seen) or None})
+
+    def read_poll(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any]:
+        """Read a status document, or what stands for one."""
+        call = self._calls.first_of(base, ref, self.declaration.poll)
+        assert call is not None  # noqa: S101  (the request was built of it)
+        document, reading = self.declaration.status, Reading(reply)
+        word = call.codes.get(reply.status)
+        if word is not None:
+            status = status_of_code(self.declaration, reading, word)
+        else:
+            refusals.raise_refusal(self.declaration, reading)
+            other = first_text(document.id, reading)
+            if other is not None and other != ref.id:
+                raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
+            found = status_in(self.declaration, reading, call.state or document.state, call.absent or document.absent)
+            if found is None:
+                key = self.declaration.key_of(call) if call.state else ("status",)
+                raise self.declaration.nothing_found(*key, "state")
+            status = found
+        ref = with_links(ref, links_in(reading, self._calls.secret_parameters, document))
+        return snapshot_of(self.declaration, ref, status, reading)
+
+    def held(self, reply: Reply, *, hold: int, took: float) -> bool:
+        """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
+        proofs = self.declaration.proofs
+        return first(proofs, Reading(reply)) is not MISSING if proofs else took >= 0.9 * hold
+
+    # --- result ---
+
+    def may_be_file(self, leg: Leg) -> bool:
+        """Tell whether the answer may be the file: to a status request whose code may mean success, or a result's."""
+        return leg == "result" or (leg == "poll" and self.declaration.code_may_succeed)
+
+    def is_document(self, ref: Ref, leg: Leg, head: Head) -> bool:
+        """Tell whether an answer is a document: by its media type, or because something is read out of it."""
+        if leg == "poll":
+            poll = self._calls.first_of("", ref, self.declaration.poll)
+            return not is_file(head) and not (poll and success_by_code(self.declaration, poll, head.status))
+        result = self._calls.first_of("", ref, self.declaration.result)
+        return result is None or is_document(result, head)
+
+    def build_results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
+        """Return a succeeded job with its results, or the request for the document that has them."""
+        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
+        if result is None or not (snapshot.ref.id or snapshot.ref.links):
+            return snapshot  # what was answered at once has its result already
+        if result.url is not None:
+            return self._calls.build(base, snapshot.ref, result)
+        last_document = Reading.over(snapshot.value, snapshot.url or base)
+        return with_result(self._calls, base, result, snapshot, last_document)
+
+    def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
+        """Read the result document; an answer that is none is the file itself."""
+        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
+        assert result is not None  # noqa: S101  (the request was built of it)
+        word = result.codes.get(reply.status)
+        state = None if word is None else self.declaration.meaning(word)
+        if reply.status == 202 if state is None else not state.ended:
+            raise NotReady("The job has succeeded, and its result is not ready yet.", status_code=reply.status)
+        if word is not None and state is not None and state is not State.SUCCEEDED:
+            problem = self.read_problem(reply)
+            status = Status(word, state, error=problem.detail, error_code=problem.error_code)
+            return evolve(snapshot, status=status)
+        if is_page(reply) and not (result.file or result.asks):
+            raise BadReply(
+                f"The service answered with {reply.headers['content-type']} in place of the job's result. "
+                "If that is right, write file = true, or a value, into the declaration's [result]."
+            )
+        if not is_document(result, reply):
+            request = self._calls.build(base, snapshot.ref, result)
+            return evolve(snapshot, value=None, files=(file_at(request, reply),))
+        return with_result(self._calls, base, result, snapshot, Reading(reply))
+
+    def build_reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
+        """Build the declared request for why a job has failed."""
+        return self._calls.build_if_possible(base, snapshot.ref, self.declaration.reason)
+
+    def read_reason(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
+        """Read why a job has failed."""
+        reason, reading, status = self.declaration.reason, Reading(reply), snapshot.status
+        if reason is None:
+            return snapshot
+        explained = Status(
+            str(status),
+            status.state,
+            error=first_text(reason.error, reading) or status.error,
+            error_code=first_text(reason.code, reading) or status.error_code,
+        )
+        return evolve(snapshot, status=explained)
+
+    def file_of_value(self, snapshot: Snapshot[Any]) -> ResultFile | None:
+        """Return an inline value as a file: text as it is, anything else as JSON."""
+        value = snapshot.value
+        if value is None:
+            return None
+        if snapshot.document_file is not None:
+            return snapshot.document_file
+        text = isinstance(value, str)
+        content = value if text else json.dumps(value, ensure_ascii=False, indent=2)
+        return ResultFile(
+            "result", content=content.encode(errors="replace"), format="text/plain" if text else "application/json"
+        )
+
+    def judge(self, promised: str | None, head: bytes) -> str | None:
+        """Compare the first bytes with the promised format; a format that gofer cannot check is believed."""
+        return formats.unlike(promised, head)
+
+    # --- cancel, and errors ---
+
+    def build_cancellation(self, base: str, ref: Ref) -> Request | None:
+        """Build the declared cancellation; None where there is none, or the job lacks a variable of it."""
+        return self._calls.build_if_possible(base, ref, self.declaration.cancel)
+
+    def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
+        """Read the job, if the answer shows it."""
+        reading, places = Reading(reply), self.declaration.status.state
+        try:
+            status = status_in(self.declaration, reading, places) if places and reply.body else None
+        except BadReply:
+            return None
+        if status is None or status.state is State.UNKNOWN:
+            return None
+        return snapshot_of(self.declaration, ref, status, reading)
+
+    def read_problem(self, reply: Reply) -> Problem:
+        """Read an error answer: by the declared places first, then by the usual names; never raises."""
+        return refusals.read_problem(self.declaration, reply)

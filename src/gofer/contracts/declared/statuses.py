@@ -1,0 +1,83 @@
+"""The state of a job: read from an HTTP code, or from where the declaration says that a document has it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from gofer.contracts.base import Ref, Snapshot
+from gofer.contracts.declared.declaration import Declaration, Poll
+from gofer.contracts.declared.media import is_file
+from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text, text_of
+from gofer.errors import BadReply
+from gofer.models import State, Status
+
+
+def status_in(declaration: Declaration, reading: Reading, places: Places, absent: str | None = None) -> Status | None:
+    """Read a status out of a document; None where neither a word nor a sign of failure or cancellation is there.
+
+    Args:
+        declaration: says where everything but the word is.
+        reading: the reply.
+        places: where the word is.
+        absent: the word where none is found.
+    """
+    document = declaration.status
+    word = first_text(places, reading)
+    word = absent if word is None else word
+    failed = bool(document.failed) and first(document.failed, reading) is not MISSING
+    cancelled = bool(document.cancelled) and first(document.cancelled, reading) is not MISSING
+    if word is None and not failed and not cancelled:
+        return None
+    state = declaration.meaning(word or "")
+    if cancelled:
+        state = State.CANCELLED
+    elif failed and state is not State.CANCELLED:
+        state = State.FAILED
+    return Status(
+        word or State.FAILED.value,
+        state,
+        progress=_share(first(document.progress, reading), document.of) if document.progress else None,
+        message=first_text(document.message, reading),
+        error=first_text(document.error, reading) if state.ended else None,
+        error_code=first_text(document.code, reading) if state.ended else None,
+    )
+
+
+def status_of_code(declaration: Declaration, reading: Reading, word: str) -> Status:
+    """Make the status of an HTTP code that stands for a word, with what else the answer says."""
+    status = None
+    if reading.reply.body and not is_file(reading.reply):
+        with contextlib.suppress(BadReply):  # a body that is no document: the code is enough
+            status = status_in(declaration, reading, (), word)
+    return status or Status(word, declaration.meaning(word))
+
+
+def success_by_code(declaration: Declaration, poll: Poll, code: int) -> bool:
+    """Tell whether an answer's HTTP code means success, and nothing is read out of its document."""
+    word, document = poll.codes.get(code), declaration.status
+    if word is None or declaration.meaning(word) is not State.SUCCEEDED:
+        return False
+    return not any(
+        place.in_document for many in (*document.links.values(), *document.values.values()) for place in many
+    )
+
+
+def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
+    """Make the snapshot of a job with this status."""
+    start = declaration.start
+    idle = (
+        start is not None
+        and status.state is State.PENDING
+        and (not start.when or status.casefold() in [word.casefold() for word in start.when])
+    )
+    value = None if reading.tree is MISSING else reading.tree
+    return Snapshot(ref, status, value, idle=idle, url=reading.reply.url)
+
+
+def _share(value: Any, of: float) -> float | None:
+    try:
+        share = float((text_of(value) or "").rstrip("% ")) / of
+    except ValueError:
+        return None
+    return min(1.0, max(0.0, share))

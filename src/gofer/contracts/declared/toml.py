@@ -1,0 +1,142 @@
+"""From TOML to a `Declaration`: parsed, shaped by strict cattrs hooks, checked. Every fault names line and key."""
+
+from __future__ import annotations
+
+import operator
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+import cattrs
+
+from gofer.contracts.declared.checks import check
+from gofer.contracts.declared.declaration import Declaration, Json, Templates, Variable
+from gofer.contracts.declared.positions import line_of
+from gofer.contracts.declared.selectors import Places, Selector
+from gofer.contracts.declared.templates import Template, compile_value
+from gofer.contracts.faults import dotted, first_fault
+from gofer.contracts.payload import as_list, as_map, strict_converter
+from gofer.contracts.spelling import hint
+from gofer.errors import DeclarationError
+
+_NOT_KEYS = ("source", "text")
+"""Fields of a `Declaration` that are about its text, and are not written in it."""
+
+
+def parse(text: str, source: str) -> Declaration:
+    """Read a declaration from TOML and check it; `source` is the file's name, for errors.
+
+    Raises:
+        DeclarationError: it is no TOML, or something in it is wrong; names the line and the key.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # the second: brackets within brackets without end
+        at = re.search(r"line (\d+)", str(error))
+        raise DeclarationError(f"It is no TOML: {error}", source=source, line=int(at[1]) if at else None) from error
+    single = {many for many in ("poll", "result") if isinstance(raw.get(many), dict)}
+    raw |= {many: [raw[many]] for many in single}
+    for name in _NOT_KEYS:
+        if name in raw:
+            raise DeclarationError(f"unknown key {name!r}", source=source, line=line_of(text, (name,)), key=name)
+    try:
+        declaration = _converter.structure({**raw, "source": source, "text": text}, Declaration)
+    except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+        key, fault = first_fault(error)
+        key = (key[0], *key[2:]) if key and key[0] in single else key
+        why = str(fault)
+        if isinstance(fault, KeyError):
+            why = "it is missing"
+        elif isinstance(fault, cattrs.ForbiddenExtraKeysError):
+            unknown = min(fault.extra_fields)
+            key = (*key, unknown)
+            names = [field.name for field in attrs.fields(fault.cl) if field.name not in _NOT_KEYS]
+            why = f"unknown key.{hint(unknown, names)}"
+        raise DeclarationError(why, source=source, line=line_of(text, key), key=dotted(key)) from error
+    check(declaration)
+    return declaration
+
+
+def _table(value: Any, wanted: str = "a table") -> Mapping[str, Any]:
+    members = as_map(value)
+    if members is None:
+        raise TypeError(f"expected {wanted}, got {type(value).__name__}")
+    return members
+
+
+def _selectors(value: Any, _: Any) -> Places:
+    texts = [value] if as_list(value) is None else as_list(value)
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"expected a selector or a list of selectors, got {value!r}")
+    return tuple(Selector.parse(text) for text in texts)
+
+
+def _text(value: Any, wanted: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected {wanted}, got {type(value).__name__}")
+    return value
+
+
+def _template(value: Any, _: Any) -> Template:
+    return Template.parse(_text(value, "text"))
+
+
+def _template_or_map(value: Any, _: Any) -> Template | dict[str, Template]:
+    members = as_map(value)
+    return _template(value, Template) if members is None else _map(members, Templates)
+
+
+def _variable(value: Any, _: Any) -> Variable:
+    if isinstance(value, str):
+        return Variable(default=value)
+    return _plain.structure(_table(value, "its default, or a table"), Variable)
+
+
+def _code(value: Any) -> int:
+    code = int(value) if isinstance(value, str) and value.isdigit() else value
+    if not isinstance(code, int) or isinstance(code, bool) or not 100 <= code <= 599:
+        raise TypeError(f"expected an HTTP status code, got {value!r}")
+    return code
+
+
+def _words(value: Any, _: Any) -> tuple[str, ...]:
+    return tuple(_text(word, "a word") for word in as_list(value) or [value])
+
+
+def _codes(value: Any, _: Any) -> dict[int, str]:
+    return {_code(code): _text(word, "a word") for code, word in _table(value, "a table of codes and words").items()}
+
+
+def _map(value: Any, kind: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, member in _table(value).items():
+        try:
+            made[name] = _converter.structure(member, kind.__args__[1])
+        except (cattrs.BaseValidationError, TypeError, ValueError) as error:
+            error.add_note(cattrs.AttributeValidationNote(f"Structuring member {name}", name, kind))
+            raise
+    return made
+
+
+def _is_map(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is Mapping and kind != Mapping[int, str]
+
+
+_plain = strict_converter(closed=True)
+_converter = strict_converter(closed=True)
+_hooks: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
+    (Places, _selectors),
+    (Template, _template),
+    (Template | Templates | None, _template_or_map),
+    (Variable, _variable),
+    (Json, lambda value, _: Json(compile_value(value))),
+    (Mapping[int, str], _codes),
+    (tuple[int, ...], lambda value, _: tuple(map(_code, as_list(value) or [value]))),
+    (tuple[str, ...], _words),
+)
+for _kind, _hook in _hooks:
+    _converter.register_structure_hook_func(partial(operator.eq, _kind), _hook)
+_converter.register_structure_hook_func(_is_map, _map)
