@@ -19,27 +19,17 @@ USER_AGENT = f"gofer/{__version__}"
 
 
 class NativeResponse(Protocol):
-    """What is used of a response of either family."""
+    """What is used of a response of either family.
 
-    @property
-    def status_code(self) -> int:
-        """The HTTP status code."""
-        ...
+    Attributes:
+        status_code: the HTTP status code.
+        headers: a mapping of lower-case names.
+        is_stream_consumed: whether the body was read already, as a mock's is.
+    """
 
-    @property
-    def headers(self) -> Any:
-        """The headers."""
-        ...
-
-    @property
-    def url(self) -> Any:
-        """Where it came from."""
-        ...
-
-    @property
-    def is_stream_consumed(self) -> bool:
-        """Whether the body was read already, as a mock's is."""
-        ...
+    status_code: int
+    headers: Any
+    is_stream_consumed: bool
 
     def iter_raw(self) -> Iterator[bytes]:
         """Yield the body as it comes."""
