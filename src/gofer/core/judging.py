@@ -15,20 +15,8 @@ from urllib.parse import urljoin
 
 from attrs import evolve, frozen
 
+from gofer import errors
 from gofer.contracts.payload import Problem
-from gofer.errors import (
-    BadReply,
-    Expired,
-    NotFound,
-    NotReady,
-    NotSupported,
-    RateLimited,
-    Rejected,
-    ServiceError,
-    Unauthorized,
-    Unavailable,
-    UsageError,
-)
 from gofer.wire import Head, Reply, Request, origin, shown
 
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -36,22 +24,22 @@ TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-_KINDS: Mapping[int, type[ServiceError]] = {
-    401: Unauthorized,
-    403: Unauthorized,
-    404: NotFound,
-    405: NotSupported,
-    410: Expired,
-    429: RateLimited,
-    501: NotSupported,
+_KINDS: Mapping[int, type[errors.ServiceError]] = {
+    401: errors.Unauthorized,
+    403: errors.Unauthorized,
+    404: errors.NotFound,
+    405: errors.NotSupported,
+    410: errors.Expired,
+    429: errors.RateLimited,
+    501: errors.NotSupported,
 }
 
-_ADVICE: Mapping[type[ServiceError], str] = {
-    NotFound: "Is the service's address right, and the job's id?",
-    Unauthorized: "Pass auth= with a token that may do this.",
-    RateLimited: "Wait, or send fewer at a time.",
-    NotSupported: "This service does not offer that; is its address right?",
-    NotReady: "Wait for the job to complete first.",
+_ADVICE: Mapping[type[errors.ServiceError], str] = {
+    errors.NotFound: "Is the service's address right, and the job's id?",
+    errors.Unauthorized: "Pass auth= with a token that may do this.",
+    errors.RateLimited: "Wait, or send fewer at a time.",
+    errors.NotSupported: "This service does not offer that; is its address right?",
+    errors.NotReady: "Wait for the job to complete first.",
 }
 
 
@@ -71,17 +59,19 @@ def as_document(reply: Reply, cap: int) -> Reply:
         BadReply: the reply is no refusal, and has more than `cap` bytes or is encoded.
     """
     if reply.cut and reply.status < 400:
-        raise BadReply(f"The service's answer is larger than {cap} bytes.", field="$")
+        raise errors.BadReply(f"The service's answer is larger than {cap} bytes.", field="$")
     encoding = encoding_of(reply)
     if encoding and 200 <= reply.status < 300:
-        raise BadReply(f"The service answered {reply.status} encoded as {encoding}, though asked for identity.")
+        raise errors.BadReply(f"The service answered {reply.status} encoded as {encoding}, though asked for identity.")
     return reply
 
 
-def refusal(head: Head, problem: Problem, wall: float, kind: type[ServiceError] | None = None) -> ServiceError:
+def refusal(
+    head: Head, problem: Problem, wall: float, kind: type[errors.ServiceError] | None = None
+) -> errors.ServiceError:
     """Make the error for a reply that is no success; `wall` is the time of the reply, for Retry-After's date form."""
     if kind is None:
-        kind = _KINDS.get(head.status, Unavailable if head.status >= 500 else Rejected)
+        kind = _KINDS.get(head.status, errors.Unavailable if head.status >= 500 else errors.Rejected)
     detail = f": {problem.detail.removesuffix('.')}" if problem.detail else ""
     code = f" {problem.error_code}" if problem.error_code else ""
     advice = f" {_ADVICE[kind]}" if kind in _ADVICE else ""
@@ -133,7 +123,7 @@ def redirected(request: Request, head: Head) -> Request | None:
     try:
         url = urljoin(request.url, location)
         there = origin(url)
-    except (UsageError, ValueError) as error:
+    except (errors.UsageError, ValueError) as error:
         raise _misdirected(head, "The service redirects to something that is no http(s) URL.") from error
     here = origin(request.url)
     if here[0] == "https" and there[0] != "https":
@@ -150,8 +140,8 @@ def redirected(request: Request, head: Head) -> Request | None:
     )
 
 
-def _misdirected(head: Head, why: str) -> Rejected:
-    return Rejected(why, status_code=head.status)
+def _misdirected(head: Head, why: str) -> errors.Rejected:
+    return errors.Rejected(why, status_code=head.status)
 
 
 # --- files ---

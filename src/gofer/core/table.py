@@ -9,22 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from gofer.errors import (
-    Abandoned,
-    BadReply,
-    Expired,
-    JobCancelled,
-    JobFailed,
-    JobLost,
-    NotReady,
-    OutOfTime,
-    ServiceError,
-    SubmitUncertain,
-    TargetError,
-    TransportError,
-    UsageError,
-    WrongFile,
-)
+from gofer import errors
 
 
 class Stage(StrEnum):
@@ -117,20 +102,20 @@ LEGS: Mapping[Stage, str] = MappingProxyType(
 )
 
 WAYS_OUT: tuple[tuple[type[BaseException], Move], ...] = (
-    (JobCancelled, Move.CANCELLED),
-    (JobFailed, Move.FAILED),
-    (JobLost, Move.GONE),
-    (Expired, Move.EXPIRED),
-    (SubmitUncertain, Move.UNSURE),
-    (WrongFile, Move.MISFETCHED),
-    (TargetError, Move.MISFETCHED),
-    (OutOfTime, Move.LATE),
-    (NotReady, Move.REFUSED),
-    (ServiceError, Move.REFUSED),
-    (BadReply, Move.REFUSED),
-    (UsageError, Move.REFUSED),
-    (TransportError, Move.SILENT),
-    (Abandoned, Move.LEFT),
+    (errors.JobCancelled, Move.CANCELLED),
+    (errors.JobFailed, Move.FAILED),
+    (errors.JobLost, Move.GONE),
+    (errors.Expired, Move.EXPIRED),
+    (errors.SubmitUncertain, Move.UNSURE),
+    (errors.WrongFile, Move.MISFETCHED),
+    (errors.TargetError, Move.MISFETCHED),
+    (errors.OutOfTime, Move.LATE),
+    (errors.NotReady, Move.REFUSED),
+    (errors.ServiceError, Move.REFUSED),
+    (errors.BadReply, Move.REFUSED),
+    (errors.UsageError, Move.REFUSED),
+    (errors.TransportError, Move.SILENT),
+    (errors.Abandoned, Move.LEFT),
     (KeyboardInterrupt, Move.LEFT),
 )
 """Which way out an error is, the first that fits."""

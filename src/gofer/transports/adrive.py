@@ -14,24 +14,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
-from gofer.core.commands import (
-    Answer,
-    Answered,
-    Authorise,
-    Body,
-    Command,
-    Done,
-    Drop,
-    Failed,
-    Open,
-    Outcome,
-    Read,
-    Send,
-    Sleep,
-    Store,
-    Stored,
-    Tell,
-)
+from gofer.core import commands
 from gofer.core.flows import FAREWELL
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError
@@ -53,7 +36,7 @@ async def adrive(run: Run[T], io: AsyncIO, disk: Disk, tell: Listener) -> T:
     async with contextlib.aclosing(_Hands(io, disk, tell)) as hands:
         try:
             step = run.start(io.now())
-            while not isinstance(step, Done):
+            while not isinstance(step, commands.Done):
                 step = run.advance(await hands.perform(step))
         except BaseException:
             if not run.over:
@@ -66,8 +49,8 @@ async def awatch(run: Run[Any], io: AsyncIO, disk: Disk) -> AsyncGenerator[Event
     """Perform a run and yield the events it tells; leaving the iterator early does no I/O but closing."""
     async with contextlib.aclosing(_Hands(io, disk, _deaf)) as hands:
         step = run.start(io.now())
-        while not isinstance(step, Done):
-            if isinstance(step, Tell):
+        while not isinstance(step, commands.Done):
+            if isinstance(step, commands.Tell):
                 yield step.event
             step = run.advance(await hands.perform(step))
 
@@ -77,7 +60,7 @@ async def _farewell(run: Run[Any], hands: _Hands) -> None:
     with anyio.move_on_after(FAREWELL + 0.5, shield=True), contextlib.suppress(GoferError):
         await hands.drop()
         step = run.abandon(hands.io.now())
-        while not isinstance(step, Done):
+        while not isinstance(step, commands.Done):
             step = run.advance(await hands.perform(step))
 
 
@@ -108,39 +91,39 @@ class _Hands:
                     await chunks.aclose()
                 await body.close()
 
-    async def perform(self, command: Command) -> Outcome:
+    async def perform(self, command: commands.Command) -> commands.Outcome:
         try:
             answer = await self._answer(command)
         except GoferError as error:
-            return Failed(self.io.now(), error)
+            return commands.Failed(self.io.now(), error)
         finally:
             if isinstance(command, LAST_USE):
                 await self.drop()
-        return Answered(self.io.now(), answer)
+        return commands.Answered(self.io.now(), answer)
 
-    async def _answer(self, command: Command) -> Answer:
+    async def _answer(self, command: commands.Command) -> commands.Answer:
         match command:
-            case Send():
+            case commands.Send():
                 until = self.io.now().mono + command.timeout
                 head = await self._open(command.request, command.timeout, command.timeout)
                 body = await self._read(command.cap, until)
                 return Reply(head.url, head.status, head.headers, body.content, body.cut)
-            case Open():
+            case commands.Open():
                 head = await self._open(command.request, command.timeout, command.stall)
                 self._pace = Pace(command, self.io.now().mono)
                 return head
-            case Store():
+            case commands.Store():
                 return await self._store(command)
-            case Read():
+            case commands.Read():
                 return await self._read(command.cap, command.until)
-            case Authorise():
+            case commands.Authorise():
                 signed = command.signer(command.request)
                 return await signed if isinstance(signed, Awaitable) else signed
-            case Sleep():
+            case commands.Sleep():
                 await self.io.sleep(command.seconds)
-            case Tell():
+            case commands.Tell():
                 self._tell(command.event)
-            case Drop():
+            case commands.Drop():
                 pass
             case _:
                 return await run_sync(self._disk.perform, command)
@@ -151,7 +134,7 @@ class _Hands:
         self._chunks, self._pace = self._body.chunks(), None
         return head
 
-    async def _store(self, command: Store) -> Stored:
+    async def _store(self, command: commands.Store) -> commands.Stored:
         progress = Progress(self._tell, command)
         writer = await run_sync(self._disk.writer, command)
         gathered: list[bytes] = []
@@ -202,15 +185,15 @@ class _Hands:
                 with anyio.CancelScope(shield=True):
                     await run_sync(_flush, writer, gathered)
 
-    async def _read(self, cap: int, until: float | None) -> Body:
+    async def _read(self, cap: int, until: float | None) -> commands.Body:
         content = bytearray()
         with self._in_time(until):
             async for chunk in self._opened():
                 self._keep_pace(chunk)
                 content += chunk
                 if len(content) > cap:
-                    return Body(bytes(content[:cap]), cut=True)
-        return Body(bytes(content))
+                    return commands.Body(bytes(content[:cap]), cut=True)
+        return commands.Body(bytes(content))
 
     def _opened(self) -> AsyncIterator[bytes]:
         assert self._chunks is not None, "nothing is open"  # noqa: S101  (a flow out of order)
@@ -246,7 +229,7 @@ def _flush(writer: Writer, gathered: list[bytes]) -> int:
     return writer.write(blocks)
 
 
-def _finish(writer: Writer, gathered: list[bytes]) -> Stored:
+def _finish(writer: Writer, gathered: list[bytes]) -> commands.Stored:
     """Write the last of a body and return what is there, in one hop."""
     _ = _flush(writer, gathered)
     return writer.stored()

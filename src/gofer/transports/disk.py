@@ -13,20 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from gofer.core.commands import (
-    MANIFEST,
-    Assemble,
-    CheckFolder,
-    CheckTarget,
-    Discard,
-    DiskAnswer,
-    DiskCommand,
-    Keep,
-    Measure,
-    Part,
-    Put,
-    Store,
-)
+from gofer.core import commands
 from gofer.errors import TargetError, TargetIsFolder
 from gofer.transports.parts import PartWriter, is_at, lock, mark_of, measure, open_part, part_of, read_mark, writing
 
@@ -49,30 +36,30 @@ class LocalDisk:
         """Whether a part is open."""
         return self._file is not None
 
-    def perform(self, command: DiskCommand) -> DiskAnswer:
+    def perform(self, command: commands.DiskCommand) -> commands.DiskAnswer:
         """Carry out a command.
 
         Raises:
             TargetError: what the command wants written cannot be written.
         """
         match command:
-            case CheckTarget(target):
+            case commands.CheckTarget(target):
                 return self._check_target(target)
-            case CheckFolder(folder, staging):
+            case commands.CheckFolder(folder, staging):
                 return _check_folder(folder, staging)
-            case Measure(target, hashed):
+            case commands.Measure(target, hashed):
                 return measure(self._hold(target), target, hashed=hashed)
-            case Keep(target):
+            case commands.Keep(target):
                 self._keep(target)
-            case Discard(target):
+            case commands.Discard(target):
                 self._discard(target)
-            case Put(target, content):
+            case commands.Put(target, content):
                 self._put(target, content)
-            case Assemble(staging, folder):
+            case commands.Assemble(staging, folder):
                 _assemble(staging, folder)
         return None
 
-    def writer(self, command: Store) -> PartWriter:
+    def writer(self, command: commands.Store) -> PartWriter:
         """Open the part file, truncated to the command's offset; folders are made as needed."""
         return PartWriter(self._hold(command.target), command)
 
@@ -96,7 +83,7 @@ class LocalDisk:
         if file is not None:
             file.close()
 
-    def _check_target(self, target: Path) -> Part | None:
+    def _check_target(self, target: Path) -> commands.Part | None:
         with writing(target):
             if target.is_dir():
                 raise TargetIsFolder(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
@@ -108,7 +95,7 @@ class LocalDisk:
                 with FileIO(part, "r+") as file:
                     lock(file, target)
         try:
-            return Part(part.stat().st_size, read_mark(target))
+            return commands.Part(part.stat().st_size, read_mark(target))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -153,9 +140,9 @@ def _check_folder(folder: Path, staging: Path | None) -> bytes | None:
         if folder.is_dir() and next(folder.iterdir(), None) is not None:
             raise TargetError(f"{folder} has something in it already; name an empty folder, or one to be made.")
         _makeable(folder)
-        if staging is None or not (staging / MANIFEST).exists():
+        if staging is None or not (staging / commands.MANIFEST).exists():
             return None
-        manifest = (staging / MANIFEST).read_bytes()
+        manifest = (staging / commands.MANIFEST).read_bytes()
         return manifest if _all_there(manifest, staging) else None
 
 

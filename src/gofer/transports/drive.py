@@ -10,24 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
-from gofer.core.commands import (
-    Answer,
-    Answered,
-    Authorise,
-    Body,
-    Command,
-    Done,
-    Drop,
-    Failed,
-    Open,
-    Outcome,
-    Read,
-    Send,
-    Sleep,
-    Store,
-    Stored,
-    Tell,
-)
+from gofer.core import commands
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
@@ -44,7 +27,7 @@ def drive(run: Run[T], io: IO, disk: Disk, tell: Listener) -> T:
     with contextlib.closing(_Hands(io, disk, tell)) as hands:
         try:
             step = run.start(io.now())
-            while not isinstance(step, Done):
+            while not isinstance(step, commands.Done):
                 step = run.advance(hands.perform(step))
         except BaseException:
             if not run.over:
@@ -57,8 +40,8 @@ def watch(run: Run[Any], io: IO, disk: Disk) -> Iterator[Event]:
     """Perform a run and yield the events it tells; leaving the iterator early does no I/O but closing."""
     with contextlib.closing(_Hands(io, disk, _deaf)) as hands:
         step = run.start(io.now())
-        while not isinstance(step, Done):
-            if isinstance(step, Tell):
+        while not isinstance(step, commands.Done):
+            if isinstance(step, commands.Tell):
                 yield step.event
             step = run.advance(hands.perform(step))
 
@@ -68,7 +51,7 @@ def _farewell(run: Run[Any], hands: _Hands) -> None:
     hands.drop()
     with contextlib.suppress(GoferError):
         step = run.abandon(hands.io.now())
-        while not isinstance(step, Done):
+        while not isinstance(step, commands.Done):
             step = run.advance(hands.perform(step))
 
 
@@ -93,38 +76,38 @@ class _Hands:
         if body is not None:
             body.close()
 
-    def perform(self, command: Command) -> Outcome:
+    def perform(self, command: commands.Command) -> commands.Outcome:
         try:
             answer = self._answer(command)
         except GoferError as error:
-            return Failed(self.io.now(), error)
+            return commands.Failed(self.io.now(), error)
         finally:
             if isinstance(command, LAST_USE):
                 self.drop()
-        return Answered(self.io.now(), answer)
+        return commands.Answered(self.io.now(), answer)
 
-    def _answer(self, command: Command) -> Answer:
+    def _answer(self, command: commands.Command) -> commands.Answer:
         match command:
-            case Send():
+            case commands.Send():
                 until = self.io.now().mono + command.timeout
                 head = self._open(command.request, command.timeout, command.timeout)
                 body = self._read(command.cap, until)
                 return Reply(head.url, head.status, head.headers, body.content, body.cut)
-            case Open():
+            case commands.Open():
                 head = self._open(command.request, command.timeout, command.stall)
                 self._pace = Pace(command, self.io.now().mono)
                 return head
-            case Store():
+            case commands.Store():
                 return self._store(command)
-            case Read():
+            case commands.Read():
                 return self._read(command.cap, command.until)
-            case Authorise():
+            case commands.Authorise():
                 return cast("Request", command.signer(command.request))
-            case Sleep():
+            case commands.Sleep():
                 self.io.sleep(command.seconds)
-            case Tell():
+            case commands.Tell():
                 self._tell(command.event)
-            case Drop():
+            case commands.Drop():
                 pass
             case _:
                 return self._disk.perform(command)
@@ -135,7 +118,7 @@ class _Hands:
         self._pace = None
         return head
 
-    def _store(self, command: Store) -> Stored:
+    def _store(self, command: commands.Store) -> commands.Stored:
         progress = Progress(self._tell, command)
         writer = self._disk.writer(command)
         done = command.offset
@@ -145,13 +128,13 @@ class _Hands:
         progress.at(self.io.now().mono, done, last=True)
         return writer.stored()
 
-    def _read(self, cap: int, until: float | None) -> Body:
+    def _read(self, cap: int, until: float | None) -> commands.Body:
         content = bytearray()
         for chunk in self._chunks(until):
             content += chunk
             if len(content) > cap:
-                return Body(bytes(content[:cap]), cut=True)
-        return Body(bytes(content))
+                return commands.Body(bytes(content[:cap]), cut=True)
+        return commands.Body(bytes(content))
 
     def _chunks(self, until: float | None) -> Iterator[bytes]:
         """Yield the opened body, but nothing after a monotonic time."""
