@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -127,8 +128,15 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
         return client.build_request(request.method, request.url, content=content, headers=headers, timeout=limits), {}
     headers.setdefault("user-agent", USER_AGENT)
     extensions = {"timeout": limits.as_dict()}
-    message = family.Request(request.method, request.url, headers=headers, content=content, extensions=extensions)
+    url = _parsed(family, request.url)
+    message = family.Request(request.method, url, headers=headers, content=content, extensions=extensions)
     return message, {"auth": None} if request.anonymous else {}
+
+
+@lru_cache(64)
+def _parsed(family: ModuleType, url: str) -> Any:
+    """Parse a URL; the same one is polled many times, and parsing it is most of the cost of a request."""
+    return family.URL(url)
 
 
 def allow_pauses(message: Any, seconds: float) -> None:
