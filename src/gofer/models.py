@@ -167,6 +167,28 @@ class RetrieveRequest:
     timeout_seconds: int | None = None
 
 
+class RetrieveJobResponse:
+    """What `retrieve` returns: the id of the job, and its status in the service's last answer.
+
+    It is the common base class of `RetrieveJob` and `AsyncRetrieveJob`, the handles of a retrieval.
+    """
+
+    @property
+    def id(self) -> str:
+        """The service's id of the job."""
+        raise NotImplementedError
+
+    @property
+    def job_id(self) -> str:
+        """The service's id of the job."""
+        return self.id
+
+    @property
+    def status(self) -> Status:
+        """The status in the service's last answer, "" before the first one."""
+        raise NotImplementedError
+
+
 @frozen
 class Attempt:
     """One place the service tried for the paper: its source, the place, and why that did not serve."""
