@@ -1,4 +1,4 @@
-"""What the retrieval clients have beyond the general ones: the type of `retrieve()`, and the attributes of the address."""
+"""What the retrieval clients have beyond the general ones: the type of `retrieve()`, and attributes of the address."""
 
 import httpx
 import pytest
