@@ -179,8 +179,8 @@ class BadReply(GoferError):
     """The answer does not follow the contract.
 
     Attributes:
-        field: the place of the mistake in the document, for example `$.job_id` or `$`; None if the answer is not a
-            document at all, but for example a proxy's web page.
+        field: the place of the mistake in the document, for example `$.job_id` or `$`; None if the answer is no
+            document at all, for example a proxy's web page.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -258,7 +258,7 @@ class Abandoned(GoferError):
 
 
 def _retryable(error: GoferError) -> bool:
-    """Decide by the kind of the error, and by what the service said; what is not listed is final."""
+    """Decide by the kind of the error and the service's answer; what is not listed here is final."""
     match error:
         case UntrustedCertificate() | Expired() | NotSupported():
             return False
