@@ -13,7 +13,6 @@ import attrs
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.domains.python import PyObject
-from sphinx.pycode import ModuleAnalyzer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -52,7 +51,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
-autodoc_preserve_defaults = True
 autodoc_default_options = {"exclude-members": "known"}
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 120
@@ -64,6 +62,7 @@ default_role = "name"
 PLACES = (
     "gofer",
     "gofer_service",
+    "gofer.options",
     "gofer.setup",
     "gofer.wire",
     "gofer.core.commands",
@@ -78,7 +77,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(httpx|httpx2|tenacity|attrs|attr|anyio|starlette|uvicorn|cattrs)(\..*)?"),
     (r"py:.*", r"(Path|PathLike|Mapping|Sequence|Iterator|Generator|AsyncIterator|AsyncGenerator|Callable|Starlette)"),
     (r"py:.*", r"gofer\.transports\.a?httpx_io\.(Async)?HttpxBody"),
-    (r"py:.*", r"(.*\.)?(In|Out|T|In_contra|Unpack|Self)"),
+    (r"py:.*", r"(.*\.)?(In|Out|T|In_contra|Unpack|Self|wait_base)"),
     (r"py:.*", r"gofer\.ticket\.Ticket"),  # users have tickets as text
 ]
 
@@ -125,17 +124,8 @@ def plain_signature(
     return signature, returned
 
 
-def one_signature(_app: Any) -> None:
-    """Forget the overloads of the clients: they serve type checkers, and hide the defaults from readers."""
-    for module in ("gofer.client", "gofer.aclient"):
-        analyzer = ModuleAnalyzer.for_module(module)
-        analyzer.analyze()
-        analyzer.overloads.clear()
-
-
 def setup(app: Any) -> None:
     """Register the role, the resolver and the rest."""
-    app.connect("builder-inited", one_signature)
     app.connect("autodoc-process-signature", plain_signature)
     for field in PyObject.doc_field_types:
         if "ivar" in field.names:

@@ -1,7 +1,7 @@
-"""gofer sends errands: it submits a job to an HTTP service, waits for it, and brings back the file.
+"""gofer runs errands: it submits a job to an HTTP service, polls it until it ends, and downloads the file.
 
-Blocking: `Client`, `RetrieveClient`. Awaited, on asyncio and trio: `AsyncClient`, `AsyncRetrieveClient`. Both faces
-drive the same machine.
+Sync: `Client`, `RetrieveClient`. Async, on asyncio and trio: `AsyncClient`, `AsyncRetrieveClient`. Both faces drive the
+same state machine.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gofer.client import Client, Job
 from gofer.contracts.base import Contract, Ref, Snapshot
-from gofer.core.policies import Retry
+from gofer.core.policies import OnAbandon, Retry
 from gofer.errors import (
     AnswerLost,
     BadReply,
@@ -42,17 +42,21 @@ from gofer.errors import (
 from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Saved, Submitted
 from gofer.models import (
     Attempt,
+    Fetched,
     HealthStatus,
     JobPage,
     Outcome,
     ResultFile,
+    RetrieveJobResponse,
     RetrieveRequest,
     RetrieveResult,
     State,
     Status,
     Verified,
 )
+from gofer.options import Auth, Options
 from gofer.retrieve import RetrieveClient, RetrieveJob
+from gofer.transports.base import IO, AsyncIO, Listener
 from gofer.version import __version__
 from gofer.wire import Head, Reply, Request
 
@@ -63,12 +67,15 @@ if TYPE_CHECKING:
 logging.getLogger("gofer").addHandler(logging.NullHandler())  # silent until an application configures logging
 
 __all__ = [
+    "IO",
     "AnswerLost",
     "AsyncClient",
+    "AsyncIO",
     "AsyncJob",
     "AsyncRetrieveClient",
     "AsyncRetrieveJob",
     "Attempt",
+    "Auth",
     "BadReply",
     "CancelSent",
     "Changed",
@@ -78,6 +85,7 @@ __all__ = [
     "Downloading",
     "Event",
     "Expired",
+    "Fetched",
     "GoferError",
     "Head",
     "HealthStatus",
@@ -86,9 +94,12 @@ __all__ = [
     "JobFailed",
     "JobLost",
     "JobPage",
+    "Listener",
     "NotFound",
     "NotReady",
     "NotSupported",
+    "OnAbandon",
+    "Options",
     "OutOfTime",
     "Outcome",
     "RateLimited",
@@ -99,6 +110,7 @@ __all__ = [
     "ResultFile",
     "RetrieveClient",
     "RetrieveJob",
+    "RetrieveJobResponse",
     "RetrieveRequest",
     "RetrieveResult",
     "Retry",
@@ -131,10 +143,11 @@ _AWAITED = {
     "AsyncRetrieveJob": "gofer.aretrieve",
 }
 
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name exists
 
-def __getattr__(name: str) -> object:
-    """Import the awaited face when it is first named: a blocking script does not pay for it (PEP 562)."""
-    if name not in _AWAITED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    face = globals()[name] = getattr(importlib.import_module(_AWAITED[name]), name)
-    return face
+    def __getattr__(name: str) -> object:
+        """Import the async face when it is first named: a sync script does not pay for it (PEP 562)."""
+        if name not in _AWAITED:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        face = globals()[name] = getattr(importlib.import_module(_AWAITED[name]), name)
+        return face

@@ -1,35 +1,36 @@
-"""Every error gofer raises, in one tree. No other module defines one.
+"""Every error that gofer raises, in one tree. No other module defines an error.
 
     GoferError
     ├── UsageError (ValueError)             the call is wrong; no request was sent
-    │   ├── TicketError                     a ticket that is broken, or another service's
-    │   └── DeclarationError                a contract's declaration that is wrong; names the line and the key
-    ├── TargetError (OSError)               the file cannot be written where it was asked for
+    │   ├── TicketError                     a damaged ticket, or another service's
+    │   └── DeclarationError                a wrong declaration; names the line and the key
+    ├── TargetError (OSError)               the file cannot be written there
     │   └── TargetIsFolder                  there is a folder
-    ├── TransportError (ConnectionError)    no answer came
-    │   ├── Unreachable                     the request never left: sending it again is safe
-    │   │   └── UntrustedCertificate        never retried
-    │   └── AnswerLost                      it may have arrived, or the body broke off
-    ├── ServiceError                        the service answered, and it was a refusal
-    │   ├── Rejected                        400, 409, 422 and other 4xx: the request itself
+    ├── TransportError (ConnectionError)    no answer
+    │   ├── Unreachable                     the request was not sent
+    │   │   └── UntrustedCertificate        gofer does not retry
+    │   └── AnswerLost                      the request may have arrived; or the body is incomplete
+    ├── ServiceError                        the service refused the request
+    │   ├── Rejected                        400, 409, 422 and other 4xx
     │   ├── Unauthorized                    401, 403
     │   ├── NotFound                        404
-    │   ├── NotReady                        409 to a download: the job has not ended
+    │   ├── NotReady                        409 for the file: the job has not ended
     │   ├── Expired                         410: the result was deleted
-    │   ├── NotSupported                    the service lacks this extension
+    │   ├── NotSupported                    405, 501: the service does not offer this
     │   ├── RateLimited                     429
     │   └── Unavailable                     5xx
     ├── BadReply                            the answer does not follow the contract; names the field
-    ├── SubmitUncertain                     the job may exist; carries the key that settles it
+    ├── SubmitUncertain                     the job may exist; has the key of the submission
     ├── JobFailed (RuntimeError)            the job ended without a result
     │   └── JobCancelled
-    ├── JobLost                             the service no longer knows the job
-    ├── WrongFile                           what came is not the file that was promised
-    ├── OutOfTime (TimeoutError)            the budget ran out
-    │   └── WaitTimeout                     while waiting for the job
-    └── Abandoned                           thrown into a flow whose caller has left
+    ├── JobLost                             the service no longer has the job
+    ├── WrongFile                           the file is not the promised one
+    ├── OutOfTime (TimeoutError)            the timeout ended
+    │   └── WaitTimeout                     while the job was running
+    └── Abandoned                           thrown into a flow after its caller has left
 
-Every one of them carries what is known of the errand: `job_id`, `ticket`, `status`, `attempts`, `leg`, `spent`.
+Every one of them has `retryable`, and says how far the errand got: `job_id`, `ticket`, `status`, `attempts`, `leg` and
+`spent`.
 """
 
 from __future__ import annotations
@@ -38,13 +39,16 @@ from collections.abc import Mapping
 
 
 class GoferError(Exception):
-    """The root of every error of this library.
+    """The base class of every error of this library.
 
     Attributes:
-        job_id: the service's id of the job, if it was known.
-        ticket: goes on with the errand, in this process or another: `client.attach(error.ticket)`.
-        status: the last status seen, as the service said it.
-        attempts: exchanges made on this errand, over all legs.
+        retryable: whether you can try again later: it may succeed then, and it cannot make a second job. If there is a
+            `ticket`, try again with `client.attach(error.ticket)`: the job exists, and the same call could submit
+            another one. Without a ticket, make the same call.
+        job_id: the service's id of the job; None if there is no job yet.
+        ticket: identifies the job, in this process or another: `client.attach(error.ticket)`; None if there is no job.
+        status: the status in the service's last answer, in its own word.
+        attempts: the number of exchanges in this errand, over all legs.
         leg: where the errand was: "submit", "poll" or "download".
         spent: seconds spent on each leg.
     """
@@ -59,6 +63,11 @@ class GoferError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    @property
+    def retryable(self) -> bool:
+        """Whether you can try again later: by `attach` if there is a ticket, else by the same call."""
+        return _retryable(self)
 
     def __str__(self) -> str:
         return self.message if self.job_id is None else f"{self.message} [job {self.job_id}]"
@@ -77,8 +86,8 @@ class DeclarationError(UsageError):
 
     Attributes:
         source: the declaration's file, or its name.
-        line: the line in it, from 1; None where there is none to point at.
-        key: the key, as in "status.state".
+        line: the line of the mistake, from 1; None if it is not in one line.
+        key: the key, for example "status.state".
     """
 
     def __init__(self, message: str, *, source: str = "", line: int | None = None, key: str = "") -> None:
@@ -88,23 +97,23 @@ class DeclarationError(UsageError):
 
 
 class TargetError(GoferError, OSError):
-    """The file cannot be written where it was asked for; what was there before is untouched."""
+    """The file cannot be written to its target; a file that was there before is unchanged."""
 
 
 class TargetIsFolder(TargetError):
-    """The target is a folder, where a file was to be written."""
+    """The target is a folder, but a file was to be written."""
 
 
 class TransportError(GoferError, ConnectionError):
-    """No answer came, or it broke off."""
+    """There was no answer, or the connection broke before its end."""
 
 
 class Unreachable(TransportError):
-    """The request never reached the service: no connection was made."""
+    """The request did not reach the service: no connection was made."""
 
 
 class UntrustedCertificate(Unreachable):
-    """The service's certificate is not trusted here. Never retried: the next try would end the same."""
+    """This machine does not trust the service's certificate. gofer does not retry: the next try would fail too."""
 
 
 class AnswerLost(TransportError):
@@ -112,13 +121,13 @@ class AnswerLost(TransportError):
 
 
 class ServiceError(GoferError):
-    """The service answered with a refusal.
+    """The service refused the request.
 
     Attributes:
         status_code: the HTTP status code.
-        error_code: the service's own code, if it gave one.
-        detail: the service's own words (RFC 9457 `detail`), if it gave some.
-        retry_after: seconds the service asked to wait, if it did.
+        error_code: the service's own code; None if it sent none.
+        detail: the service's own explanation (RFC 9457 `detail`); None if it sent none.
+        retry_after: seconds to wait before the next try, from `Retry-After`; None if the service sent none.
     """
 
     def __init__(
@@ -135,7 +144,7 @@ class ServiceError(GoferError):
 
 
 class Rejected(ServiceError):
-    """The service refuses this request; sending it again unchanged would not help."""
+    """The service refuses this request, and will refuse it again unless it is changed."""
 
 
 class Unauthorized(ServiceError):
@@ -143,19 +152,19 @@ class Unauthorized(ServiceError):
 
 
 class NotFound(ServiceError):
-    """There is nothing at this address (404)."""
+    """The service has nothing at this address (404)."""
 
 
 class NotReady(ServiceError):
-    """The file was asked for before the job had ended (409)."""
+    """The file was requested before the job had ended (409)."""
 
 
 class Expired(ServiceError):
-    """The result existed and was deleted (410)."""
+    """The result existed, and the service has deleted it (410)."""
 
 
 class NotSupported(ServiceError):
-    """The service does not offer this optional part of the contract."""
+    """The service does not offer this optional part of the contract (405, 501)."""
 
 
 class RateLimited(ServiceError):
@@ -163,14 +172,15 @@ class RateLimited(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """The service, or something in front of it, is in trouble (5xx)."""
+    """The service, or a proxy in front of it, does not work at the moment (5xx)."""
 
 
 class BadReply(GoferError):
     """The answer does not follow the contract.
 
     Attributes:
-        field: where in the document it goes wrong, as in `$.job_id`, or `$`; None when no document came at all.
+        field: the place of the mistake in the document, for example `$.job_id` or `$`; None if the answer is no
+            document at all, for example a proxy's web page.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -179,10 +189,11 @@ class BadReply(GoferError):
 
 
 class SubmitUncertain(GoferError):
-    """The submission's answer was lost and the service does not promise to replay keys: the job may exist.
+    """The submission's answer was lost, and the service does not promise to replay keys: the job may exist.
 
     Attributes:
-        key: `submit(request, key=error.key)` repeats this very submission.
+        key: `submit(request, key=error.key)` repeats this very submission. The same call without it could make a second
+            job.
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
@@ -194,9 +205,9 @@ class JobFailed(GoferError, RuntimeError):
     """The job ended without a result.
 
     Attributes:
-        error_code: the service's code, as in NOT_FOUND.
-        error: the service's own words.
-        value: the job's last document, read by the contract.
+        error_code: the service's code, for example NOT_FOUND; None if it sent none.
+        error: the service's own explanation; None if it sent none.
+        value: the job's last document, as the contract reads it.
     """
 
     def __init__(
@@ -211,11 +222,11 @@ class JobCancelled(JobFailed):
 
 
 class JobLost(GoferError):
-    """The service no longer knows a job that it had accepted."""
+    """The service no longer has a job that it had accepted."""
 
 
 class WrongFile(GoferError):
-    """What came is not the file that was promised; the target was not touched.
+    """What was downloaded is not the promised file; the target is unchanged.
 
     Attributes:
         reason: "digest", "size", "format", "encoding", "range", "too big" or "unverified".
@@ -227,18 +238,39 @@ class WrongFile(GoferError):
 
 
 class OutOfTime(GoferError, TimeoutError):
-    """The errand's budget ran out; `leg` and `spent` say where the time went.
+    """The timeout of the call ended; `leg` and `spent` say where the time went.
+
+    `run` cancels the job then, unless `on_abandon="leave"`: attaching to it ends as `JobCancelled`.
 
     Attributes:
-        key: while the submission was still unanswered, the key that repeats it; else None.
+        key: the key that repeats the submission, if it may have arrived and was not answered; else None.
     """
 
     key: str | None = None
 
 
 class WaitTimeout(OutOfTime):
-    """The job had not ended when the budget did. The job itself goes on unless it was cancelled."""
+    """The timeout ended before the job. The job keeps running, unless gofer cancelled it (`on_abandon`)."""
 
 
 class Abandoned(GoferError):
-    """Thrown into a flow when its caller has left (Ctrl-C, a cancelled task). Callers never see it."""
+    """Thrown into a flow after its caller has left (Ctrl-C, a cancelled task). Callers never see it."""
+
+
+def _retryable(error: GoferError) -> bool:
+    """Decide by the kind of the error and the service's answer; what is not listed here is final."""
+    match error:
+        case UntrustedCertificate() | Expired() | NotSupported():
+            return False
+        case TransportError() | NotReady() | RateLimited():
+            return True
+        case Unavailable(status_code=status):
+            return status != 501
+        case ServiceError():  # 408 and 425 ask for the same request again (RFC 9110, section 15.5.9; RFC 8470)
+            return error.retry_after is not None or error.status_code in (408, 425)
+        case BadReply():
+            return error.field is None
+        case OutOfTime():
+            return error.key is None  # else only the key repeats the submission safely
+        case _:
+            return False

@@ -1,6 +1,6 @@
-"""What an errand reports on its way: the events that `progress=` and `watch()` hand out.
+"""The events of an errand: what `progress=` receives and `watch()` yields.
 
-Frozen values, best effort, no secrets in them. Nothing depends on an event having been seen.
+Frozen values without secrets. Events are for people to read: no decision depends on one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gofer.ticket import Ticket
 
 @frozen
 class Submitted:
-    """The service has accepted the job; `ticket` goes on with it from any process."""
+    """The service has accepted the job; `attach(ticket)` returns its handle in any process."""
 
     job_id: str
     status: Status
@@ -29,7 +29,7 @@ class Submitted:
 
 @frozen
 class Changed:
-    """The job's status, progress or message is new."""
+    """The job's status, progress or message has changed."""
 
     job_id: str
     status: Status
@@ -37,7 +37,7 @@ class Changed:
 
 @frozen
 class Retrying:
-    """An exchange failed and will be tried again after `pause` seconds; `why` is the failure in a line."""
+    """An exchange failed, and gofer retries it after `pause` seconds; `why` is the failure in one line."""
 
     job_id: str | None
     leg: str
@@ -47,7 +47,7 @@ class Retrying:
 
 @frozen
 class Downloading:
-    """So many bytes of the file are on disk; `total` is None where nobody said how many there are."""
+    """`done` bytes of the file are on disk; `total` is its size in bytes, None if the service did not send it."""
 
     job_id: str | None
     done: int
@@ -56,7 +56,7 @@ class Downloading:
 
 @frozen
 class Saved:
-    """The file is whole, checked and in its place; `format` is what the service named, as in "pdf"."""
+    """The file is complete, verified and at its `path`; `format` is the service's word for it, for example "pdf"."""
 
     job_id: str | None
     path: Path
@@ -67,9 +67,10 @@ class Saved:
 
 @frozen
 class CancelSent:
-    """The errand was abandoned and the service was asked to cancel.
+    """The errand was abandoned, and gofer asked the service to cancel the job.
 
-    `confirmed` tells whether it said yes, `status` what it showed afterwards: some say yes and go on.
+    `confirmed` says whether the service accepted. Some services accept and keep the job running: `status` is what the
+    service answered afterwards.
     """
 
     job_id: str

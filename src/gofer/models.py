@@ -1,7 +1,6 @@
-"""What a caller gets back: statuses and results, and the words they are made of.
+"""The values that callers pass and get back: requests, statuses, results.
 
-Plain attrs classes and enums: no JSON, no HTTP, no I/O. How they are read from a service's replies is the contracts'
-business.
+Plain attrs classes and enums: no JSON, no HTTP, no I/O. The contracts read them from a service's replies.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ T = TypeVar("T")
 
 
 class State(StrEnum):
-    """What a service's own word for a job's status means to gofer."""
+    """The meaning of a service's own word for a job's status."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -29,7 +28,7 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether a job in this state will never change again. UNKNOWN counts as still active."""
+        """Whether a job in this state never changes again. UNKNOWN counts as still active."""
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
@@ -43,17 +42,16 @@ class Verified(StrEnum):
 
 
 class Status(str):
-    """The service's own word for where a job is, with what else it said.
+    """The status of a job: a string, the service's own word, with attributes.
 
-    It is a string, so `job.status == "completed"` reads as the service's documentation does; `state` is what gofer
-    makes of that word.
+    You can compare it with the words of the service's documentation: `job.status == "completed"`.
 
     Attributes:
-        state: the word's meaning.
-        progress: the finished share, 0 to 1, if the service tells.
-        message: the service's words on what it is doing.
-        error: the service's words on what went wrong.
-        error_code: the service's code for it.
+        state: the meaning of the word.
+        progress: the finished part of the job, from 0 to 1; None if the service does not send it.
+        message: the service's text about what it is doing; None if it sent none.
+        error: the service's text about what went wrong; None if it sent none.
+        error_code: the service's code for what went wrong; None if it sent none.
     """
 
     state: State
@@ -72,7 +70,7 @@ class Status(str):
         error: str | None = None,
         error_code: str | None = None,
     ) -> Status:
-        """Make a status out of the service's word and its meaning."""
+        """Make a status from the service's word and its meaning."""
         self = super().__new__(cls, word)
         self.state, self.progress, self.message = state, progress, message
         self.error, self.error_code = error, error_code
@@ -80,13 +78,13 @@ class Status(str):
 
     @property
     def done(self) -> bool:
-        """Whether the job has ended, well or not."""
+        """Whether the job has ended, with success or without."""
         return self.state.ended
 
 
 @frozen
 class Fetched:
-    """A downloaded file: where it is, its size in bytes, and how it was verified."""
+    """A downloaded file: its path, its size in bytes, and how it was verified."""
 
     path: Path
     size: int
@@ -95,17 +93,17 @@ class Fetched:
 
 @frozen
 class ResultFile:
-    """One file of a job's result, as the service named it.
+    """One file of a job's result, as the service describes it.
 
     Attributes:
-        name: the service's name for it. It may be anything: gofer never uses it as a path.
-        url: where it is fetched; None where the service sent its content along.
-        size: bytes, where the service named them.
-        format: its promised format, as in "pdf" or "application/json", where the service named one.
-        content: the bytes, where the service sent them along.
-        method: how it is fetched.
-        headers: sent with that request.
-        body: sent with that request.
+        name: the service's name for it. It may be any text; gofer never uses it as a path.
+        url: where to download it; None if its content is in the result document.
+        size: its size in bytes; None if the service did not send it.
+        format: its promised format, for example "pdf" or "application/json"; None if the service did not send it.
+        content: the bytes, if they are in the result document; else None.
+        method: the HTTP method of the download.
+        headers: sent with the download's request.
+        body: sent with the download's request.
     """
 
     name: str
@@ -120,14 +118,14 @@ class ResultFile:
 
 @frozen
 class Outcome(Generic[T]):
-    """What an errand brought back.
+    """The result of an errand.
 
     Attributes:
-        value: the job's final document, or what the contract makes of it.
-        path: where the file is, or the folder of the files; None when none was asked for.
-        verified: how the file was checked; of several, the weakest.
+        value: the job's final document, or what the contract reads from it.
+        path: the path of the file, or of the folder with the files; None if `to` was None.
+        verified: how the file was verified; the weakest way, if there are several files.
         job_id: the service's id of the job.
-        files: what was brought, one by one.
+        files: the downloaded files.
     """
 
     value: T
@@ -137,7 +135,7 @@ class Outcome(Generic[T]):
     files: tuple[Fetched, ...] = ()
 
 
-# --- the user's own contract ---
+# --- the retrieval contract ---
 
 _STATES: Mapping[str, State] = MappingProxyType(
     {
@@ -152,13 +150,14 @@ _STATES: Mapping[str, State] = MappingProxyType(
 
 @frozen
 class RetrieveRequest:
-    """A paper that is wanted.
+    """The request for a paper.
 
     Attributes:
-        doi: in any of its usual spellings (bare, doi:, https://doi.org/, arXiv:).
+        doi: in any of its usual spellings (10.1000/182, doi:…, https://doi.org/…, arXiv:…).
         title: helps the service to recognise the right paper.
         authors: their names.
-        timeout_seconds: the service's own budget, in whole seconds; None takes nine tenths of the errand's.
+        timeout_seconds: seconds that the service may spend on the job, a whole number; None sends nine tenths of the
+            errand's own timeout.
     """
 
     doi: str
@@ -167,9 +166,31 @@ class RetrieveRequest:
     timeout_seconds: int | None = None
 
 
+class RetrieveJobResponse:
+    """What `retrieve` returns: the id of the job, and its status in the service's last answer.
+
+    It is the common base class of `RetrieveJob` and `AsyncRetrieveJob`, the handles of a retrieval.
+    """
+
+    @property
+    def id(self) -> str:
+        """The service's id of the job."""
+        raise NotImplementedError
+
+    @property
+    def job_id(self) -> str:
+        """The service's id of the job."""
+        return self.id
+
+    @property
+    def status(self) -> Status:
+        """The status in the service's last answer, "" before the first one."""
+        raise NotImplementedError
+
+
 @frozen
 class Attempt:
-    """One place the service tried for the paper: its source, the place, and why that did not serve."""
+    """One place where the service searched for the paper: the source, the place, and why it failed there."""
 
     source: str | None = None
     place: str | None = None
@@ -180,8 +201,8 @@ class Attempt:
 class RetrieveResult:
     """A retrieval job as the service describes it.
 
-    The first eight fields are the base contract's; the others are extensions and stay None or empty where the service
-    does not send them. Times are RFC 3339 text, sizes are bytes.
+    The first eight fields are the base contract's. The others are extensions: None or empty if the service does not
+    send them. Times are RFC 3339 text, sizes are in bytes, and `progress` is from 0 to 1.
     """
 
     job_id: str
@@ -208,7 +229,7 @@ class RetrieveResult:
 
     @property
     def state(self) -> State:
-        """What `status` means; a word this version does not know is UNKNOWN, which counts as still active."""
+        """The meaning of `status`; a word that this version does not have is UNKNOWN, which counts as still active."""
         if self.status == "failed" and self.error_code == "CANCELLED":
             return State.CANCELLED
         return _STATES.get(self.status, State.UNKNOWN)
@@ -216,7 +237,7 @@ class RetrieveResult:
 
 @frozen
 class JobPage:
-    """One page of the service's jobs; `next` is the cursor of the page after it, None on the last."""
+    """One page of the service's jobs; `next` is the cursor of the next page, None on the last page."""
 
     jobs: tuple[RetrieveResult, ...] = ()
     next: str | None = None
@@ -224,16 +245,16 @@ class JobPage:
 
 @frozen
 class HealthStatus:
-    """How the service is.
+    """The health of the service.
 
     Attributes:
         status: the service's word: `healthy`, `degraded` or `unhealthy`.
-        vpn_connected: whether its VPN is up; False also where none is configured.
-        vpn_ip: the address it goes out by.
-        capabilities: the extensions it offers, as in `idempotency-key`; empty where it does not say.
-        contract: the version of the contract it speaks.
-        version: the service's own version.
-        checks: the single probes, as the service sent them.
+        vpn_connected: whether its VPN is up; False also if it has no VPN.
+        vpn_ip: the address of its VPN; None if it did not send one.
+        capabilities: the extensions it offers, for example `idempotency-key`; empty if it did not send them.
+        contract: the version of its contract; None if it did not send one.
+        version: the service's own version; None if it did not send one.
+        checks: the single checks, as the service sent them.
     """
 
     status: str
@@ -246,5 +267,5 @@ class HealthStatus:
 
     @property
     def can_run(self) -> bool:
-        """Whether jobs can run; a service without a VPN is of use too."""
+        """Whether jobs can run. Services without a VPN can run jobs too."""
         return self.status in ("healthy", "degraded")

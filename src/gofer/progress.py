@@ -1,4 +1,4 @@
-"""`progress=True`: one line on a terminal's stderr that says how the errand goes, and silence anywhere else."""
+"""`progress=True`: one line on stderr that shows the last event, if stderr is a terminal; else nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Save
 
 
 def in_words(event: Event) -> str:
-    """Say an event in a few words."""
+    """Return a few words for an event."""
     match event:
         case Submitted():
             return f"submitted, {event.status or 'accepted'}"
@@ -30,7 +30,7 @@ def in_words(event: Event) -> str:
 
 
 def size_in_words(size: int) -> str:
-    """Say a number of bytes in the unit that suits it."""
+    """Return a number of bytes as text, in the unit that fits."""
     amount = float(size)
     for unit in ("B", "KiB", "MiB"):
         if amount < 1024:
@@ -40,7 +40,7 @@ def size_in_words(size: int) -> str:
 
 
 class ProgressLine:
-    """A listener that keeps one line up to date; `visible` tells whether there is a terminal to keep it on."""
+    """A listener that shows the last event in one line; `visible` says whether the stream is a terminal."""
 
     WIDTH = 100
 
@@ -50,14 +50,14 @@ class ProgressLine:
         self.visible = self._stream is not None and self._stream.isatty()
 
     def __call__(self, event: Event) -> None:
-        """Show an event in place of the one before."""
+        """Replace the line with this event."""
         words = "".join(sign if sign.isprintable() else " " for sign in in_words(event))[: self.WIDTH]
         with self._lock:
             print(f"\r\x1b[K{words}", end="", file=self._stream, flush=True)
             self._open = True
 
     def end(self) -> None:
-        """End the line, so that what is printed next begins on its own."""
+        """End the line, so that the next output begins on a new line."""
         with self._lock:
             if self._open:
                 print(file=self._stream, flush=True)

@@ -1,6 +1,6 @@
-"""The blocking client of the user's own contract: `RetrieveClient`, by the names the user's first client had.
+"""The sync client of the retrieval contract: `RetrieveClient` and `RetrieveJob`.
 
-`aretrieve.py` is its awaited twin, written by hand; parity tests hold the two together.
+`aretrieve.py` is its async twin, written by hand; parity tests compare the two.
 """
 
 from __future__ import annotations
@@ -15,35 +15,31 @@ from gofer.client import Client, Job
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
 from gofer.core import flows
 from gofer.core.download import fetch
-from gofer.core.record import JobMemory
 from gofer.errors import GoferError
-from gofer.models import HealthStatus, JobPage, RetrieveRequest, RetrieveResult
-from gofer.setup import HEALTH_SECONDS, Options, address, budget, polling_every, target_of
+from gofer.models import HealthStatus, JobPage, RetrieveJobResponse, RetrieveRequest, RetrieveResult
+from gofer.options import TIMEOUT, Options, shows_options
+from gofer.setup import HEALTH_SECONDS, Address, address, budget, polling_every, target_of
 from gofer.transports.base import IO
 from gofer.transports.family import BlockingClient
 
 
-class RetrieveJob(Job[RetrieveResult]):
-    """The handle of one retrieval."""
-
-    @property
-    def job_id(self) -> str:
-        """The service's id of the job."""
-        return self.id
+class RetrieveJob(Job[RetrieveResult], RetrieveJobResponse):
+    """The handle of one retrieval, which is also the `RetrieveJobResponse` that `retrieve` returns."""
 
 
-class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
-    """A client of the document-retrieval service: a DOI in, the paper's file out.
+class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
+    """A client of the document-retrieval service: it takes a DOI and downloads the paper.
 
-    It works against a service that has only the four base endpoints, and uses every extension it finds. Errors are
+    The four base endpoints of the service are enough. The client uses every extension that the service has. Errors are
     gofer's own (`gofer.errors`), not httpx's. Subclasses may change the defaults of the constructor.
     """
 
+    @shows_options
     def __init__(
         self,
         host: str | None = None,
         port: int | None = None,
-        timeout: float = 30.0,
+        timeout: float = TIMEOUT,
         host_env_var: str = "SERVICE_HOST",
         port_env_var: str = "SERVICE_PORT",
         host_default: str = "localhost",
@@ -55,24 +51,24 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
         io: IO | None = None,
         **options: Unpack[Options],
     ) -> None:
-        """Find the service's address; nothing is sent.
+        """Find the service's address; no request is sent.
 
         Args:
-            host: the service's host; else that of the environment, else the default.
-            port: its port; likewise.
-            timeout: seconds for one request.
-            host_env_var: names the environment variable of the host.
-            port_env_var: names the environment variable of the port.
-            host_default: the host where neither says.
-            port_default: the port where neither says.
-            base_url: the whole address in place of host and port, as in "https://papers.example.org/api".
+            host: the service's host name or IP address.
+            port: the service's port.
+            host_env_var: the environment variable that is used if `host` is None.
+            port_env_var: the environment variable that is used if `port` is None.
+            host_default: used if neither `host` nor the environment variable is set.
+            port_default: used if neither `port` nor the environment variable is set.
+            base_url: the complete address in place of host and port, for example "https://papers.example.org/api".
             transport: see `Client`.
             http_client: see `Client`.
             io: see `Client`.
-            options: every other keyword option of `Client`, but `contract`.
+            options: see `ClientOptions`.
 
         Raises:
-            UsageError: an argument is wrong; the message says what to write instead.
+            UsageError: the value of an argument is wrong; the message says what to write instead.
+            TypeError: there is no such argument; the message names the nearest one.
         """
         url = address(host, port, host_env_var, port_env_var, host_default, port_default, base_url)
         self._contract = RetrieveContract()
@@ -88,18 +84,26 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
 
     def submit(self, request: RetrieveRequest, *, key: str | None = None) -> RetrieveJob:
         """Submit a retrieval and return its handle; see `Client.submit`."""
-        return self._handle(super().submit(request, key=key).memory)
+        return RetrieveJob(self, super().submit(request, key=key).memory)
+
+    def job(self, id: str) -> RetrieveJob:
+        """Return the handle of a retrieval by its id. No request is sent."""
+        return RetrieveJob(self, super().job(id).memory)
+
+    def attach(self, ticket: str) -> RetrieveJob:
+        """Return the handle of the retrieval that a ticket names; see `Client.attach`."""
+        return RetrieveJob(self, super().attach(ticket).memory)
 
     def health_check(self) -> bool:
-        """Tell within 5 s whether the service answers and its VPN is up. Never raises.
+        """Return within 5 s whether the service answers and its VPN is up. Never raises.
 
-        A service without a VPN is of use too: `get_health_status()` has `can_run`.
+        Services without a VPN can run jobs too: see `can_run` of `get_health_status()`.
         """
         health = self.get_health_status()
         return health is not None and health.vpn_connected
 
     def get_health_status(self) -> HealthStatus | None:
-        """Return within 5 s how the service is; None when it does not answer as it should. Never raises."""
+        """Return the service's health within 5 s; None if there is no valid answer. Never raises."""
         errand = self._errand(timeout=HEALTH_SECONDS)
         try:
             reply = self._perform(flows.probe(errand, self._contract.build_health(self._service.base)), errand)
@@ -114,25 +118,25 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
         authors: Sequence[str] | None = None,
         timeout_seconds: int = SERVICE_BUDGET,
     ) -> RetrieveJob:
-        """Submit a retrieval and return its handle at once: it has `job_id` and `status`.
+        """Submit a retrieval and return its handle without waiting; it has `job_id` and `status`.
 
         Args:
             doi: in any of its usual spellings.
             title: helps the service to recognise the right paper.
             authors: their names.
-            timeout_seconds: seconds the service may spend on the job, 120 by default.
+            timeout_seconds: seconds that the service may spend on the job.
 
         Raises:
-            UsageError: the DOI is not one, or another argument is wrong; nothing was sent.
+            UsageError: the DOI or another argument is wrong; nothing was sent.
             SubmitUncertain, Unreachable, ServiceError, BadReply: see `gofer.errors`.
         """
         return self.submit(RetrieveRequest(doi, title, authors, timeout_seconds))
 
     def get_job_status(self, job_id: str) -> RetrieveResult:
-        """Look at a job once.
+        """Poll a job once.
 
         Raises:
-            NotFound: the service knows no such job.
+            NotFound: the service has no such job.
             TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         errand = self._errand(self.job(job_id).memory)
@@ -143,11 +147,11 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
 
         Args:
             job_id: the job.
-            timeout: seconds in all.
-            poll_interval: seconds between looks where the service does not hold requests.
+            timeout: seconds in total.
+            poll_interval: seconds between two polls, if the service does not support long polling.
 
         Raises:
-            WaitTimeout: it had not ended in time (also a TimeoutError); it goes on.
+            WaitTimeout: the timeout ended first (also a TimeoutError); the job keeps running.
             NotFound, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         service = polling_every(self._service, poll_interval)
@@ -155,7 +159,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
         return self._perform(flows.ended(errand), errand)
 
     def download_file(self, job_id: str, local_path: str | PathLike[str]) -> str:
-        """Bring the file of a completed job and return where it is; folders are made as needed.
+        """Download the file of a completed job and return its path; missing folders are created.
 
         Raises:
             NotReady: the job is not completed yet.
@@ -173,21 +177,21 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
         authors: Sequence[str] | None = None,
         timeout: float = 120.0,
     ) -> tuple[str, RetrieveResult]:
-        """Submit a retrieval, wait for it and bring the file: the whole errand in one call.
+        """Submit a retrieval, wait for it and download the file, in one call.
 
         Args:
             doi: in any of its usual spellings.
-            local_path: the file to write; folders are made as needed.
+            local_path: the file to write; missing folders are created.
             title: helps the service to recognise the right paper.
             authors: their names.
-            timeout: seconds in all; the service gets nine tenths of it, so that it gives up first.
+            timeout: seconds in total. The service gets nine tenths of them, so that it stops first and says why.
 
         Returns:
-            Where the file is, and the job.
+            The path of the file, and the job.
 
         Raises:
-            JobFailed: the job failed (also a RuntimeError); it names `error_code` and `error`.
-            OutOfTime: the budget ran out (also a TimeoutError); the job is cancelled, unless `on_abandon="leave"`.
+            JobFailed: the job failed (also a RuntimeError); see `error_code` and `error`.
+            OutOfTime: the timeout ended (also a TimeoutError); the job is cancelled, unless `on_abandon="leave"`.
             SubmitUncertain, WrongFile, TargetError, TransportError, ServiceError, BadReply, UsageError: see
                 `gofer.errors`.
         """
@@ -198,17 +202,14 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult]):
         """Return one page of the service's jobs, newest first.
 
         Args:
-            status: only jobs whose status is this word.
-            limit: jobs a page at most.
-            cursor: the `next` of the page before.
+            status: only jobs with this status.
+            limit: the number of jobs on a page, at most.
+            cursor: `next` of the page before.
 
         Raises:
-            NotSupported: this service does not list its jobs.
+            NotSupported: this service cannot list jobs.
             TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         request = self._contract.build_listing(self._service.base, status=status, limit=limit, cursor=cursor)
         errand = self._errand()
         return self._contract.read_listing(self._perform(flows.optional(errand, request), errand))
-
-    def _handle(self, memory: JobMemory[RetrieveResult]) -> RetrieveJob:
-        return RetrieveJob(self, memory)

@@ -1,7 +1,7 @@
-"""The ticket: a short string that finds a job again from any process.
+"""The ticket: a short string that identifies a job in any process.
 
-It holds the contract's name, the service's address, where the job is and when it was submitted. It holds no deadline,
-no idempotency key, no credential. Reading and writing it is all that lives here.
+It has the contract's name, the service's address, the job's id and links, and the time of the submission. It has no
+deadline, no idempotency key and no credential. This module reads and writes tickets, and does nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _VERSION = "gofer1"
 
 @frozen
 class Ticket:
-    """A ticket, read: `submitted` is wall time in seconds since the epoch, None when it is not known."""
+    """A ticket that was read; `submitted` is wall time in seconds since the epoch, None if the ticket has none."""
 
     contract: str
     base: str
@@ -40,18 +40,18 @@ class Ticket:
         """Read a ticket.
 
         Raises:
-            TicketError: it is cut short or garbled, or a newer gofer wrote it.
+            TicketError: it is cut short or damaged, or from a newer gofer.
         """
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TicketError(f"A ticket is text, as job.ticket gives it, not {type(text).__name__}.")
+            raise TicketError(f"A ticket is text, the value of job.ticket, not {type(text).__name__}.")
         version, _, packed = text.strip().partition(".")
         if version != _VERSION:
-            raise TicketError(f"This is no ticket that this gofer can read: it does not start with {_VERSION}.")
+            raise TicketError(f"This gofer cannot read this ticket: it does not start with {_VERSION}.")
         try:
             raw = base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
             check, body = raw[:4], raw[4:]
             if zlib.crc32(body).to_bytes(4, "big") != check:
-                raise TicketError("The ticket is damaged: its check sum is wrong. Copy it again, whole.")
+                raise TicketError("The ticket is damaged: its checksum is wrong. Copy it again, whole.")
             facts = json.loads(body)
             links = {str(name): str(value) for name, value in facts.get("l", {}).items()}
             return cls(str(facts["c"]), str(facts["o"]), str(facts.get("i", "")), links, facts.get("t"))

@@ -1,3 +1,3 @@
-"""The version, said once; the build reads it from here."""
+"""The version of gofer. The build reads it from here too."""
 
 __version__ = "0.1.0"

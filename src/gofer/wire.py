@@ -1,7 +1,7 @@
-"""The neutral request and reply: what crosses the wire, in no HTTP library's types.
+"""The neutral request and reply, and URLs: what crosses the wire, without the types of any HTTP library.
 
-Contracts build a `Request` and read a `Reply`; adapters turn them into their library's own and back. Nothing here
-opens a connection, and nothing here knows a service.
+Contracts build a `Request` and read a `Reply`; adapters translate both for their HTTP library. Nothing here opens a
+connection, or is specific to a service.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def shown(url: str) -> str:
 
 @frozen
 class Request:
-    """One request, complete: its bytes are built once and are the same on every try.
+    """One complete request; every try sends the same bytes.
 
-    `headers` has lower-case names. The core sets `anonymous` on a request that leaves the service's origin: an adapter
-    then sends these headers and nothing of its client's (no auth, no cookies, no default headers).
+    The names in `headers` are in lower case. The core sets `anonymous` on a request to another origin than the
+    service's: an adapter then sends these headers only, and no auth, cookies or default headers of its client.
     """
 
     method: str
@@ -48,13 +48,13 @@ class Request:
     anonymous: bool = False
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
-        """Return the same request with these headers added; they replace those of the same name."""
+        """Return the same request with these headers too; they replace headers of the same name."""
         return evolve(self, headers={**self.headers, **_lowered(headers)})
 
 
 @frozen
 class Head:
-    """The head of a reply: where it came from, its status code and its headers (lower-case names)."""
+    """The head of a reply: the URL of its request, its status code, and its headers (names in lower case)."""
 
     url: str = field(repr=shown)
     status: int
@@ -70,7 +70,7 @@ class Head:
 
 @frozen
 class Reply(Head):
-    """A reply whose body is in memory; `cut` says that the body goes on, and was read up to a limit only."""
+    """A reply with its body in memory; `cut` says that the body is longer, and was read up to a limit only."""
 
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     cut: bool = False
@@ -82,12 +82,12 @@ def media_type(text: str | None) -> str:
 
 
 def _shown_raw(url: str) -> str:
-    """Return the text that should be a URL, without what may be a password in it."""
+    """Return text that should be a URL, without what may be a password."""
     return re.sub(r"[^/]*@", "***@", url)
 
 
 def split(url: str) -> SplitResult:
-    """Split an absolute http(s) URL, or raise `UsageError` that says what is missing."""
+    """Split an absolute http(s) URL, or raise a `UsageError` that says what is missing."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  (reading it is the check)
@@ -95,10 +95,10 @@ def split(url: str) -> SplitResult:
         raise UsageError(f"{_shown_raw(url)!r} is not a URL.") from error
     if parts.scheme not in _PORTS:
         raise UsageError(
-            f"{_shown_raw(url)!r} has no http:// or https:// scheme; write it out, as in http://localhost:8000."
+            f"{_shown_raw(url)!r} has no http:// or https:// scheme; write it in full, for example http://localhost:8000."
         )
     if not parts.hostname:
-        raise UsageError(f"{_shown_raw(url)!r} names no host; write it out, as in http://localhost:8000.")
+        raise UsageError(f"{_shown_raw(url)!r} has no host; write it in full, for example http://localhost:8000.")
     return parts
 
 

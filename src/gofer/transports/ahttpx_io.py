@@ -38,10 +38,14 @@ class AsyncHttpxIO:
     """A wire over httpx. Opens its own client on first use, and again after `close`; a borrowed one is never closed."""
 
     def __init__(
-        self, *, transport: httpx.AsyncBaseTransport | None = None, client: AwaitedClient | None = None
+        self,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        client: AwaitedClient | None = None,
+        max_connections: int = 100,
     ) -> None:
         check_transport(transport, awaited=True)
-        self._transport, self._borrowed = transport, client
+        self._transport, self._borrowed, self._most = transport, client, max_connections
         self._family = httpx if client is None else family_of(client, awaited=True)
         self._own: httpx.AsyncClient | None = None
         self._loop: object = None
@@ -71,7 +75,7 @@ class AsyncHttpxIO:
         if self._borrowed is not None:
             return self._borrowed
         if self._own is None:
-            limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
+            limits = httpx.Limits(max_connections=self._most, max_keepalive_connections=20, keepalive_expiry=IDLE)
             headers = {"user-agent": USER_AGENT}
             self._own = httpx.AsyncClient(transport=self._transport, limits=limits, headers=headers)
         return self._own

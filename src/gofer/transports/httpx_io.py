@@ -35,9 +35,15 @@ IDLE = 2.0
 class HttpxIO:
     """A wire over httpx. Opens its own client on first use, and again after `close`; a borrowed one is never closed."""
 
-    def __init__(self, *, transport: httpx.BaseTransport | None = None, client: BlockingClient | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        client: BlockingClient | None = None,
+        max_connections: int = 100,
+    ) -> None:
         check_transport(transport, awaited=False)
-        self._transport, self._borrowed = transport, client
+        self._transport, self._borrowed, self._most = transport, client, max_connections
         self._family = httpx if client is None else family_of(client, awaited=False)
         self._own: dict[int, httpx.Client] = {}  # by process: a fork must not share its parent's connections
 
@@ -61,7 +67,7 @@ class HttpxIO:
         own = self._own.get(os.getpid())
         if own is not None:
             return own
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
+        limits = httpx.Limits(max_connections=self._most, max_keepalive_connections=20, keepalive_expiry=IDLE)
         made = httpx.Client(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
         kept = self._own.setdefault(os.getpid(), made)  # one step, so that two threads agree without a lock
         if kept is not made and self._transport is None:
