@@ -80,7 +80,7 @@ def test_ten_hours_pass_in_milliseconds() -> None:
 
 @pytest.mark.anyio
 async def test_ten_hours_pass_in_milliseconds_when_awaited() -> None:
-    """The awaited client polls as seldom, and notices the end as soon."""
+    """The awaited client notices the end as soon."""
     io = AwaitedTenHours()
     await AsyncClient("http://service.test", io=io).run(RetrieveRequest("10.5555/12345678"))
     assert TEN_HOURS <= io.time < TEN_HOURS + 70
