@@ -1,4 +1,4 @@
-"""What all tests share: how cassettes are kept, the two event loops, and the watch over calls that block one.
+"""What all tests share: how cassettes are kept, the two event loops, and the check for calls that block one.
 
 A cassette is a conversation with the contract server, recorded by `tests/record.py` and replayed with the network
 blocked. It holds what the conversation depends on and nothing else (no port, no clock, no user agent), so that an
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-STAND_IN = "http://contract.test"
+RECORDED_URL = "http://contract.test"
 LIVE = os.environ.get("CONTRACT_URL", "")
 """The contract server of a recording; nothing but `tests/record.py` sets it."""
 
@@ -34,15 +34,15 @@ RECEIVED = {
 
 
 def clean_request(request: Any) -> Any:
-    """Keep of a request what the contract speaks of, at an address that is the same every time."""
+    """Keep the parts of a request that the contract describes, at an address that is the same every time."""
     if LIVE:
-        request.uri = request.uri.replace(LIVE, STAND_IN, 1)
+        request.uri = request.uri.replace(LIVE, RECORDED_URL, 1)
     request.headers = {name.lower(): text for name, text in sorted(request.headers.items()) if name.lower() in SENT}
     return request
 
 
 def clean_response(response: dict[str, Any]) -> dict[str, Any]:
-    """Keep of a reply what the contract speaks of."""
+    """Keep the parts of a reply that the contract describes."""
     headers = sorted(response["headers"].items())
     response["headers"] = {name.lower(): texts for name, texts in headers if name.lower() in RECEIVED}
     return response
@@ -65,8 +65,8 @@ def vcr_cassette_dir() -> str:
 
 
 @pytest.fixture(autouse=True)
-def everything_was_played(vcr: Any, record_mode: str) -> Generator[None]:
-    """Hold that a replay asked for all that was recorded: one poll too few is a difference as well."""
+def every_request_was_replayed(vcr: Any, record_mode: str) -> Generator[None]:
+    """Check that a replay sent every recorded request: one poll fewer is a difference too."""
     yield
     if vcr is not None and record_mode == "none":
         assert vcr.all_played
@@ -74,8 +74,8 @@ def everything_was_played(vcr: Any, record_mode: str) -> Generator[None]:
 
 @pytest.fixture(scope="session")
 def contract_url() -> str:
-    """Give the address of the contract server, or its stand-in on a cassette."""
-    return LIVE or STAND_IN
+    """Give the address of the contract server, or the one that stands for it on a cassette."""
+    return LIVE or RECORDED_URL
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -98,7 +98,7 @@ def nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Generator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Make a skip a failure where everything must be there: a test that needs a component gets it installed."""
+    """Turn a skip into a failure in CI, where every component is installed."""
     report = yield
     if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", f"skipped, and CI skips nothing: {report.longrepr}"

@@ -1,7 +1,7 @@
-"""Records the cassettes anew, each from a fresh contract server by the blocking client in virtual time.
+"""Record the cassettes again, each from a fresh contract server by the blocking client in virtual time.
 
-An unchanged service and client give the same bytes again, so `git diff cassettes` shows what a change really changed
-on the wire.
+An unchanged service and client give the same bytes again, so `git diff cassettes` shows what a change did to the
+requests and replies.
 
     python tests/record.py [-k PART_OF_A_NAME]
 """
@@ -21,10 +21,10 @@ HERE = Path(__file__).parent
 
 
 def record(name: str) -> subprocess.CompletedProcess[str]:
-    """Hold one conversation with a server of its own and keep it."""
+    """Record one conversation with a server of its own."""
     node = f"{HERE / 'replay' / 'test_replay.py'}::test_blocking[{name}]"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--record-mode=rewrite", node]
-    # A base of its own: pytest tidies the common one, and two at once get in each other's way.
+    # A base of its own: pytest cleans the common one, and two at once disturb each other.
     with contract_server(**CONVERSATIONS[name].server) as url, TemporaryDirectory() as base:
         command.append(f"--basetemp={base}/pytest")
         environment = {**os.environ, "CONTRACT_URL": url}
@@ -32,9 +32,9 @@ def record(name: str) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> int:
-    """Record what is asked for; 1 if a conversation did not go as its script says."""
-    parser = argparse.ArgumentParser(description="Record the cassettes anew.")
-    parser.add_argument("-k", default="", metavar="PART", help="only conversations whose name has this in it")
+    """Record the named conversations; return 1 if one did not go as its script says."""
+    parser = argparse.ArgumentParser(description="Record the cassettes again.")
+    parser.add_argument("-k", default="", metavar="PART", help="only conversations with this in their name")
     asked = parser.parse_args().k
     names = [name for name in CONVERSATIONS if asked in name]
     if not asked:

@@ -17,6 +17,7 @@ import httpx
 from anyio import CancelScope
 from anyio.to_thread import run_sync
 
+from gofer import setup
 from gofer.contracts.base import Contract, Ref
 from gofer.core import flows
 from gofer.core.errand import Errand
@@ -27,19 +28,6 @@ from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
-from gofer.setup import (
-    In,
-    Out,
-    budget,
-    contract_of,
-    key_of,
-    listeners_of,
-    one_door,
-    positive,
-    random_key,
-    service_of,
-    target_of,
-)
 from gofer.transports.adrive import adrive, awatch
 from gofer.transports.ahttpx_io import AsyncHttpxIO
 from gofer.transports.base import AsyncIO, listening
@@ -90,14 +78,14 @@ class AsyncClient(Generic[In, Out]):
             UsageError: the value of an argument is wrong; the message says what to write instead.
             TypeError: there is no such argument; the message names the nearest one.
         """
-        one_door(transport=transport, http_client=http_client, io=io)
+        setup.one_door(transport=transport, http_client=http_client, io=io)
         chosen = options_of(type(self), timeout, options)
-        self._service = service_of(url, contract_of(contract, variables), chosen)
-        most = int(positive(chosen.max_connections, "max_connections"))
+        self._service = setup.service_of(url, setup.contract_of(contract, variables), chosen)
+        most = int(setup.positive(chosen.max_connections, "max_connections"))
         # Opens nothing before its first use.
         self._own = AsyncHttpxIO(transport=transport, client=http_client, max_connections=most)
         self._io: AsyncIO = self._own if io is None else io
-        self._listeners, self._new_key = listeners_of(chosen.progress), chosen.new_key or random_key
+        self._listeners, self._new_key = setup.listeners_of(chosen.progress), chosen.new_key or setup.random_key
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._service.base!r})"
@@ -114,7 +102,8 @@ class AsyncClient(Generic[In, Out]):
             Unreachable, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
         errand = self._errand()
-        _ = await self._perform(flows.start(errand, request, key_of(key, self._new_key), again=key is not None), errand)
+        flow = flows.start(errand, request, setup.key_of(key, self._new_key), again=key is not None)
+        _ = await self._perform(flow, errand)
         return AsyncJob(self, errand.memory)
 
     async def run(
@@ -139,10 +128,10 @@ class AsyncClient(Generic[In, Out]):
             WrongFile, TargetError: the file is not the promised one, or cannot be written.
             SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
-        target = None if to is None else target_of(to, folders=self._service.contract.folders)
-        errand = self._errand(timeout=budget(timeout))
+        target = None if to is None else setup.target_of(to, folders=self._service.contract.folders)
+        errand = self._errand(timeout=setup.budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
-        flow = flows.run(errand, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
+        flow = flows.run(errand, request, setup.key_of(key, self._new_key), target, hold=hold, again=key is not None)
         return await self._perform(flow, errand)
 
     def job(self, id: str) -> AsyncJob[Out]:
@@ -286,7 +275,7 @@ class AsyncJob(Generic[Out]):
             WrongFile, TargetError: the file is not the promised one, or cannot be written; the target is unchanged.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        path, _ = await self._fetch(target_of(to, folders=self._client._service.contract.folders), timeout)  # pyright: ignore[reportPrivateUsage]
+        path, _ = await self._fetch(setup.target_of(to, folders=self._client._service.contract.folders), timeout)  # pyright: ignore[reportPrivateUsage]
         return path
 
     async def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:
@@ -323,7 +312,7 @@ class AsyncJob(Generic[Out]):
             WrongFile, JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
                 `gofer.errors`.
         """
-        most = int(positive(max_bytes, "max_bytes"))
+        most = int(setup.positive(max_bytes, "max_bytes"))
         errand = self._errand(timeout)
         return await self._perform(flows.read(errand, most), errand)
 
@@ -357,7 +346,7 @@ class AsyncJob(Generic[Out]):
         return await self._perform(flows.download(errand, target), errand)
 
     def _errand(self, timeout: float | None) -> Errand[Any, Out]:
-        return self._client._errand(self.memory, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
+        return self._client._errand(self.memory, timeout=setup.budget(timeout))  # pyright: ignore[reportPrivateUsage]
 
     async def _perform(self, flow: Flow[T], errand: Errand[Any, Out]) -> T:
         return await self._client._perform(flow, errand)  # pyright: ignore[reportPrivateUsage]

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Generic, Self, TypeVar, Unpack
 
 import httpx
 
+from gofer import setup
 from gofer.contracts.base import Contract, Ref
 from gofer.core import flows
 from gofer.core.errand import Errand
@@ -24,19 +25,6 @@ from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
-from gofer.setup import (
-    In,
-    Out,
-    budget,
-    contract_of,
-    key_of,
-    listeners_of,
-    one_door,
-    positive,
-    random_key,
-    service_of,
-    target_of,
-)
 from gofer.transports.base import IO, listening
 from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.drive import drive, watch
@@ -87,14 +75,14 @@ class Client(Generic[In, Out]):
             UsageError: the value of an argument is wrong; the message says what to write instead.
             TypeError: there is no such argument; the message names the nearest one.
         """
-        one_door(transport=transport, http_client=http_client, io=io)
+        setup.one_door(transport=transport, http_client=http_client, io=io)
         chosen = options_of(type(self), timeout, options)
-        self._service = service_of(url, contract_of(contract, variables), chosen)
-        most = int(positive(chosen.max_connections, "max_connections"))
+        self._service = setup.service_of(url, setup.contract_of(contract, variables), chosen)
+        most = int(setup.positive(chosen.max_connections, "max_connections"))
         # Opens nothing before its first use.
         self._own = HttpxIO(transport=transport, client=http_client, max_connections=most)
         self._io: IO = self._own if io is None else io
-        self._listeners, self._new_key = listeners_of(chosen.progress), chosen.new_key or random_key
+        self._listeners, self._new_key = setup.listeners_of(chosen.progress), chosen.new_key or setup.random_key
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._service.base!r})"
@@ -111,7 +99,8 @@ class Client(Generic[In, Out]):
             Unreachable, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
         errand = self._errand()
-        _ = self._perform(flows.start(errand, request, key_of(key, self._new_key), again=key is not None), errand)
+        flow = flows.start(errand, request, setup.key_of(key, self._new_key), again=key is not None)
+        _ = self._perform(flow, errand)
         return Job(self, errand.memory)
 
     def run(
@@ -136,10 +125,10 @@ class Client(Generic[In, Out]):
             WrongFile, TargetError: the file is not the promised one, or cannot be written.
             SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
-        target = None if to is None else target_of(to, folders=self._service.contract.folders)
-        errand = self._errand(timeout=budget(timeout))
+        target = None if to is None else setup.target_of(to, folders=self._service.contract.folders)
+        errand = self._errand(timeout=setup.budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
-        flow = flows.run(errand, request, key_of(key, self._new_key), target, hold=hold, again=key is not None)
+        flow = flows.run(errand, request, setup.key_of(key, self._new_key), target, hold=hold, again=key is not None)
         return self._perform(flow, errand)
 
     def job(self, id: str) -> Job[Out]:
@@ -283,7 +272,7 @@ class Job(Generic[Out]):
             WrongFile, TargetError: the file is not the promised one, or cannot be written; the target is unchanged.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        path, _ = self._fetch(target_of(to, folders=self._client._service.contract.folders), timeout)  # pyright: ignore[reportPrivateUsage]
+        path, _ = self._fetch(setup.target_of(to, folders=self._client._service.contract.folders), timeout)  # pyright: ignore[reportPrivateUsage]
         return path
 
     def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:
@@ -316,7 +305,7 @@ class Job(Generic[Out]):
             WrongFile, JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
                 `gofer.errors`.
         """
-        most = int(positive(max_bytes, "max_bytes"))
+        most = int(setup.positive(max_bytes, "max_bytes"))
         errand = self._errand(timeout)
         return self._perform(flows.read(errand, most), errand)
 
@@ -350,7 +339,7 @@ class Job(Generic[Out]):
         return self._perform(flows.download(errand, target), errand)
 
     def _errand(self, timeout: float | None) -> Errand[Any, Out]:
-        return self._client._errand(self.memory, timeout=budget(timeout))  # pyright: ignore[reportPrivateUsage]
+        return self._client._errand(self.memory, timeout=setup.budget(timeout))  # pyright: ignore[reportPrivateUsage]
 
     def _perform(self, flow: Flow[T], errand: Errand[Any, Out]) -> T:
         return self._client._perform(flow, errand)  # pyright: ignore[reportPrivateUsage]

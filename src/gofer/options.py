@@ -15,12 +15,12 @@ from attrs import define, fields
 from tenacity.wait import wait_base
 
 from gofer.core.policies import OnAbandon, Retry
+from gofer.core.service import Signer
 from gofer.transports.base import Listener
-from gofer.wire import Request
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
-Auth = str | Callable[[Request], Request]
+Auth = str | Signer
 
 TIMEOUT = 30.0
 """Seconds for one request, by default."""

@@ -1,4 +1,4 @@
-"""The spellings of a DOI, and what is none."""
+"""The spellings of a DOI, and texts that are not DOIs."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def test_one_paper_has_one_spelling(text: str) -> None:
     ],
 )
 def test_legal_characters_survive(text: str, doi: str) -> None:
-    """Brackets, semicolons and question marks that belong to the name are kept."""
+    """Brackets, semicolons and question marks of a DOI are kept."""
     assert normalize(text) == doi
 
 
@@ -65,15 +65,15 @@ def test_an_arxiv_identifier_becomes_its_doi(text: str, doi: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "hello", "10.1000", "10.1000/", "10.1000/.", "10.1/abc", "10.1000/a b", "11.1000/abc", "10.1000/a\0b"]
 )
-def test_what_is_no_doi_is_refused(text: str) -> None:
-    """A text that is no DOI raises a ValueError that shows what one looks like."""
+def test_a_text_that_is_no_doi_is_refused(text: str) -> None:
+    """A text that is no DOI raises a ValueError with an example of one."""
     with pytest.raises(ValueError, match=r"looks like 10\.1000/182"):
         normalize(text)
 
 
 @given(st.text(max_size=60))
 def test_normalizing_twice_changes_nothing(tail: str) -> None:
-    """What came out goes through again unchanged."""
+    """A normalized DOI is normalized to itself."""
     try:
         once = normalize("10.1000/" + tail)
     except ValueError:

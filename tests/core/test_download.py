@@ -1,4 +1,4 @@
-"""The third leg: the right whole file, or nothing."""
+"""The third leg: the complete, correct file, or none."""
 
 import hashlib
 from pathlib import Path
@@ -34,19 +34,19 @@ TARGET = Path("/papers/paper.pdf")
 FOUR = Retry(wait_fixed(0), stop_after_attempt(4))
 
 
-def whole(errand, target):
-    """A download as a handle makes it, down to the one file of it."""
+def by_handle(errand, target):
+    """Download as a handle does; return the one file that was fetched."""
     _, (fetched,) = yield from flows.download(errand, Target(target))
     return fetched
 
 
-def bare_file(errand, target):
-    """A fetch of a job that nobody has looked at."""
+def by_id(errand, target):
+    """Fetch the file of a job that was never polled."""
     return (yield from fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
 
 
-def download(service, *, flow=whole, parts=None, timeout=None, **rules):
-    """Play one download; return what was fetched and the world."""
+def download(service, *, flow=by_handle, parts=None, timeout=None, **rules):
+    """Download a file; return what was fetched and the world."""
     world = World(service)
     world.parts.update(parts or {})
     errand = Errand(world.service(**rules), JobMemory(JobRecord(Ref("j1"), accepted=True)), timeout=timeout)
@@ -54,10 +54,10 @@ def download(service, *, flow=whole, parts=None, timeout=None, **rules):
 
 
 def fails(service, kind, **options):
-    """Play a download that must raise."""
+    """Download a file, which must raise; return the error and the world."""
     world = World(service)
     world.parts.update(options.pop("parts", None) or {})
-    flow = options.pop("flow", whole)
+    flow = options.pop("flow", by_handle)
     errand = Errand(world.service(**options), JobMemory(JobRecord(Ref("j1"), accepted=True)))
     with pytest.raises(kind) as caught:
         world.play(flow(errand, TARGET), errand)
@@ -66,7 +66,7 @@ def fails(service, kind, **options):
 
 
 def part(data, etag=None, *, source=SOURCE, of=PAPER, named=None):
-    """A part file that a former try left."""
+    """A part file that an earlier try left."""
     tag = f'"{hashlib.md5(of).hexdigest()}"' if etag is None else etag
     return {TARGET: (data, Mark(source, tag or None, len(of), named))}
 
@@ -81,21 +81,21 @@ def part(data, etag=None, *, source=SOURCE, of=PAPER, named=None):
     ],
     ids=["digest", "size", "length", "none"],
 )
-def test_a_file_is_verified_by_the_strongest_means_there_is(service, how):
-    """Digest, else the named size, else the length, else nothing: the result says which."""
+def test_a_file_is_verified_by_the_strongest_means_available(service, how):
+    """A file is verified by its digest, else the named size, else the length; `verified` says which."""
     fetched, world = download(service)
     assert (fetched.verified, fetched.size, world.files[TARGET]) == (how, len(PAPER), PAPER)
 
 
-def test_verify_require_refuses_a_file_that_nothing_vouches_for():
-    """Without digest, size and length there is no proof."""
+def test_verify_require_refuses_a_file_that_cannot_be_verified():
+    """A file without digest, size and length raises WrongFile under `verify="require"`."""
     error, _ = fails(Files(PAPER, reply(200, PAPER)), WrongFile, verify="require")
     assert error.reason == "unverified"
 
 
 @pytest.mark.parametrize("kept", [1, 100, len(PAPER) - 1])
-def test_a_cut_transfer_goes_on_where_it_stopped(kept):
-    """One more request brings exactly the missing bytes."""
+def test_a_cut_transfer_resumes_where_it_stopped(kept):
+    """One more request fetches exactly the missing bytes."""
     fetched, world = download(Files(PAPER, cut_after(Files, kept), named=PAPER))
     opens = [command for command in world.commands if isinstance(command, Open)]
     assert len(opens) == 2
@@ -107,15 +107,15 @@ def test_a_cut_transfer_goes_on_where_it_stopped(kept):
 
 @pytest.mark.parametrize("tag", ['W/"weak"', "bare", ""])
 def test_a_cut_transfer_without_a_strong_tag_starts_over(tag):
-    """Equal weak tags do not mean equal bytes (RFC 9110, section 8.8.3)."""
+    """A part with a weak tag is not resumed: its bytes may differ under an equal tag (RFC 9110, section 8.8.3)."""
     headers = {"etag": tag}
     _, world = download(Files(PAPER, cut_after(lambda: Files(headers=headers), 100), headers=headers))
     assert "range" not in world.requests[-1].headers
     assert world.files[TARGET] == PAPER
 
 
-def test_a_part_of_another_process_is_gone_on_with():
-    """What kill -9 left beside the target is not fetched again."""
+def test_a_part_of_another_process_is_resumed():
+    """The bytes that a killed process left beside the target are not fetched again."""
     _, world = download(Files(), parts=part(PAPER[:700]))
     assert world.requests[-1].headers["range"] == "bytes=700-"
     assert world.files[TARGET] == PAPER
@@ -127,14 +127,14 @@ def test_a_part_of_another_process_is_gone_on_with():
     ids=["another URL's", "no entity tag", "empty"],
 )
 def test_a_part_that_cannot_be_trusted_is_started_over(left):
-    """No range is asked for what may be another file's bytes."""
+    """A part that may hold another file's bytes is not resumed."""
     _, world = download(Files(), parts=left)
     assert "range" not in world.requests[-1].headers
     assert world.files[TARGET] == PAPER
 
 
 def test_a_file_that_changed_between_cut_and_resume_starts_over():
-    """If-Range makes the service send the new file whole, and nothing of the old one stays."""
+    """If-Range makes the service send the complete new file, and no byte of the old one stays."""
     _, world = download(Files(OTHER, named=OTHER), parts=part(PAPER[:700]))
     assert world.files[TARGET] == OTHER
 
@@ -151,26 +151,26 @@ def test_a_file_that_changed_between_cut_and_resume_starts_over():
     ids=["wrong start", "another size", "malformed", "another tag", "absent"],
 )
 def test_a_206_that_does_not_continue_the_part_starts_over(lie):
-    """A wrong Content-Range never splices two files."""
+    """A part is never continued by a range that does not fit it to the byte."""
     _, world = download(Files(PAPER, reply(206, PAPER[700:], **lie)), parts=part(PAPER[:700]))
     assert "range" not in world.requests[-1].headers
     assert world.files[TARGET] == PAPER
 
 
-def test_a_service_that_ignores_ranges_sends_the_file_whole():
-    """200 to a range starts over."""
+def test_a_service_that_ignores_ranges_sends_the_complete_file():
+    """A 200 to a range request starts the download over."""
     _, world = download(Files(PAPER, reply(200, PAPER, content_length=str(len(PAPER)))), parts=part(PAPER[:700]))
     assert world.files[TARGET] == PAPER
 
 
-def test_a_part_that_was_whole_already_is_kept_without_its_body():
-    """416 with the part's own size means that nothing is missing; the part is measured and verified."""
+def test_a_part_that_is_complete_already_is_kept():
+    """After 416 with the part's own size, the part is measured and verified, and no byte is fetched."""
     fetched, world = download(Files(named=PAPER), parts=part(PAPER, named=hashlib.sha256(PAPER).digest()))
     assert any(isinstance(command, Measure) for command in world.commands)
     assert (world.files[TARGET], fetched.verified) == (PAPER, Verified.DIGEST)
 
 
-def test_a_whole_part_with_wrong_bytes_starts_over():
+def test_a_complete_part_with_wrong_bytes_starts_over():
     """A damaged part is found by its digest and fetched again."""
     damaged = PAPER[:-1] + b"?"
     _, world = download(Files(named=PAPER), parts=part(damaged, named=hashlib.sha256(PAPER).digest()))
@@ -178,7 +178,7 @@ def test_a_whole_part_with_wrong_bytes_starts_over():
 
 
 def test_a_part_of_something_else_starts_over():
-    """A sign-in page that broke off is no reason to refuse the file, even where a service goes on with anything."""
+    """If the part is a sign-in page that was cut, the file is fetched from its start and not refused."""
     page = b"<!doctype html><html>Please sign in"
     rest = reply(206, PAPER[len(page) :], content_range=f"bytes {len(page)}-{len(PAPER) - 1}/{len(PAPER)}")
     service = Files(PAPER, rest, status=completed(file_format="pdf"))
@@ -187,13 +187,13 @@ def test_a_part_of_something_else_starts_over():
 
 
 def test_a_part_that_is_longer_than_the_file_starts_over():
-    """416 with another size throws the part away."""
+    """After 416 with another size the part is discarded."""
     _, world = download(Files(), parts=part(PAPER + b"more"))
     assert world.files[TARGET] == PAPER
 
 
 def test_a_wrong_digest_is_fetched_once_more_and_then_refused():
-    """Two transfers that both miss the named digest are no accident."""
+    """A second body with another digest than the named one raises WrongFile, and no part stays."""
     error, world = fails(Files(named=OTHER), WrongFile)
     assert error.reason == "digest"
     assert len([command for command in world.commands if isinstance(command, Open)]) == 2
@@ -202,20 +202,20 @@ def test_a_wrong_digest_is_fetched_once_more_and_then_refused():
 
 @pytest.mark.parametrize("named", [len(PAPER) - 1, len(PAPER) + 1])
 def test_a_size_other_than_the_named_one_is_refused(named):
-    """Shorter or longer than the status said, the file is wrong."""
+    """A file that is shorter or longer than its status document says raises WrongFile."""
     error, _ = fails(Files(status=completed(file_size=named)), WrongFile)
     assert error.reason == "size"
 
 
-def test_a_body_shorter_than_its_length_is_a_cut_even_when_the_library_reports_none():
-    """A missing tail is noticed by counting, and fetched."""
+def test_a_body_shorter_than_its_length_is_resumed_even_if_the_library_reports_no_error():
+    """Missing bytes at the end are noticed by counting, and fetched."""
     short = reply(200, PAPER[:500], content_length=str(len(PAPER)), etag=Files().headers["etag"])
     _, world = download(Files(PAPER, short))
     assert world.files[TARGET] == PAPER
 
 
 def test_html_in_place_of_a_pdf_is_refused():
-    """A login page with 200 is not the paper."""
+    """A login page with status 200 is not accepted as the paper."""
     page = b"<!DOCTYPE html><html>Please sign in</html>"
     error, world = fails(Files(page, status=completed(file_format="pdf")), WrongFile)
     assert error.reason == "format"
@@ -223,30 +223,30 @@ def test_html_in_place_of_a_pdf_is_refused():
     assert world.parts == {}
 
 
-def test_a_body_in_an_encoding_nobody_asked_for_is_refused():
-    """Gzip although identity was asked is never unpacked."""
+def test_a_body_in_an_encoding_that_was_not_requested_is_refused():
+    """A body in gzip is never decompressed, since identity was requested."""
     error, _ = fails(Files(headers={"content-encoding": "gzip"}), WrongFile)
     assert error.reason == "encoding"
 
 
 def test_a_file_over_the_cap_is_refused_before_its_body():
-    """The size is judged by the head."""
+    """A file whose head names too large a size is refused, and its body is not read."""
     error, _ = fails(Files(), WrongFile, file_cap=100)
     assert error.reason == "too big"
 
 
-ENDLESS = reply(503, b"<html>" + b" " * (2 << 20))
+LONG_PAGE = reply(503, b"<html>" + b" " * (2 << 20))
 
 
-@pytest.mark.parametrize("fault", [AnswerLost("cut"), reply(500), reply(503), reply(429), ENDLESS], ids=str)
-def test_passing_failures_are_repeated(fault):
-    """A service in trouble does not cost the download."""
+@pytest.mark.parametrize("fault", [AnswerLost("cut"), reply(500), reply(503), reply(429), LONG_PAGE], ids=str)
+def test_transient_failures_are_retried(fault):
+    """Two transient failures in a row do not end the download."""
     _, world = download(Files(PAPER, fault, fault))
     assert world.files[TARGET] == PAPER
 
 
-def test_failures_that_never_pass_end_after_five_minutes_and_keep_the_part():
-    """The next attempt, in any process, goes on from there."""
+def test_lasting_failures_end_the_download_and_keep_the_part():
+    """Failures without end raise the last one, and the part stays for the next try."""
     error, world = fails(
         lambda request, world: Files().status if not request.url.endswith("/file") else AnswerLost("cut"),
         TransportError,
@@ -257,7 +257,7 @@ def test_failures_that_never_pass_end_after_five_minutes_and_keep_the_part():
 
 
 def slowly(files, kept):
-    """A fault: after 200 seconds the transfer breaks off with so many bytes more."""
+    """A fault: after 200 seconds the transfer breaks off, `kept` bytes further on."""
 
     def fault(request, world):
         world.mono += 200
@@ -268,61 +268,61 @@ def slowly(files, kept):
 
 @pytest.mark.parametrize("kept", [1024, 400])
 def test_progress_between_failures_resets_the_patience(kept):
-    """A slow line that brings a few bytes each time is never given up, if they come to a kibibyte in time."""
+    """A slow download does not fail, if a kibibyte comes between the failures."""
     book = PAPER * 8
     _, world = download(Files(book, *[slowly(Files(book), kept)] * 12), patience=FOUR)
     assert world.files[TARGET] == book
 
 
 def test_fewer_bytes_between_failures_are_no_progress():
-    """A line that brings hardly anything ends the download, also without a budget; the part stays."""
+    """Failures with a few bytes between them end the download, also without a budget; the part stays."""
     error, world = fails(Files(PAPER, *[slowly(Files(), 10)] * 50), AnswerLost)
     assert error.leg == "download"
     assert 0 < len(world.parts[TARGET][0]) < 100
 
 
 def test_an_untrusted_certificate_ends_the_download_at_once():
-    """Nothing is repeated."""
+    """UntrustedCertificate is raised and not retried."""
     fails(Files(PAPER, UntrustedCertificate("bad")), UntrustedCertificate)
 
 
-def test_not_ready_is_raised_where_the_job_was_not_waited_for():
-    """A bare fetch of a running job says so."""
-    error, _ = fails(Files(PAPER, reply(409)), NotReady, flow=bare_file)
+def test_a_fetch_of_a_running_job_is_not_ready():
+    """A 409 raises NotReady if the job was never polled."""
+    error, _ = fails(Files(PAPER, reply(409)), NotReady, flow=by_id)
     assert error.status_code == 409
 
 
-def test_not_ready_after_success_is_a_blip():
-    """A replica that has not heard of the end yet is asked again."""
+def test_not_ready_after_success_is_transient():
+    """A 409 after the job has completed is retried, since a replica may lag behind."""
     _, world = download(Files(PAPER, reply(409)))
     assert world.files[TARGET] == PAPER
 
 
 @pytest.mark.parametrize(("faults", "kind"), [([reply(410)], Expired), ([reply(404)] * 3, JobLost)])
-def test_a_file_that_is_gone_is_said_to_be_gone(faults, kind):
-    """Expired at once, lost after the third 404."""
+def test_a_file_that_is_gone_is_expired_or_lost(faults, kind):
+    """A 410 raises Expired at once, and the third 404 raises JobLost."""
     fails(Files(PAPER, *faults), kind)
 
 
 def test_the_budget_bounds_the_transfer():
-    """The store command carries the deadline, and what came is kept."""
+    """A transfer that is slower than the budget raises OutOfTime, and the bytes that came are kept."""
 
     def slow(request, world):
         world.mono += 30
         world.cut = AnswerLost("not in time")
-        whole = Files().file(request)
-        return reply(200, whole.body[:100], **dict(whole.headers.items()))
+        complete = Files().file(request)
+        return reply(200, complete.body[:100], **dict(complete.headers.items()))
 
     world = World(Files(PAPER, slow))
     errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"), accepted=True)), timeout=20)
     with pytest.raises(OutOfTime) as caught:
-        world.play(whole(errand, TARGET), errand)
+        world.play(by_handle(errand, TARGET), errand)
     assert caught.value.leg == "download"
     assert len(world.parts[TARGET][0]) == 100
 
 
 @pytest.mark.parametrize("head", [{"location": "ftp://elsewhere/"}, {}], ids=["not http", "nowhere"])
 def test_a_redirect_that_is_refused_leaves_no_body_open(head):
-    """What was opened is dropped before the error is raised."""
+    """The body of a redirect is closed before the error is raised."""
     _, world = fails(Files(PAPER, *[reply(303, **head)] * 9), Rejected)
     assert world.body is None

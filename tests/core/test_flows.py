@@ -1,4 +1,4 @@
-"""The whole errand: its requests, its end, and what becomes of the job when the caller leaves."""
+"""Complete errands: their requests, how they end, and what happens to the job if the caller leaves."""
 
 import json
 from pathlib import Path
@@ -24,11 +24,11 @@ HEALTH = reply(200, '{"status":"healthy","capabilities":["idempotency-key"]}')
 
 
 class Service:
-    """A service that makes jobs by key, and keeps count of them."""
+    """A service that makes jobs by key, and counts them."""
 
     def __init__(self, *, states=("completed",), replays=True, held=False):
         self.states, self.replays, self.held = states, replays, held
-        self.jobs, self.looks, self.cancelled, self.faults = {}, {}, [], []
+        self.jobs, self.polls, self.cancelled, self.faults = {}, {}, [], []
         self.files = Files(FILE)
 
     def __call__(self, request, world):
@@ -53,7 +53,7 @@ class Service:
             return reply(200, json.dumps({"job_id": job, "status": "failed", "error_code": "CANCELLED"}))
         if job not in self.jobs.values():
             return reply(404)
-        at = self.looks[job] = self.looks.get(job, 0) + 1
+        at = self.polls[job] = self.polls.get(job, 0) + 1
         return reply(200, json.dumps({"job_id": job, "status": self.states[min(at, len(self.states)) - 1]}))
 
     def submit(self, request):
@@ -65,7 +65,7 @@ class Service:
 
 
 def run(service, *, to=TARGET, timeout=None, leave_at=None, latency=0.0, **rules):
-    """Play a whole errand; return its outcome and the world."""
+    """Run a complete errand; return the world, with the outcome or the error in it."""
     world = World(service, latency=latency)
     errand = Errand(world.service(**rules), timeout=timeout)
     world.errand = errand
@@ -79,8 +79,8 @@ def run(service, *, to=TARGET, timeout=None, leave_at=None, latency=0.0, **rules
     return world
 
 
-def test_an_errand_brings_the_file_and_says_how_it_was_checked():
-    """Value, path, verification and job id come back."""
+def test_an_errand_downloads_the_file_and_says_how_it_was_verified():
+    """`run` returns the value, the path, the verification and the job's id."""
     world = run(Service(states=("searching", "completed")))
     assert world.outcome.path == TARGET
     assert world.outcome.verified is Verified.LENGTH
@@ -90,21 +90,21 @@ def test_an_errand_brings_the_file_and_says_how_it_was_checked():
 
 
 def test_a_quick_job_costs_two_requests():
-    """An answer to the submission that shows the finished job leaves only the file to fetch."""
+    """If the answer to the submission shows the completed job, the file is the only other request."""
     world = run(Service(held=True))
     assert [(request.method, request.url[-5:]) for request in world.requests] == [("POST", "rieve"), ("GET", "/file")]
     assert world.requests[0].headers["prefer"] == "respond-async, wait=20"
 
 
 def test_an_errand_without_a_target_fetches_no_file():
-    """to=None returns the document only."""
+    """With no target, only the submission is sent and there is no path."""
     world = run(Service(held=True), to=None)
     assert world.outcome.path is None
     assert len(world.requests) == 1
 
 
-def test_the_target_is_looked_at_before_a_job_is_made():
-    """A target that cannot be written makes no job."""
+def test_the_target_is_checked_before_a_job_is_made():
+    """If the target cannot be written, nothing is submitted."""
     world = run(Service())
     assert isinstance(world.commands[0], CheckTarget)
     refusing = World(Service())
@@ -121,14 +121,14 @@ def test_the_target_is_looked_at_before_a_job_is_made():
 
 
 def test_a_failed_job_ends_the_errand_without_a_download():
-    """JobFailed, and no request for the file."""
+    """A failed job raises JobFailed, and the file is not requested."""
     world = run(Service(states=("failed",)))
     assert isinstance(world.error, JobFailed)
     assert not any(request.url.endswith("/file") for request in world.requests)
 
 
 def test_at_the_deadline_the_job_is_cancelled():
-    """Nobody will come for the result of a one-shot errand."""
+    """`run` cancels its job when the budget ends, because nobody will fetch the result."""
     service = Service(states=("searching",))
     world = run(service, timeout=10)
     assert isinstance(world.error, OutOfTime)
@@ -136,8 +136,8 @@ def test_at_the_deadline_the_job_is_cancelled():
     assert world.mono - 1000 <= 10.5
 
 
-def test_on_abandon_leave_leaves_the_job_running():
-    """The policy is the caller's."""
+def test_on_abandon_leave_keeps_the_job_running():
+    """With `on_abandon="leave"` the job is not cancelled, and the error has its ticket."""
     service = Service(states=("searching",))
     world = run(service, timeout=10, on_abandon="leave")
     assert service.cancelled == []
@@ -146,7 +146,7 @@ def test_on_abandon_leave_leaves_the_job_running():
 
 @pytest.mark.parametrize("at", range(1, 14))
 def test_a_caller_who_leaves_at_any_command_leaves_no_job_behind(at):
-    """Wherever the errand is broken off, its job is cancelled or has ended."""
+    """Wherever the caller leaves, the job is cancelled or has ended."""
     service = Service(states=("searching", "searching", "searching", "completed"))
     world = run(service, leave_at=at)
     if world.error is None:
@@ -158,8 +158,8 @@ def test_a_caller_who_leaves_at_any_command_leaves_no_job_behind(at):
     assert len(service.jobs) <= 1
 
 
-def test_a_job_whose_submission_is_still_unanswered_is_found_by_its_key_and_cancelled():
-    """Leaving while the service holds the submission cancels the job it has made."""
+def test_a_job_whose_submission_has_no_answer_yet_is_found_by_its_key_and_cancelled():
+    """A caller who leaves while the service holds the submission cancels the job that it made."""
     service = Service(states=("searching",))
     service.faults = [("POST", AnswerLost("cut"))]
     world = World(service)
@@ -171,8 +171,8 @@ def test_a_job_whose_submission_is_still_unanswered_is_found_by_its_key_and_canc
     assert len(service.jobs) == 1
 
 
-def test_a_job_is_not_submitted_again_to_be_cancelled_where_keys_are_not_replayed():
-    """The farewell never makes a job."""
+def test_a_job_is_not_submitted_again_to_be_cancelled_if_keys_are_not_replayed():
+    """A caller who leaves never makes another job."""
     service = Service(states=("searching",), replays=False)
     service.faults = [("POST", AnswerLost("cut"))]
     world = World(service)
@@ -183,8 +183,8 @@ def test_a_job_is_not_submitted_again_to_be_cancelled_where_keys_are_not_replaye
     assert service.cancelled == []
 
 
-def test_the_farewell_is_short():
-    """A service that does not answer cannot hold up a caller who leaves."""
+def test_cancelling_at_the_deadline_is_limited_in_time():
+    """A service that does not answer the cancellation delays the caller by two seconds at most."""
 
     def service(request, world):
         if request.method == "DELETE":
@@ -203,14 +203,14 @@ def test_the_farewell_is_short():
     assert all(command.timeout <= 2 for command in deletes)
 
 
-def test_the_cancellation_is_told():
-    """Whoever listens hears whether the service confirmed."""
+def test_the_cancellation_is_an_event():
+    """The event says whether the service confirmed the cancellation."""
     world = run(Service(states=("searching",)), timeout=10)
     assert [event.confirmed for event in world.events if isinstance(event, CancelSent)] == [True]
 
 
-def test_a_handle_leaves_its_job_at_the_deadline():
-    """wait(timeout=...) does not cancel."""
+def test_a_handle_keeps_its_job_running_at_the_deadline():
+    """`wait` does not cancel the job when its budget ends."""
     service = Service(states=("searching",))
     service.jobs["k"] = "j1"
     world = World(service)
@@ -220,8 +220,8 @@ def test_a_handle_leaves_its_job_at_the_deadline():
     assert service.cancelled == []
 
 
-def test_a_lost_job_is_submitted_again_once_where_keys_are_replayed():
-    """A one-shot errand survives a service that forgot the job."""
+def test_a_lost_job_is_submitted_again_once_if_keys_are_replayed():
+    """`run` submits again with the same key if the service has lost the job."""
     service = Service()
     gone = {"j1"}
 
@@ -237,8 +237,8 @@ def test_a_lost_job_is_submitted_again_once_where_keys_are_replayed():
 
 
 @pytest.mark.parametrize("replays", [True, False])
-def test_a_lost_job_is_lost_where_a_second_submission_would_not_help(replays):
-    """The same id again, or no replayed keys: JobLost."""
+def test_a_lost_job_is_an_error_if_a_second_submission_does_not_help(replays):
+    """JobLost is raised if the second submission gives the same id, or if keys are not replayed."""
     service = Service(replays=replays)
 
     def forgetful(request, world):
@@ -250,7 +250,7 @@ def test_a_lost_job_is_lost_where_a_second_submission_would_not_help(replays):
 
 
 def test_a_caller_who_leaves_before_anything_was_submitted_sends_nothing_more():
-    """Where no connection was ever made there is no job to find and cancel."""
+    """If no connection was made, there is no job to find and cancel."""
     world = World(lambda request, world: Unreachable("refused"))
     errand = Errand(world.service())
     with pytest.raises(Abandoned):
@@ -258,8 +258,8 @@ def test_a_caller_who_leaves_before_anything_was_submitted_sends_nothing_more():
     assert len(world.requests) == 1
 
 
-def test_who_leaves_while_a_lost_job_is_submitted_again_leaves_no_job_behind():
-    """The farewell cancels the job that the new submission made, not the lost one."""
+def test_a_caller_who_leaves_while_a_lost_job_is_submitted_again_leaves_no_job_behind():
+    """The job that is cancelled is the one of the new submission, not the lost one."""
     service = Service(states=("searching",))
 
     def forgetful(request, world):
@@ -283,15 +283,15 @@ def is_post(command):
 UNANSWERED = {
     "health is silent": (False, [("GET", AnswerLost("health"))] * 9),
     "keys are not replayed": (False, []),
-    "the service answers nothing": (True, [("POST", AnswerLost("cut"))] * 9),
+    "the service does not answer": (True, [("POST", AnswerLost("cut"))] * 9),
     "the service is in trouble": (True, [("POST", reply(500))] * 9),
     "the answer is nonsense": (True, [("POST", reply(200, "<html>"))] * 9),
 }
 
 
 @pytest.mark.parametrize("case", UNANSWERED)
-def test_a_submission_that_its_caller_left_unanswered_is_warned_of(case, caplog):
-    """If the job cannot be found and cancelled, one warning says that it may exist, and by which key it is found."""
+def test_a_submission_without_an_answer_is_warned_of_when_the_caller_leaves(case, caplog):
+    """If the job cannot be found and cancelled, one warning says that it may exist, and names its key."""
     replays, faults = UNANSWERED[case]
     service = Service(replays=replays)
     service.faults = list(faults)
@@ -306,7 +306,7 @@ def test_a_submission_that_its_caller_left_unanswered_is_warned_of(case, caplog)
 
 
 def test_a_caller_who_leaves_before_the_submission_is_sent_is_not_warned(caplog):
-    """Nothing was sent, so there is nothing to warn of."""
+    """Nothing was sent, so nothing is logged."""
     with caplog.at_level("WARNING", "gofer"):
         run(Service(), leave_at=0)
     assert caplog.records == []

@@ -1,4 +1,4 @@
-"""The file as bytes: verified like a file on disk, and kept small."""
+"""A file that is read into memory: verified like a file on disk, and limited in size."""
 
 import pytest
 
@@ -12,32 +12,32 @@ from support.world import World, reply
 
 
 def read(service, cap=10_000, **rules):
-    """Play a read into memory."""
+    """Read a file into memory."""
     world = World(service)
     errand = Errand(world.service(**rules), JobMemory(JobRecord(Ref("j1"), accepted=True)))
     return world.play(flows.read(errand, cap), errand)
 
 
 def test_a_file_can_be_read_into_memory():
-    """Bytes, verified like a file on disk."""
+    """`read` returns the complete file, also after a lost answer."""
     assert read(Files(PAPER, AnswerLost("cut"), named=PAPER)) == PAPER
 
 
 @pytest.mark.parametrize("service", [Files(), Files(PAPER, reply(200, PAPER))], ids=["named", "not named"])
 def test_reading_more_than_the_cap_is_refused(service):
-    """Whether the size is named or not."""
+    """WrongFile is raised whether the service names the size or not."""
     with pytest.raises(WrongFile, match=r"bytes|big"):
         read(service, 100)
 
 
 def test_reading_a_file_with_a_wrong_digest_is_refused():
-    """Bytes in memory are checked too."""
+    """Bytes in memory are compared with the digest too."""
     with pytest.raises(WrongFile):
         read(Files(named=OTHER))
 
 
-def test_a_body_in_memory_is_counted():
-    """One that ended before its length is fetched again, even when the library reports no cut."""
+def test_a_short_body_in_memory_is_fetched_again():
+    """A body shorter than its Content-Length is fetched again, even if the HTTP library reports no error."""
     short = reply(200, PAPER[:500], content_length=str(len(PAPER)))
     assert read(Files(PAPER, short)) == PAPER
 
@@ -49,8 +49,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("reason", WRONG)
-def test_bytes_that_do_not_fit_are_fetched_once_more(reason):
-    """A proxy that mixed up one answer does not cost the file."""
+def test_a_wrong_body_is_fetched_once_more(reason):
+    """One wrong body is fetched again, and a second one raises WrongFile."""
     service, wrong = WRONG[reason]
     assert read(Files(PAPER, wrong, status=service.status)) == PAPER
     with pytest.raises(WrongFile) as caught:
@@ -66,8 +66,8 @@ def test_bytes_that_do_not_fit_are_fetched_once_more(reason):
     ],
     ids=["page", "packed"],
 )
-def test_bytes_of_another_kind_are_refused_at_once(service, reason):
-    """It would be the same the second time."""
+def test_a_body_of_another_format_or_encoding_is_refused_at_once(service, reason):
+    """The file is not requested again, because the answer would be the same."""
     opened = []
 
     def counting(request, world):

@@ -1,4 +1,4 @@
-"""A web page with status 200 where nobody had been promised anything: the job says what the file is to be."""
+"""A web page with status 200 in place of a file, when only the job's id is available: the job says what the file is."""
 
 from pathlib import Path
 
@@ -18,19 +18,19 @@ PAGE = reply(200, b"<!doctype html><html>Please sign in</html>", content_type="t
 UNTYPED = reply(200, PAGE.body)
 
 
-def bare_file(errand, target):
-    """A fetch of a job that nobody has looked at."""
+def to_disk(errand, target):
+    """Fetch the file of a job that was never polled."""
     return (yield from fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
 
 
-def bare(errand, target):
-    """A read of a job that nobody has looked at."""
+def in_memory(errand, target):
+    """Read the file of a job that was never polled."""
     errand.move(Move.FETCH)
     return to_memory(errand, 10_000, errand.contract.file(errand.service.base, errand.ref))
 
 
-def unseen(service, flow=bare_file):
-    """Play a bare fetch of a job that is known by its id only; return what came and what was asked."""
+def fetch_by_id(service, flow=to_disk):
+    """Fetch the file of a job of which only the id is available; return what came and what was requested."""
     world = World(service)
     errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"))))
     try:
@@ -42,37 +42,37 @@ def unseen(service, flow=bare_file):
         assert (came.leg, world.files) == ("download", {})
     elif not isinstance(came, bytes):
         came = world.files[TARGET]
-    return came, ["file" if request.url.endswith("/file") else "look" for request in world.requests]
+    return came, ["file" if request.url.endswith("/file") else "poll" for request in world.requests]
 
 
-@pytest.mark.parametrize("flow", [bare_file, bare])
+@pytest.mark.parametrize("flow", [to_disk, in_memory])
 @pytest.mark.parametrize("page", [PAGE, UNTYPED], ids=["html", "no type"])
-def test_a_page_in_the_place_of_a_file_nobody_promised_makes_the_core_look_at_the_job(flow, page):
-    """What the job's document promises is the file, and the page is not."""
+def test_a_page_in_place_of_the_file_makes_the_core_poll_the_job(flow, page):
+    """If the job's document promises a PDF, a web page is not accepted as the file."""
     promise = completed(file_format="pdf")
-    assert unseen(Files(PAPER, page, status=promise), flow) == (PAPER, ["file", "look", "file"])
-    error, asked = unseen(Files(PAPER, page, page, status=promise), flow)
+    assert fetch_by_id(Files(PAPER, page, status=promise), flow) == (PAPER, ["file", "poll", "file"])
+    error, asked = fetch_by_id(Files(PAPER, page, page, status=promise), flow)
     assert isinstance(error, WrongFile)
-    assert asked == ["file", "look", "file"]
+    assert asked == ["file", "poll", "file"]
 
 
-@pytest.mark.parametrize("flow", [bare_file, bare])
+@pytest.mark.parametrize("flow", [to_disk, in_memory])
 @pytest.mark.parametrize("promise", [{}, {"file_format": "html"}], ids=["nothing", "html"])
 def test_a_page_is_the_file_where_the_job_promises_nothing_else(flow, promise):
-    """A service may well have a page for its file."""
-    assert unseen(Files(PAPER, PAGE, PAGE, status=completed(**promise)), flow) == (
+    """A web page is the file if the job promises HTML, or no format."""
+    assert fetch_by_id(Files(PAPER, PAGE, PAGE, status=completed(**promise)), flow) == (
         PAGE.body,
-        ["file", "look", "file"],
+        ["file", "poll", "file"],
     )
 
 
-def test_a_file_that_says_what_it_is_costs_no_look():
-    """Only what may be a page is doubted."""
+def test_a_file_that_names_its_type_costs_no_poll():
+    """The job is polled only if the answer may be a web page."""
     typed = reply(200, PAPER, content_type="application/pdf")
-    assert unseen(Files(PAPER, typed)) == (PAPER, ["file"])
+    assert fetch_by_id(Files(PAPER, typed)) == (PAPER, ["file"])
 
 
-@pytest.mark.parametrize("flow", [bare_file, bare])
+@pytest.mark.parametrize("flow", [to_disk, in_memory])
 @pytest.mark.parametrize(
     ("seen", "kind"),
     [
@@ -84,18 +84,18 @@ def test_a_file_that_says_what_it_is_costs_no_look():
     ],
     ids=["no such job", "not signed in", "running", "failed", "another page"],
 )
-def test_a_page_is_not_believed_where_the_job_cannot_vouch_for_it(flow, seen, kind):
-    """Without a completed job there is no file, whatever the page's status code says."""
-    error, _ = unseen(Files(PAPER, PAGE, PAGE, status=seen), flow)
+def test_a_page_is_not_accepted_without_a_completed_job(flow, seen, kind):
+    """If the job has not completed, or cannot be polled, a web page with status 200 is an error."""
+    error, _ = fetch_by_id(Files(PAPER, PAGE, PAGE, status=seen), flow)
     assert isinstance(error, kind)
 
 
-def test_silence_while_the_job_is_looked_at_costs_nothing():
-    """The look is as patient as the download."""
+def test_a_failed_poll_for_the_format_is_retried():
+    """The poll that a page causes is retried within the patience of the download."""
     status = [AnswerLost("cut"), reply(503), completed(file_format="pdf")]
     files = Files(PAPER, PAGE)
 
     def service(request, world):
         return files(request, world) if request.url.endswith("/file") else status.pop(0)
 
-    assert unseen(service) == (PAPER, ["file", "look", "look", "look", "file"])
+    assert fetch_by_id(service) == (PAPER, ["file", "poll", "poll", "poll", "file"])

@@ -1,4 +1,4 @@
-"""The second leg: few looks, little delay, and no job lost."""
+"""The second leg: polls are few, the delay is short, and no job is lost."""
 
 import itertools
 import json
@@ -34,12 +34,12 @@ def doc(status, **more):
 
 
 def errand_to(world, *, accepted=True, timeout=None, **rules):
-    """A errand to a job that was submitted before."""
+    """An errand for a job that was submitted before."""
     return Errand(world.service(**rules), JobMemory(JobRecord(Ref("j1"), accepted=accepted)), timeout=timeout)
 
 
-def looks(world):
-    """How often the job was looked at."""
+def polls(world):
+    """Count the polls of the job."""
     return len(world.requests)
 
 
@@ -50,7 +50,7 @@ class JobUntil:
         self.end, self.holds, self.starts = end, holds, []
 
     def __call__(self, request, world):
-        """Answer a look."""
+        """Answer a poll."""
         self.starts.append(world.mono)
         began = self.starts[0]
         if self.holds and "prefer" in request.headers:
@@ -64,17 +64,17 @@ class JobUntil:
 
 
 def test_a_held_request_is_followed_by_the_next_at_once():
-    """Where the service proves that it holds requests, there is no pause of ours."""
+    """If the service proves that it holds requests, gofer does not pause between two polls."""
     world = World(JobUntil(70, holds=True))
     errand = errand_to(world)
     assert world.play(flows.wait(errand), errand) == "completed"
-    assert looks(world) == 5  # the first shows the job at once; 70 s are four holds of 20
-    assert world.naps == []
+    assert polls(world) == 5  # the first shows the job at once; 70 s are four holds of 20
+    assert world.pauses == []
 
 
 @pytest.mark.parametrize("length", [0.1, 1, 5, 20, 61, 300, 3600, 36000])
 def test_the_delay_in_noticing_the_end_is_bounded_by_the_jobs_length(length):
-    """Without long-poll the end is seen within half a second, or a fifth of the job's time, or a minute."""
+    """Without long polls the end is noticed within half a second, a fifth of the job's time, or a minute."""
     service = JobUntil(length)
     world = World(service)
     errand = errand_to(world)
@@ -84,15 +84,15 @@ def test_the_delay_in_noticing_the_end_is_bounded_by_the_jobs_length(length):
 
 
 def test_polls_grow_with_the_logarithm_of_the_jobs_time():
-    """An hour's job costs far fewer looks than a loop that sleeps two seconds."""
+    """A job of an hour costs far fewer polls than a loop that sleeps two seconds."""
     world = World(JobUntil(3600))
     errand = errand_to(world)
     world.play(flows.wait(errand), errand)
-    assert looks(world) < 100
+    assert polls(world) < 100
 
 
-def test_a_service_that_ignores_prefer_is_not_hammered():
-    """Answers without Preference-Applied are spaced by the schedule, however quickly they come."""
+def test_polls_of_a_service_that_ignores_prefer_keep_their_distance():
+    """The schedule spaces the polls if the answers lack Preference-Applied, however quickly they come."""
     service = JobUntil(30)
     world = World(service)
     errand = errand_to(world)
@@ -101,8 +101,8 @@ def test_a_service_that_ignores_prefer_is_not_hammered():
     assert min(gaps) >= 0.25
 
 
-def test_a_service_that_claims_to_hold_but_answers_at_once_is_not_hammered():
-    """Preference-Applied on instant, unchanged answers still leaves a quarter of a second between looks."""
+def test_polls_of_a_service_that_claims_to_hold_but_answers_at_once_keep_their_distance():
+    """Two polls of an unchanged job start a quarter of a second apart, although Preference-Applied is sent."""
     answers = [reply(200, doc("searching"), preference_applied="wait=20")] * 20 + [reply(200, doc("completed"))]
     starts = []
 
@@ -119,16 +119,16 @@ def test_a_service_that_claims_to_hold_but_answers_at_once_is_not_hammered():
 @pytest.mark.parametrize(
     "fault", [AnswerLost("cut"), reply(500), reply(503), reply(429), reply(502, "<html>")], ids=str
 )
-def test_a_failed_look_is_repeated_and_the_job_is_not_lost(fault):
-    """Passing failures between two looks do not end the wait."""
+def test_a_failed_poll_is_retried_and_the_job_is_not_lost(fault):
+    """Transient failures of polls do not end the wait."""
     answers = [fault, fault, fault, reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
     errand = errand_to(world)
     assert world.play(flows.wait(errand), errand) == "completed"
 
 
-def test_failed_looks_keep_their_distance_too():
-    """A look that failed at once is not repeated before a quarter of a second has passed, whatever the jitter."""
+def test_failed_polls_keep_their_distance_too():
+    """A poll that failed at once is not retried within a quarter of a second, whatever the jitter is."""
     starts = []
 
     def service(request, world):
@@ -142,8 +142,8 @@ def test_failed_looks_keep_their_distance_too():
 
 
 @pytest.mark.parametrize("timeout", [0.52, 0.6, 0.9, 1.4])
-def test_the_last_look_of_a_budget_keeps_its_distance_too(timeout):
-    """After a failure near the end of the budget, the last look comes no sooner than any other."""
+def test_the_last_poll_of_a_budget_keeps_its_distance_too(timeout):
+    """After a failure near the end of the budget, the last poll comes no sooner than any other."""
     starts = []
 
     def service(request, world):
@@ -158,8 +158,8 @@ def test_the_last_look_of_a_budget_keeps_its_distance_too(timeout):
     assert starts[1] - starts[0] >= 0.25
 
 
-def test_a_look_after_a_blip_keeps_its_distance_from_that_blips_last_try():
-    """What counts is when the last request was sent, not when the first of several tries was."""
+def test_a_poll_after_a_retried_one_keeps_its_distance_from_the_last_try():
+    """The distance counts from the last try of a poll, not from its first."""
     starts = []
 
     def service(request, world):
@@ -175,7 +175,7 @@ def test_a_look_after_a_blip_keeps_its_distance_from_that_blips_last_try():
 
 
 def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():
-    """Failures in a row end the wait in the end, and the error can go on later."""
+    """Five minutes of failures in a row end the wait, and the error carries the ticket."""
     world = World(lambda request, world: AnswerLost("cut"))
     errand = errand_to(world)
     with pytest.raises(AnswerLost) as caught:
@@ -186,7 +186,7 @@ def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticke
 
 
 def test_an_unknown_status_is_still_active_and_logged_once(caplog):
-    """A word from a newer service neither ends nor breaks the wait."""
+    """A status of a newer service neither ends nor breaks the wait, and is logged once."""
     answers = [reply(200, doc("pondering"))] * 3 + [reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
     errand = errand_to(world)
@@ -195,45 +195,45 @@ def test_an_unknown_status_is_still_active_and_logged_once(caplog):
     assert len(caplog.records) == 1
 
 
-def test_a_404_of_a_known_job_is_a_blip_at_first():
-    """A replica that has not heard of the job yet does not end the wait."""
+def test_a_404_of_an_accepted_job_is_transient_at_first():
+    """A replica of the service that does not have the job yet does not end the wait."""
     answers = [reply(404), reply(404), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
     errand = errand_to(world)
     assert world.play(flows.wait(errand), errand) == "completed"
 
 
-def test_a_job_that_stays_unknown_is_lost_after_three_404s_over_five_seconds():
-    """The third 404 in five seconds is believed."""
+def test_an_accepted_job_is_lost_after_three_404s_over_five_seconds():
+    """The third 404 over five seconds raises JobLost."""
     world = World(lambda request, world: reply(404))
     errand = errand_to(world)
     with pytest.raises(JobLost):
         world.play(flows.wait(errand), errand)
-    assert looks(world) == 3
-    assert sum(world.naps) == pytest.approx(5)
+    assert polls(world) == 3
+    assert sum(world.pauses) == pytest.approx(5)
 
 
-def test_a_404_of_a_job_nobody_accepted_for_is_believed_at_once():
-    """An id of the caller's own that the service does not know is NotFound."""
+def test_a_404_of_a_job_that_was_never_accepted_is_not_retried():
+    """An id of the caller's own that the service does not have raises NotFound at once."""
     world = World(lambda request, world: reply(404))
     errand = errand_to(world, accepted=False)
     with pytest.raises(NotFound):
         world.play(flows.wait(errand), errand)
-    assert looks(world) == 1
+    assert polls(world) == 1
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, Unauthorized), (403, Unauthorized), (410, Expired)])
-def test_refusals_that_do_not_pass_end_the_wait_at_once(status, kind):
+def test_refusals_that_are_not_transient_end_the_wait_at_once(status, kind):
     """Wrong credentials and expired results are not retried."""
     world = World(lambda request, world: reply(status))
     errand = errand_to(world)
     with pytest.raises(kind):
         world.play(flows.wait(errand), errand)
-    assert looks(world) == 1
+    assert polls(world) == 1
 
 
 def test_the_budget_ends_the_wait_and_the_error_says_where_the_time_went():
-    """WaitTimeout is a TimeoutError, comes in time, and knows the job."""
+    """WaitTimeout is a TimeoutError, comes in time, and names the job and the time of each leg."""
     world = World(lambda request, world: reply(200, doc("searching")), latency=0.1)
     errand = errand_to(world, timeout=30)
     with pytest.raises(WaitTimeout) as caught:
@@ -244,8 +244,8 @@ def test_the_budget_ends_the_wait_and_the_error_says_where_the_time_went():
     assert caught.value.spent["poll"] == pytest.approx(world.mono - 1000)
 
 
-def test_no_request_is_allowed_to_outlive_the_budget():
-    """Every time-out and hold is clipped to what remains."""
+def test_no_request_outlives_the_budget():
+    """The timeout and the hold of every request are cut to what is left of the budget."""
     world = World(
         lambda request, world: reply(200, doc("searching"), preference_applied="wait=5", etag='"1"'), latency=2
     )
@@ -258,17 +258,17 @@ def test_no_request_is_allowed_to_outlive_the_budget():
     assert "wait=4" in world.requests[1].headers["prefer"]
 
 
-def test_retry_after_on_a_status_document_is_waited_for():
+def test_retry_after_on_a_status_document_is_obeyed():
     """A service that asks for slower polls gets them."""
     answers = [reply(200, doc("searching"), retry_after="9"), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
     errand = errand_to(world)
     world.play(flows.wait(errand), errand)
-    assert world.naps == [9]
+    assert world.pauses == [9]
 
 
-def test_the_entity_tag_is_sent_with_the_next_look():
-    """A conditional request lets the service hold it until something changes."""
+def test_the_entity_tag_is_sent_with_the_next_poll():
+    """Every poll after the first is conditional, so that the service can hold it until something changes."""
     answers = [reply(200, doc("searching"), etag='"7"'), reply(304), reply(200, doc("completed"))]
     world = World(lambda request, world: answers.pop(0))
     errand = errand_to(world)
@@ -277,8 +277,8 @@ def test_the_entity_tag_is_sent_with_the_next_look():
 
 
 @pytest.mark.parametrize("code", ["NOT_FOUND", "DOWNLOAD_FAILED", "VPN_ERROR", "TIMEOUT", "SOMETHING_NEW"])
-def test_a_failed_job_raises_with_the_services_code_and_words(code):
-    """JobFailed is a RuntimeError that names error_code and error, also a code nobody knows yet."""
+def test_a_failed_job_raises_with_the_services_code_and_message(code):
+    """JobFailed is a RuntimeError with the service's error_code and error, also if the code is new."""
     world = World(lambda request, world: reply(200, doc("failed", error="it broke", error_code=code)))
     errand = errand_to(world)
     with pytest.raises(JobFailed, match=f"{code}.*it broke") as caught:
@@ -287,8 +287,8 @@ def test_a_failed_job_raises_with_the_services_code_and_words(code):
     assert (caught.value.error_code, caught.value.error) == (code, "it broke")
 
 
-def test_a_cancelled_job_is_its_own_kind_of_failure():
-    """failed with CANCELLED raises JobCancelled."""
+def test_a_cancelled_job_has_its_own_error():
+    """A job that failed with CANCELLED raises JobCancelled."""
     world = World(lambda request, world: reply(200, doc("failed", error_code="CANCELLED")))
     errand = errand_to(world)
     with pytest.raises(JobCancelled):
@@ -296,7 +296,7 @@ def test_a_cancelled_job_is_its_own_kind_of_failure():
 
 
 def test_waiting_never_raises_for_a_failed_job():
-    """`wait` returns the failed status."""
+    """`wait` returns the status of a failed job."""
     world = World(lambda request, world: reply(200, doc("failed", error_code="NOT_FOUND")))
     errand = errand_to(world)
     status = world.play(flows.wait(errand), errand)
@@ -326,14 +326,14 @@ def test_a_document_that_breaks_the_contract_names_the_field(body, field):
 
 
 def test_unknown_fields_are_ignored():
-    """A newer service may say more."""
+    """A status document may have fields that the contract does not have."""
     world = World(lambda request, world: reply(200, doc("completed", queue_position=3)))
     errand = errand_to(world)
     assert world.play(flows.refresh(errand), errand) == "completed"
 
 
-def test_news_are_told():
-    """Each new status, progress or message is an event."""
+def test_changes_are_reported_as_events():
+    """Each new status, progress or message is one event."""
     answers = [
         reply(200, doc("searching")),
         reply(200, doc("searching")),
@@ -351,23 +351,23 @@ def test_news_are_told():
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_a_service_without_cancellation_leaves_the_job(status):
-    """cancel() is False, not an error."""
+def test_a_service_without_cancellation_keeps_the_job_running(status):
+    """`cancel` returns False and raises nothing."""
     world = World(lambda request, world: reply(status))
     errand = errand_to(world)
     assert world.play(flows.cancel(errand), errand) is False
 
 
 @pytest.mark.parametrize("answer", [reply(200, doc("failed", error_code="CANCELLED")), reply(204)], ids=["200", "204"])
-def test_a_cancelled_job_is_confirmed(answer):
-    """200 with the job and 204 without are both a yes."""
+def test_a_cancellation_is_confirmed(answer):
+    """`cancel` returns True after 200 with the job and after 204 without it."""
     world = World(lambda request, world: answer)
     errand = errand_to(world)
     assert world.play(flows.cancel(errand), errand) is True
 
 
-def test_a_dead_service_is_tried_until_the_budget_ends():
-    """Refused looks do not end the wait early, and the error says what the last one met."""
+def test_an_unreachable_service_is_polled_until_the_budget_ends():
+    """Refused polls do not end the wait early, and the error has the last failure as its cause."""
     world = World(lambda request, world: Unreachable("No connection: refused."))
     errand = errand_to(world, timeout=20)
     with pytest.raises(WaitTimeout, match="refused") as caught:
@@ -377,8 +377,8 @@ def test_a_dead_service_is_tried_until_the_budget_ends():
 
 
 @pytest.mark.parametrize("timeout", [0.5, 0.9, 3, 30])
-def test_a_small_budget_is_used_as_well(timeout):
-    """What is kept back for the last look is a share of the budget."""
+def test_a_small_budget_is_used_too(timeout):
+    """No more than a fifth of a small budget is unused."""
     world = World(lambda request, world: reply(200, doc("searching")))
     errand = errand_to(world, timeout=timeout)
     with pytest.raises(WaitTimeout):

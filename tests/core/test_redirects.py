@@ -1,4 +1,4 @@
-"""Where a redirect may lead: never from https to http, and a submission never off its own origin."""
+"""Redirects: never from https to http, and for a submission never to another origin."""
 
 import pytest
 
@@ -12,14 +12,14 @@ GET = Request("GET", f"{HOME}/jobs/j1/file", {"range": "bytes=1-"})
 
 
 def answered(request, status, *location):
-    """The request that follows an answer."""
+    """The request that follows a redirect."""
     return redirected(request, Head(request.url, status, dict(zip(("location",), location, strict=False))))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("place", ["/moved", "https://elsewhere.test/moved"])
-def test_a_get_goes_where_it_is_sent(status, place):
-    """With all that it asks for; whose credentials go along is decided by the origin, later."""
+def test_a_get_follows_a_redirect_with_its_headers(status, place):
+    """A GET is repeated at the new address with all its headers, also on another origin."""
     onward = answered(GET, status, place)
     assert (onward.method, onward.headers) == ("GET", GET.headers)
     assert onward.url == (place if place.startswith("https:") else HOME + place)
@@ -27,7 +27,7 @@ def test_a_get_goes_where_it_is_sent(status, place):
 
 @pytest.mark.parametrize("status", [307, 308])
 def test_a_submission_is_sent_again_on_its_own_origin_only(status):
-    """Its body and its key are for the service that the caller named."""
+    """A POST keeps its body and key on its own origin, and is rejected on any other."""
     onward = answered(POST, status, "/moved")
     assert (onward.method, onward.url, onward.body) == ("POST", f"{HOME}/moved", b"{}")
     assert onward.headers == POST.headers
@@ -37,15 +37,15 @@ def test_a_submission_is_sent_again_on_its_own_origin_only(status):
 
 
 @pytest.mark.parametrize("status", [301, 302])
-def test_a_submission_is_never_turned_into_something_else(status):
-    """A browser would send a GET; nobody could tell then whether there is a job."""
+def test_a_submission_is_never_turned_into_a_get(status):
+    """301 and 302 to a POST are rejected: with a GET, nobody could tell whether there is a job."""
     with pytest.raises(Rejected, match="redirects a POST"):
         answered(POST, status, "/moved")
 
 
 @pytest.mark.parametrize("place", ["/jobs/j1", "https://elsewhere.test/jobs/j1"])
-def test_see_other_asks_without_the_body_and_the_key(place):
-    """The submission was taken; its answer is elsewhere (RFC 9110, section 15.4.4)."""
+def test_see_other_is_followed_without_the_body_and_the_key(place):
+    """303 to a POST is followed by a GET, since the submission was taken (RFC 9110, section 15.4.4)."""
     onward = answered(POST, 303, place)
     assert (onward.method, onward.body, list(onward.headers)) == ("GET", b"", ["accept"])
 
@@ -53,14 +53,14 @@ def test_see_other_asks_without_the_body_and_the_key(place):
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
 @pytest.mark.parametrize("status", [303, 307])
 @pytest.mark.parametrize("place", ["http://service.test/moved", "http://elsewhere.test/", "ftp://service.test/", ""])
-def test_nothing_leaves_https(request_, status, place):
-    """Whatever the request is, what began encrypted goes on so, or not at all."""
+def test_no_redirect_leads_from_https_to_another_scheme(request_, status, place):
+    """A request that began with https is never redirected to http or ftp."""
     with pytest.raises(Rejected):
         answered(request_, status, place)
 
 
-def test_an_answer_that_is_no_redirect_leads_nowhere():
-    """A 303 without a place, as some services answer to a cancellation, is an answer like others."""
+def test_an_answer_that_is_no_redirect_is_not_followed():
+    """A 200 or a 303 without Location is an answer; a 302 without Location is rejected."""
     assert answered(GET, 200, "/moved") is None
     assert answered(POST, 303) is None
     with pytest.raises(Rejected, match="without a Location"):

@@ -1,4 +1,4 @@
-"""What a reply means is decided in the core: it ends alike through httpx and through a wire of one's own."""
+"""The core decides what a reply means, so a call ends the same way through httpx and through a caller's own wire."""
 
 import gzip
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -43,7 +43,7 @@ class AwaitedChunks:
 
 
 class Wire:
-    """A wire that a function answers on, and a clock that only sleeping moves."""
+    """A wire on which a function answers, and a clock that only sleeping moves."""
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self.time, self.answer = 0.0, answer
@@ -88,8 +88,8 @@ REPLIES = {
 
 @pytest.mark.parametrize("case", REPLIES)
 @pytest.mark.anyio
-async def test_a_reply_means_the_same_whichever_wire_it_comes_by(case: str) -> None:
-    """A wire of one's own decides nothing about a reply, so it ends as a reply through httpx does, in both faces."""
+async def test_a_reply_means_the_same_on_every_wire(case: str) -> None:
+    """A reply on a caller's own wire ends a call as the same reply through httpx does, on both faces."""
     status, headers, body, kind = REPLIES[case]
     once = Retry(wait_fixed(0), stop_after_attempt(1))
 

@@ -1,4 +1,4 @@
-"""What every driver must do alike, seen on real sockets against a server that misbehaves."""
+"""What every driver must do, tested on real sockets against a server that misbehaves."""
 
 import base64
 import gzip
@@ -44,17 +44,17 @@ def doc(status="completed", **more):
 
 
 def service(**special):
-    """A service with one finished job; `special` maps submit, look, file, cancel, health to scripts of their own."""
+    """A service with one completed job; `special` maps submit, poll, file, cancel, health to scripts of their own."""
 
     def script(call):
         kind = {"POST": "submit", "DELETE": "cancel"}.get(call.method)
-        kind = kind or ("health" if call.path == "/health" else "file" if call.path.endswith("/file") else "look")
+        kind = kind or ("health" if call.path == "/health" else "file" if call.path.endswith("/file") else "poll")
         if kind in special:
             pieces = special[kind](call)
             if pieces is not None:
                 return pieces
         if kind == "file":
-            return [whole(call)]
+            return [file_reply(call)]
         if kind == "health":
             return [http(200, '{"status":"healthy","vpn_connected":true,"vpn_ip":"203.0.113.7"}')]
         return [http(202 if kind == "submit" else 200, doc())]
@@ -62,8 +62,8 @@ def service(**special):
     return script
 
 
-def whole(call, data=PAPER, **more):
-    """The file, or the range that was asked for."""
+def file_reply(call, data=PAPER, **more):
+    """The reply with the file, or with the range that was requested."""
     headers = {"etag": ETAG, "content_type": "application/pdf", **more}
     if "range" not in call.headers or call.headers.get("if-range") != headers["etag"]:
         return http(200, data, **headers)
@@ -71,13 +71,8 @@ def whole(call, data=PAPER, **more):
     return http(206, data[start:], content_range=f"bytes {start}-{len(data) - 1}/{len(data)}", **headers)
 
 
-def paths(server):
-    """What was asked, in order."""
-    return [(call.method, call.path) for call in server.calls]
-
-
-def test_an_errand_brings_the_file(driver, tmp_path):
-    """Submit, look, download: the right bytes are at the target and nothing else is beside it."""
+def test_an_errand_downloads_the_file(driver, tmp_path):
+    """The right bytes are at the target, and nothing else is beside it."""
     with raw_server(service()) as server:
         path, result = driver.client(server.url).retrieve_and_download(DOI, tmp_path / "deep" / "paper.pdf")
     assert (tmp_path / "deep" / "paper.pdf").read_bytes() == PAPER
@@ -94,7 +89,7 @@ def test_a_file_replaces_the_one_that_was_there(driver, tmp_path):
 
 
 def test_a_refused_connection_is_unreachable(driver):
-    """Nothing listens: the error says that no connection was made."""
+    """If nothing listens, Unreachable is raised and asks whether the service is running."""
     with raw_server(service()) as server:
         url = server.url
     with pytest.raises(Unreachable, match="running"):
@@ -107,7 +102,7 @@ def test_a_refused_connection_is_unreachable(driver):
     ids=["reset", "closed", "half a head", "garbage", "502", "504"],
 )
 def test_a_lost_answer_to_a_submission_is_uncertain(driver, answer):
-    """However the answer is lost, nothing is sent twice to a service that does not promise to replay keys."""
+    """However the answer is lost, the submission is not sent again unless the service promises to replay keys."""
     with (
         raw_server(service(submit=lambda call: answer)) as server,
         pytest.raises(SubmitUncertain) as caught,
@@ -117,28 +112,26 @@ def test_a_lost_answer_to_a_submission_is_uncertain(driver, answer):
     assert caught.value.key == server.calls[0].headers["idempotency-key"].strip('"')
 
 
-def test_a_silent_service_is_given_up_in_time(driver):
-    """The per-request time-out covers a service that accepts and says nothing."""
-    with raw_server(service(submit=lambda call: [3])) as server:
-        began = time.monotonic()
-        with pytest.raises(SubmitUncertain):
-            driver.client(server.url, timeout=0.3, **QUICK).retrieve(DOI)
-        assert time.monotonic() - began < 2
+def test_a_silent_service_ends_with_the_request_timeout(driver):
+    """The timeout of a request covers a service that accepts the connection and does not answer."""
+    late = service(submit=lambda call: [5, http(202, doc())])
+    with raw_server(late) as server, pytest.raises(SubmitUncertain):
+        driver.client(server.url, timeout=0.3, **QUICK).retrieve(DOI)
 
 
-def test_failed_looks_are_repeated(driver):
-    """Reset, closed and refused looks do not lose the job."""
+def test_failed_polls_are_retried(driver):
+    """Polls that are reset, closed or refused do not lose the job."""
     faults = {1: [RESET], 2: [], 3: [http(503)], 4: [http(200, doc("searching"))]}
-    with raw_server(service(look=lambda call: faults.get(call.nth))) as server:
+    with raw_server(service(poll=lambda call: faults.get(call.nth))) as server:
         result = driver.client(server.url, rng=random.Random(3), **QUICK).wait_for_completion("j1", poll_interval=0.05)
     assert result.status == "completed"
     assert len(server.calls) == 5
 
 
-def test_a_late_wait_is_a_timeout(driver):
-    """WaitTimeout comes when the budget ends, though the service would hold the request longer."""
+def test_a_wait_ends_with_its_budget(driver):
+    """WaitTimeout is raised when the budget ends, although the service would hold the request longer."""
     with (
-        raw_server(service(look=lambda call: [http(200, doc("searching"))] if call.nth == 1 else [5])) as server,
+        raw_server(service(poll=lambda call: [http(200, doc("searching"))] if call.nth == 1 else [5])) as server,
         pytest.raises(WaitTimeout) as caught,
     ):
         driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=1.2)
@@ -147,11 +140,11 @@ def test_a_late_wait_is_a_timeout(driver):
 
 
 @pytest.mark.parametrize("end", [RESET, b""], ids=["reset", "closed"])
-def test_a_cut_download_goes_on_where_it_stopped(driver, tmp_path, end):
-    """The second request asks for the rest only, and the file is whole."""
+def test_a_cut_download_resumes_where_it_stopped(driver, tmp_path, end):
+    """The second request asks for the missing bytes only, and the file is complete."""
 
     def cut(call):
-        answer = whole(call)
+        answer = file_reply(call)
         return [answer[: len(answer) // 2], 0.05, end] if call.nth == 1 else None
 
     with raw_server(service(file=cut)) as server:
@@ -163,12 +156,12 @@ def test_a_cut_download_goes_on_where_it_stopped(driver, tmp_path, end):
     assert int(second.headers["range"].removeprefix("bytes=").removesuffix("-")) > 0
 
 
-def test_a_resumed_file_is_held_against_its_digest(driver, tmp_path):
-    """The part that was there counts in the check sum, so a file cut twice is right without starting over."""
+def test_a_resumed_file_is_verified_by_its_digest(driver, tmp_path):
+    """The digest covers the bytes that were kept, so a file that was cut twice is accepted without starting over."""
     right = base64.b64encode(hashlib.sha256(PAPER).digest()).decode()
 
     def cut(call):
-        answer = whole(call, repr_digest=f"sha-256=:{right}:")
+        answer = file_reply(call, repr_digest=f"sha-256=:{right}:")
         return [answer[:100_000], 0.05, RESET] if call.nth < 3 else [answer]
 
     with raw_server(service(file=cut)) as server:
@@ -177,11 +170,11 @@ def test_a_resumed_file_is_held_against_its_digest(driver, tmp_path):
     assert ["range" in call.headers for call in server.calls] == [False, True, True]
 
 
-def test_a_stalled_download_goes_on(driver, tmp_path):
-    """A body that pauses longer than the stall limit is asked for again from where it stopped."""
+def test_a_stalled_download_is_resumed(driver, tmp_path):
+    """A body that pauses for longer than `stall` is requested again from where it stopped."""
 
     def stall(call):
-        answer = whole(call)
+        answer = file_reply(call)
         return [answer[:100_000], 3] if call.nth == 1 else None
 
     with raw_server(service(file=stall)) as server:
@@ -191,10 +184,10 @@ def test_a_stalled_download_goes_on(driver, tmp_path):
 
 
 def test_a_download_that_outlives_the_budget_is_out_of_time_and_keeps_its_part(driver, tmp_path):
-    """A dripping body ends with the budget, and the next call goes on from the part."""
+    """A body that drips ends with the budget, and the next call resumes the part."""
 
     def drip(call):
-        answer = whole(call)
+        answer = file_reply(call)
         return [answer[:100_000], *[piece for _ in range(40) for piece in (b"", 0.1)]] if call.nth == 1 else None
 
     with raw_server(service(file=drip)) as server:
@@ -212,7 +205,7 @@ def test_a_wrong_digest_leaves_what_was_there(driver, tmp_path):
     wrong = base64.b64encode(hashlib.sha256(b"another").digest()).decode()
     (tmp_path / "paper.pdf").write_bytes(b"old")
     with (
-        raw_server(service(file=lambda call: [whole(call, repr_digest=f"sha-256=:{wrong}:")])) as server,
+        raw_server(service(file=lambda call: [file_reply(call, repr_digest=f"sha-256=:{wrong}:")])) as server,
         pytest.raises(WrongFile),
     ):
         driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
@@ -220,12 +213,12 @@ def test_a_wrong_digest_leaves_what_was_there(driver, tmp_path):
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
 
 
-def test_a_body_in_an_encoding_nobody_asked_for_is_refused(driver, tmp_path):
-    """A gzip bomb is never unpacked, neither as a file nor as a document."""
+def test_a_body_in_an_encoding_that_was_not_requested_is_refused(driver, tmp_path):
+    """A gzip bomb is never decompressed, neither as a file nor as a document."""
     bomb = gzip.compress(bytes(10_000_000))
     special = {
         "file": lambda call: [http(200, bomb, content_encoding="gzip")],
-        "look": lambda call: [http(200, bomb, content_encoding="gzip")],
+        "poll": lambda call: [http(200, bomb, content_encoding="gzip")],
     }
     with raw_server(service(**special)) as server:
         client = driver.client(server.url, **QUICK)
@@ -236,20 +229,20 @@ def test_a_body_in_an_encoding_nobody_asked_for_is_refused(driver, tmp_path):
         assert all(call.headers["accept-encoding"] == "identity" for call in server.calls)
 
 
-def test_an_answer_without_end_is_capped(driver):
+def test_a_long_document_is_refused(driver):
     """A status document of more than a mebibyte is refused."""
     with (
-        raw_server(service(look=lambda call: [http(200, b" " * 2_000_000)])) as server,
+        raw_server(service(poll=lambda call: [http(200, b" " * 2_000_000)])) as server,
         pytest.raises(BadReply, match="larger"),
     ):
         driver.client(server.url, **QUICK).get_job_status("j1")
 
 
 def test_a_refusal_of_any_length_counts_by_its_status(driver, tmp_path):
-    """A proxy's page of two mebibytes with 503 is a passing refusal, of a look and of a file alike."""
+    """A page of two mebibytes with status 503 is a transient refusal, for a poll and for a file."""
     page = http(503, b" " * 2_000_000, content_type="text/html")
     files = [[page], [http(200, PAPER, content_type="application/pdf")]]
-    with raw_server(service(look=lambda call: [page], file=lambda call: files.pop(0))) as server:
+    with raw_server(service(poll=lambda call: [page], file=lambda call: files.pop(0))) as server:
         client = driver.client(server.url, **QUICK)
         with pytest.raises(Unavailable):
             client.get_job_status("j1")
@@ -258,7 +251,7 @@ def test_a_refusal_of_any_length_counts_by_its_status(driver, tmp_path):
 
 
 def test_reading_into_memory_is_capped(driver):
-    """`read` refuses a file larger than asked for, and brings one that fits."""
+    """`read` returns a file that fits its cap, and refuses a larger one."""
     with raw_server(service()) as server:
         job = driver.client(server.url, **QUICK).job("j1")
         assert job.read(400_000) == PAPER
@@ -267,13 +260,13 @@ def test_reading_into_memory_is_capped(driver):
 
 
 def test_credentials_go_to_the_services_own_origin_only(driver, tmp_path):
-    """A redirect to another host gets neither the token nor the caller's headers; one at home keeps them."""
+    """A redirect to another origin gets neither the token nor the caller's headers; one on its own origin gets both."""
     with (
         raw_server(lambda call: [http(200, PAPER)]) as elsewhere,
         raw_server(
             service(
                 file=lambda call: [http(302, location=f"{elsewhere.url}/blob")],
-                look=lambda call: [http(307, location="/jobs/j1?moved")] if "moved" not in call.path else None,
+                poll=lambda call: [http(307, location="/jobs/j1?moved")] if "moved" not in call.path else None,
             )
         ) as server,
     ):
@@ -286,8 +279,8 @@ def test_credentials_go_to_the_services_own_origin_only(driver, tmp_path):
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
 
 
-def test_a_borrowed_clients_own_secrets_stay_at_home_too(driver, tmp_path):
-    """Its default headers, cookies and auth go with requests to the service, and not to another host."""
+def test_a_borrowed_clients_credentials_go_to_the_services_own_origin_only(driver, tmp_path):
+    """Its default headers, cookies and auth are sent to the service, and not to another origin."""
     borrowed = driver.http_client(headers={"x-secret": "1"}, cookies={"c": "1"}, auth=("user", "word"))
     with (
         raw_server(lambda call: [http(200, PAPER)]) as elsewhere,
@@ -299,7 +292,7 @@ def test_a_borrowed_clients_own_secrets_stay_at_home_too(driver, tmp_path):
 
 
 def test_a_borrowed_client_is_not_closed(driver):
-    """What is yours stays open."""
+    """Closing gofer's client leaves a borrowed client open."""
     borrowed = driver.http_client()
     with raw_server(service()) as server:
         client = driver.client(server.url, http_client=borrowed)
@@ -309,7 +302,7 @@ def test_a_borrowed_client_is_not_closed(driver):
 
 
 def test_a_closed_client_opens_again_on_use(driver):
-    """close() is harmless the second time, and not the end."""
+    """`close` may be called twice, and a call after it opens the client again."""
     with raw_server(service()) as server:
         client = driver.client(server.url)
         client.get_job_status("j1")
@@ -318,8 +311,8 @@ def test_a_closed_client_opens_again_on_use(driver):
         assert client.get_job_status("j1").status == "completed"
 
 
-def test_an_untrusted_certificate_is_said_and_not_retried(driver):
-    """One connection, one clear error."""
+def test_an_untrusted_certificate_is_an_error_of_its_own(driver):
+    """A certificate that the client does not trust raises UntrustedCertificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with raw_server(service(), context) as server, pytest.raises(UntrustedCertificate):
@@ -328,7 +321,7 @@ def test_an_untrusted_certificate_is_said_and_not_retried(driver):
 
 @pytest.mark.parametrize(("status", "kind"), [(410, Expired), (422, Rejected)])
 def test_refusals_reach_the_caller(driver, tmp_path, status, kind):
-    """The service's words are in the error."""
+    """The service's message is in the error."""
     problem = json.dumps({"error_code": "X", "detail": "because"})
     with (
         raw_server(service(file=lambda call: [http(status, problem)])) as server,
@@ -338,7 +331,7 @@ def test_refusals_reach_the_caller(driver, tmp_path, status, kind):
 
 
 def test_health_never_raises(driver):
-    """A service that is up, one whose answer is nonsense, and none at all."""
+    """The health is True or False, and None if the answer is no document or does not come."""
     with raw_server(service()) as server:
         client = driver.client(server.url)
         assert client.health_check() is True
@@ -349,18 +342,18 @@ def test_health_never_raises(driver):
         assert driver.client(server.url).get_health_status() is None
 
 
-def test_watching_yields_what_happens(driver):
-    """`watch` ends with the job, and yields each new status."""
-    words = ["pending", "searching", "downloading", "completed"]
-    with raw_server(service(look=lambda call: [http(200, doc(words[min(call.nth, 4) - 1]))])) as server:
+def test_watching_yields_each_new_status(driver):
+    """`watch` yields each new status and ends with the job."""
+    statuses = ["pending", "searching", "downloading", "completed"]
+    with raw_server(service(poll=lambda call: [http(200, doc(statuses[min(call.nth, 4) - 1]))])) as server:
         job = driver.client(server.url, **QUICK).job("j1")
         seen = [str(event.status) for event in job.watch() if isinstance(event, gofer.Changed)]
-    assert seen == words
+    assert seen == statuses
     assert job.done
 
 
-def test_a_ticket_goes_on_with_the_job(driver, tmp_path):
-    """attach() in another client finds the job and the part file."""
+def test_a_ticket_continues_with_the_job(driver, tmp_path):
+    """`attach` in another client finds the job, and downloads its file."""
     with raw_server(service()) as server:
         ticket = driver.client(server.url).retrieve(DOI).ticket
         driver.client(server.url).attach(ticket).download(tmp_path / "paper.pdf")
@@ -368,7 +361,7 @@ def test_a_ticket_goes_on_with_the_job(driver, tmp_path):
 
 
 def test_a_listener_that_raises_does_no_harm(driver, tmp_path, caplog):
-    """A broken progress function is logged once and the errand goes on."""
+    """A progress function that raises is logged once, and the errand continues."""
 
     def listener(event):
         raise RuntimeError("my fault")
@@ -379,31 +372,31 @@ def test_a_listener_that_raises_does_no_harm(driver, tmp_path, caplog):
     assert caplog.text.count("progress listener raised") == 1
 
 
-def test_a_lost_answer_during_the_file_is_not_the_end(driver, tmp_path):
-    """Faults before the head of the file are repeated as well."""
+def test_a_failed_request_for_the_file_is_retried(driver, tmp_path):
+    """Faults before the head of the file are retried."""
     with raw_server(service(file=lambda call: {1: [RESET], 2: [http(503)]}.get(call.nth))) as server:
         driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
     assert len(server.calls) == 3
 
 
 def test_the_last_error_is_chained(driver):
-    """OutOfTime says what went wrong last."""
+    """OutOfTime has the last failure as its cause."""
     with (
-        raw_server(service(look=lambda call: [RESET])) as server,
+        raw_server(service(poll=lambda call: [RESET])) as server,
         pytest.raises(OutOfTime) as caught,
     ):
         driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=0.8)
     assert isinstance(caught.value.__cause__, AnswerLost)
 
 
-def test_two_errands_to_one_target_never_mix(driver, tmp_path):
-    """While one writes, another to the same target is refused before it has made a job."""
-    writing, go_on = threading.Event(), threading.Event()
+def test_two_errands_with_one_target_never_mix(driver, tmp_path):
+    """While one errand writes a target, another with the same target is refused before it submits a job."""
+    writing, rest = threading.Event(), threading.Event()
 
     def slow(call):
-        answer = whole(call)
+        answer = file_reply(call)
         writing.set()
-        return [answer[:100_000], go_on, answer[100_000:]]
+        return [answer[:100_000], rest, answer[100_000:]]
 
     with raw_server(service(file=slow)) as server:
         client = driver.client(server.url, **QUICK)
@@ -414,7 +407,7 @@ def test_two_errands_to_one_target_never_mix(driver, tmp_path):
             time.sleep(0.01)
         with pytest.raises(gofer.TargetError, match="another errand"):
             client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
-        go_on.set()
+        rest.set()
         first.join(5)
         assert not any(call.method == "POST" for call in server.calls)
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
@@ -422,9 +415,9 @@ def test_two_errands_to_one_target_never_mix(driver, tmp_path):
 
 
 def test_a_file_object_is_filled_after_verification(driver):
-    """`download_into` writes the whole file or nothing."""
+    """`download_into` writes the complete, verified file or nothing."""
     wrong = base64.b64encode(hashlib.sha256(b"another").digest()).decode()
-    lie = {"file": lambda call: [whole(call, repr_digest=f"sha-256=:{wrong}:")] if "lie" in call.headers else None}
+    lie = {"file": lambda call: [file_reply(call, repr_digest=f"sha-256=:{wrong}:")] if "lie" in call.headers else None}
     filled = io.BytesIO()
     with raw_server(service(**lie)) as server:
         assert driver.client(server.url, **QUICK).job("j1").download_into(filled) == len(PAPER)

@@ -1,4 +1,4 @@
-"""The tools that tests of httpx are written with see gofer's own requests: vcrpy, respx and pytest-httpx."""
+"""The tools for tests of httpx work with gofer's own requests: vcrpy, respx and pytest-httpx."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def httpx_face(request: pytest.FixtureRequest) -> Any:
 
 
 def test_vcrpy_records_and_replays(httpx_face: Face, tmp_path: Path) -> None:
-    """What was recorded is replayed when the service is gone."""
+    """vcrpy replays what it recorded when the service is gone."""
     cassette = str(tmp_path / "job.yaml")
     with service(lambda _: as_json(JOB)) as server, vcrpy.use_cassette(cassette):
         url = server.url

@@ -1,7 +1,7 @@
 """The blocking face keeps its total timeout on every socket of httpx and httpx2, whoever made the client.
 
-A service drips: it sends a piece now and then, for much longer than a call may take. The verdict is that it could not
-send all of them, because gofer closed the connection.
+The service drips: it sends a small piece at a time, for much longer than a call may take. A test passes if the service
+could not send all its pieces, because gofer closed the connection.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ class Drip:
             yield PAUSE
 
     def outlives(self, url: str, **options: Any) -> bool:
-        """Poll a job there, out of time, and say whether the service sent all its pieces."""
+        """Poll a job until the call is out of time; return whether the service sent all its pieces."""
         with RetrieveClient(base_url=url, patience=ONCE, **options) as client, pytest.raises(OutOfTime):
             client.job("j1").wait(TIMEOUT)
         return not 0 < self.sent < PIECES
@@ -68,7 +68,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @parts
-def test_the_own_client_keeps_it(part: str) -> None:
+def test_gofers_own_client_keeps_the_timeout(part: str) -> None:
     """A reply that drips ends with the timeout of the call."""
     drip = Drip(part)
     with raw_server(drip) as server:
@@ -77,16 +77,16 @@ def test_the_own_client_keeps_it(part: str) -> None:
 
 @families
 @parts
-def test_a_borrowed_client_keeps_it(family: ModuleType, part: str) -> None:
-    """The timeout of a call holds over an httpx or httpx2 client that is somebody else's."""
+def test_a_borrowed_client_keeps_the_timeout(family: ModuleType, part: str) -> None:
+    """The timeout of a call holds with an httpx or httpx2 client of the caller's."""
     drip = Drip(part)
     with raw_server(drip) as server, family.Client() as mine:
         assert not drip.outlives(server.url, http_client=mine)
 
 
 @parts
-def test_a_transport_of_any_kind_keeps_it(part: str) -> None:
-    """It holds for a transport that hides httpx's behind its own class, as one with retries or a cache does."""
+def test_a_transport_of_any_class_keeps_the_timeout(part: str) -> None:
+    """The timeout holds with a transport that wraps httpx's, as one with retries or a cache does."""
 
     class Wrapper(httpx.BaseTransport):
         def __init__(self) -> None:
@@ -104,8 +104,8 @@ def test_a_transport_of_any_kind_keeps_it(part: str) -> None:
 
 
 @families
-def test_a_connection_that_was_open_already_keeps_it(family: ModuleType) -> None:
-    """A body ends in time also on a connection that the borrowed client opened for its owner's request."""
+def test_a_connection_that_was_open_already_keeps_the_timeout(family: ModuleType) -> None:
+    """A body ends in time, also on a connection that the caller's own request opened."""
     drip = Drip("body")
     mine = family.Client()
     with kept_alive([[b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"], drip()]) as url, mine:
@@ -115,8 +115,10 @@ def test_a_connection_that_was_open_already_keeps_it(family: ModuleType) -> None
 
 @parts
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-def test_a_proxy_of_the_environment_keeps_it(variable: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The timeout holds through a proxy that forwards."""
+def test_a_proxy_of_the_environment_keeps_the_timeout(
+    variable: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timeout holds through a proxy that forwards requests."""
     drip = Drip(part)
     with raw_server(drip) as proxy:
         monkeypatch.setenv(variable, proxy.url)
@@ -125,7 +127,7 @@ def test_a_proxy_of_the_environment_keeps_it(variable: str, part: str, monkeypat
 
 
 @parts
-def test_a_tunnel_through_a_proxy_keeps_it(part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_tunnel_through_a_proxy_keeps_the_timeout(part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The timeout holds for TLS inside a tunnel."""
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -139,8 +141,8 @@ def test_a_tunnel_through_a_proxy_keeps_it(part: str, monkeypatch: pytest.Monkey
 
 
 @families
-def test_connecting_is_clipped(family: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection attempt may not take longer than the time that is left, whatever its own timeout is."""
+def test_connecting_is_limited_to_the_time_that_is_left(family: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection attempt gets no longer timeout than the time that is left."""
     timeouts: list[float] = []
 
     def refuse(_: object, timeout: float, **__: object) -> None:
@@ -153,8 +155,8 @@ def test_connecting_is_clipped(family: ModuleType, monkeypatch: pytest.MonkeyPat
     assert [timeout <= 1 for timeout in timeouts] == [True]
 
 
-def test_other_threads_are_not_clipped() -> None:
-    """Whoever lends a client reads from gofer's connections for as long as its own timeouts allow."""
+def test_other_threads_are_not_limited() -> None:
+    """The owner of a borrowed client reads from gofer's connections for as long as the client's own timeouts allow."""
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
     mine = httpx.Client(timeout=30)
     with mine, kept_alive([[head, b"{}"], [head, 0.2, b"{}"]]) as url, ThreadPoolExecutor() as threads:
@@ -165,11 +167,11 @@ def test_other_threads_are_not_clipped() -> None:
             assert threads.submit(mine.get, url).result().text == "{}"
 
 
-def test_a_socket_that_cannot_be_clipped_is_warned_of_once() -> None:
-    """A transport with sockets of another make loses the total timeout; a warning says what to do."""
+def test_a_socket_that_cannot_be_limited_is_warned_of_once() -> None:
+    """A transport with sockets of another kind cannot keep the total timeout; one warning says what to do."""
 
     class Sealed:
-        """Stands for a class that is not written in Python."""
+        """Stands for a class that Python code cannot subclass."""
 
         def __init_subclass__(cls) -> None:
             raise TypeError
@@ -200,7 +202,7 @@ def kept_alive(replies: Iterable[Iterable[bytes | float]]) -> Generator[str]:
                         closing.wait(piece)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
-        listener.settimeout(60)  # a test that fails before it connects is not to hang
+        listener.settimeout(60)  # a test that fails before it connects must not hang
         threads.submit(serve)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -232,6 +234,6 @@ def tunnel() -> Generator[tuple[str, list[str]]]:
             back.result()
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
-        listener.settimeout(60)  # a test that fails before it connects is not to hang
+        listener.settimeout(60)  # a test that fails before it connects must not hang
         threads.submit(serve)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", targets

@@ -1,4 +1,4 @@
-"""The first way again, with the real service: an ASGI application in the test's own process, without a socket."""
+"""`transport=` with the real service behind it: an ASGI application in the test's own process, without a socket."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from gofer_service import local_app, sample_library
 
 @pytest.mark.anyio
 async def test_an_errand_to_the_service_in_the_same_process(tmp_path: Path) -> None:
-    """httpx does not run the lifespan, so the test does. Then the service works as it does behind a port."""
+    """The test runs the lifespan, because httpx does not; the service then works as behind a port."""
     app = local_app(sample_library(), tmp_path / "data")
     async with (
         app.router.lifespan_context(app),

@@ -1,4 +1,4 @@
-"""The second way, `http_client=`: an httpx or httpx2 client of your own, with its pool, proxies and hooks."""
+"""`http_client=`, an httpx or httpx2 client of your own, with its pool, proxies and hooks."""
 
 from types import ModuleType
 
@@ -12,7 +12,7 @@ families = pytest.mark.parametrize("family", [httpx, httpx2], ids=["httpx", "htt
 
 
 def finished(family: ModuleType) -> object:
-    """A transport of this family: every job is done at once, and its message is the client's own header."""
+    """A transport that completes every job at once, and returns the client's own header as the job's message."""
 
     def answer(request: httpx.Request) -> object:
         message = request.headers.get("x-team")
@@ -23,7 +23,7 @@ def finished(family: ModuleType) -> object:
 
 @families
 def test_a_borrowed_client_is_used_as_it_is_and_left_open(family: ModuleType) -> None:
-    """Its default headers are sent too, and closing gofer's client does not close it."""
+    """gofer sends the client's default headers, and does not close the client."""
     with family.Client(transport=finished(family), headers={"x-team": "library"}) as mine:
         with RetrieveClient(http_client=mine) as client:
             outcome = client.run(RetrieveRequest("10.5555/12345678"))
@@ -32,8 +32,8 @@ def test_a_borrowed_client_is_used_as_it_is_and_left_open(family: ModuleType) ->
 
 @families
 @pytest.mark.anyio
-async def test_a_borrowed_awaited_client_as_well(family: ModuleType) -> None:
-    """The async client uses an `AsyncClient` of either family."""
+async def test_a_borrowed_awaited_client_is_used_as_it_is_and_left_open(family: ModuleType) -> None:
+    """The awaited client borrows an `AsyncClient` of either family."""
     async with family.AsyncClient(transport=finished(family), headers={"x-team": "library"}) as mine:
         async with AsyncRetrieveClient(http_client=mine) as client:
             outcome = await client.run(RetrieveRequest("10.5555/12345678"))

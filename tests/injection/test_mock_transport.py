@@ -1,4 +1,4 @@
-"""The first way, `transport=`: an httpx transport of your own. Here a function answers in place of the service."""
+"""`transport=`, an httpx transport of your own: here a function answers in place of the service."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PAPER = b"%PDF-1.7 a paper"
 
 
 def service(request: httpx.Request) -> httpx.Response:
-    """Answer as a service that has every paper except one."""
+    """Complete every job at once; one paper is missing."""
     match request.method, request.url.path:
         case "POST", "/retrieve" if b"10.5555/missing" in request.content:
             return httpx.Response(200, json={"job_id": "1", "status": "failed", "error_code": "NOT_FOUND"})
@@ -24,7 +24,7 @@ def service(request: httpx.Request) -> httpx.Response:
 
 
 def test_blocking_calls_are_answered_by_a_function(tmp_path: Path) -> None:
-    """A function replaces the service: there is no server, and no socket."""
+    """A function replaces the service, without a server or a socket."""
     with RetrieveClient(transport=httpx.MockTransport(service)) as client:
         path, job = client.retrieve_and_download("10.5555/12345678", tmp_path / "paper.pdf")
     assert (Path(path).read_bytes(), job.status) == (PAPER, "completed")
@@ -38,8 +38,8 @@ async def test_awaited_calls_are_answered_by_the_same_function(tmp_path: Path) -
     assert (Path(path).read_bytes(), job.status) == (PAPER, "completed")
 
 
-def test_a_failure_is_as_easily_made(tmp_path: Path) -> None:
-    """You can test what your code does about a paper that no source has."""
+def test_a_missing_paper_raises_job_failed(tmp_path: Path) -> None:
+    """A failed job raises JobFailed, so you can test what your code does then."""
     with (
         RetrieveClient(transport=httpx.MockTransport(service)) as client,
         pytest.raises(JobFailed, match="NOT_FOUND"),

@@ -1,4 +1,4 @@
-"""The third door, `io=`: a wire and a clock of your own. Here a service in memory, whose job takes ten hours."""
+"""`io=`, a wire and a clock of your own: here a service in memory, whose job takes ten hours."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +26,7 @@ class Answer:
 
 
 class TenHours:
-    """A wire on which one job is always the answer, and a clock that only sleeping moves."""
+    """A wire that answers every request with the same job, and a clock that only sleeping moves."""
 
     def __init__(self) -> None:
         self.time, self.exchanges = 0.0, 0
@@ -71,7 +71,7 @@ class AwaitedTenHours(TenHours):
 
 
 def test_ten_hours_pass_in_milliseconds() -> None:
-    """Polling slows down as the job goes on: there are few polls, and its end is noticed within a minute or so."""
+    """The polling interval grows with the job: there are few polls, and the end is noticed after about a minute."""
     io = TenHours()
     Client("http://service.test", io=io).run(RetrieveRequest("10.5555/12345678"))
     assert TEN_HOURS <= io.time < TEN_HOURS + 70
@@ -80,14 +80,14 @@ def test_ten_hours_pass_in_milliseconds() -> None:
 
 @pytest.mark.anyio
 async def test_ten_hours_pass_in_milliseconds_when_awaited() -> None:
-    """The awaited client keeps the same time."""
+    """The awaited client notices the end as soon."""
     io = AwaitedTenHours()
     await AsyncClient("http://service.test", io=io).run(RetrieveRequest("10.5555/12345678"))
     assert TEN_HOURS <= io.time < TEN_HOURS + 70
 
 
 def test_a_deadline_is_kept_to_the_second() -> None:
-    """A wait of nine hours for ten hours' work ends in time, and says where the time went."""
+    """A wait of nine hours for a job of ten raises WaitTimeout in time, and says how long it polled."""
     io = TenHours()
     job = Client("http://service.test", io=io).submit(RetrieveRequest("10.5555/12345678"))
     with pytest.raises(WaitTimeout) as caught:

@@ -1,8 +1,8 @@
-"""What a conversation is, and how each face holds it.
+"""What a conversation is, and how each face plays it.
 
 A conversation is written once, as a generator: it yields what a client's verb returned and is sent the value. The
-blocking client returns the value itself, the awaited one a promise of it; so `yield` reads as `await` does, and an
-error arrives on the same line.
+blocking client returns the value itself, the awaited one an awaitable; so `yield` reads as `await` does, and an error
+is raised on the same line.
 
     job = yield scene.client.submit(RetrieveRequest("10.5555/quick"))
     with pytest.raises(NotReady):
@@ -21,13 +21,13 @@ Talk = Generator[Any, Any, None]
 
 @frozen
 class Scene:
-    """Where a conversation is held.
+    """What a conversation has to work with.
 
     Attributes:
         client: a `RetrieveClient`, or an `AsyncRetrieveClient`.
         url: the service's address.
         folder: an empty folder for files.
-        clock: gives the virtual time in seconds.
+        clock: returns the virtual time in seconds.
     """
 
     client: Any
@@ -38,28 +38,28 @@ class Scene:
 
 @frozen
 class Conversation:
-    """A script and the contract server it is held with: the whole contract, or `plain`, or `degraded`."""
+    """A script and its contract server: with the complete contract, or `plain`, or `degraded`."""
 
     script: Callable[[Scene], Talk]
     server: dict[str, bool]
 
 
 CONVERSATIONS: dict[str, Conversation] = {}
-"""All of them, by name; a cassette is named alike."""
+"""All conversations by name; a cassette has the name of its conversation."""
 
 
 def conversation(**server: bool) -> Callable[[Callable[[Scene], Talk]], Callable[[Scene], Talk]]:
-    """Enter a script in the table."""
+    """Add a script to the table."""
 
-    def enter(script: Callable[[Scene], Talk]) -> Callable[[Scene], Talk]:
+    def add(script: Callable[[Scene], Talk]) -> Callable[[Scene], Talk]:
         CONVERSATIONS[script.__name__] = Conversation(script, server)
         return script
 
-    return enter
+    return add
 
 
 def hold(talk: Talk) -> None:
-    """Hold a conversation with a blocking client."""
+    """Play a conversation with a blocking client."""
     with contextlib.suppress(StopIteration):
         value = next(talk)
         while True:
@@ -67,13 +67,13 @@ def hold(talk: Talk) -> None:
 
 
 async def ahold(talk: Talk) -> None:
-    """Hold a conversation with an awaited client."""
+    """Play a conversation with an awaited client."""
     with contextlib.suppress(StopIteration):
-        promise = next(talk)
+        awaitable = next(talk)
         while True:
             try:
-                value = await promise
+                value = await awaitable
             except Exception as error:
-                promise = talk.throw(error)
+                awaitable = talk.throw(error)
             else:
-                promise = talk.send(value)
+                awaitable = talk.send(value)

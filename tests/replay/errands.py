@@ -1,4 +1,4 @@
-"""Conversations that end well: the errand in its several ways, from the submission to the file."""
+"""Conversations that succeed, from the submission to the file, by each way of the client's."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from .conversation import Scene, Talk, conversation
 
 @conversation()
 def long_poll(scene: Scene) -> Talk:
-    """A held request tells of every state without a pause, and the file is the one that was promised."""
+    """Held requests report every state without a pause, and the file is the promised one."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/slow", title="A paper", authors=["A. Author"]))
     assert (job.id, job.status, job.done) == ("job-0001", "pending", False)
     assert (yield job.wait(timeout=60)) == "completed"
@@ -26,7 +26,7 @@ def long_poll(scene: Scene) -> Talk:
 
 @conversation(plain=True)
 def four_endpoints(scene: Scene) -> Talk:
-    """A service without any extension is asked again after the fixed pause, and serves as well."""
+    """A service without any extension is polled with the fixed pause, and the file comes too."""
     job = yield scene.client.retrieve("10.5555/slow")
     result = yield scene.client.wait_for_completion(job.job_id, poll_interval=3.0)
     assert (result.status, result.state, result.file_format) == ("completed", State.SUCCEEDED, "pdf")
@@ -38,7 +38,7 @@ def four_endpoints(scene: Scene) -> Talk:
 
 @conversation()
 def one_call(scene: Scene) -> Talk:
-    """A quick job is finished in the answer to its submission: the whole errand is two requests."""
+    """A quick job has completed in the answer to its submission, so the errand is two requests."""
     path, result = yield scene.client.retrieve_and_download("10.5555/quick", scene.folder / "paper.pdf", timeout=60)
     assert (scene.folder / "paper.pdf").read_bytes() == content("10.5555/quick")
     assert (path, result.status) == (str(scene.folder / "paper.pdf"), "completed")
@@ -46,7 +46,7 @@ def one_call(scene: Scene) -> Talk:
 
 @conversation(plain=True)
 def one_call_on_four_endpoints(scene: Scene) -> Talk:
-    """The one call works on the base contract, where the size that the job names is what checks the file."""
+    """One call works on the base contract, and the file is verified by the size that the job names."""
     outcome = yield scene.client.run(RetrieveRequest("10.5555/quick"), to=scene.folder / "paper.pdf", timeout=60)
     assert outcome.path.read_bytes() == content("10.5555/quick")
     assert outcome.verified == "size"
@@ -54,21 +54,21 @@ def one_call_on_four_endpoints(scene: Scene) -> Talk:
 
 @conversation()
 def digest(scene: Scene) -> Talk:
-    """A file whose digest the service names is checked by it."""
+    """A file is verified by the digest that the service names."""
     outcome = yield scene.client.run(RetrieveRequest("10.5555/quick"), to=scene.folder / "paper.pdf")
     assert outcome.verified == "digest"
 
 
 @conversation()
 def bytes_in_memory(scene: Scene) -> Talk:
-    """A file can be read without a disk."""
+    """A file can be read into memory."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/quick"))
     assert (yield job.read(1 << 20)) == content("10.5555/quick")
 
 
 @conversation()
 def ticket(scene: Scene) -> Talk:
-    """A ticket goes on with the job where another handle left it."""
+    """A ticket continues with the job of another handle."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/quick"))
     path = yield scene.client.attach(job.ticket).download(scene.folder / "paper.pdf")
     assert path.read_bytes() == content("10.5555/quick")
@@ -76,7 +76,7 @@ def ticket(scene: Scene) -> Talk:
 
 @conversation()
 def no_news(scene: Scene) -> Talk:
-    """A job that did not change is answered 304 to its ETag, and keeps the status it had."""
+    """A poll of an unchanged job is answered by 304, and the job keeps its status."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/notready"))
     assert (yield job.refresh()) == "searching"
     assert (yield job.refresh()) == "searching"
@@ -85,14 +85,14 @@ def no_news(scene: Scene) -> Talk:
 
 @conversation()
 def resumed_download(scene: Scene) -> Talk:
-    """A transfer that another process left half done goes on by Range and If-Range, and the whole is verified."""
-    whole, target = content("10.5555/large"), scene.folder / "paper.pdf"
+    """A part file of another process is resumed by Range and If-Range, and the complete file is verified."""
+    paper, target = content("10.5555/large"), scene.folder / "paper.pdf"
     job = yield scene.client.submit(RetrieveRequest("10.5555/large"))
     result = yield job.result()
     source = hashlib.sha256(f"{scene.url}/jobs/{result.job_id}/file".encode()).hexdigest()
-    sha256 = hashlib.sha256(whole).hexdigest()
-    part_of(target).write_bytes(whole[:25_000])
-    note = {"source": source, "etag": f'"{sha256[:32]}"', "total": len(whole), "digest": sha256}
+    sha256 = hashlib.sha256(paper).hexdigest()
+    part_of(target).write_bytes(paper[:25_000])
+    note = {"source": source, "etag": f'"{sha256[:32]}"', "total": len(paper), "digest": sha256}
     mark_of(target).write_text(json.dumps(note))
     yield job.download(target)
     assert hashlib.sha256(target.read_bytes()).hexdigest() == sha256

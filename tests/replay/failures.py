@@ -1,4 +1,4 @@
-"""Conversations about jobs that end without a file, each with the service's own code and words."""
+"""Conversations about jobs that end without a file, each with the service's own code and message."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from .conversation import Scene, Talk, conversation
 
 @conversation()
 def not_found(scene: Scene) -> Talk:
-    """No source has the document: the one call says so."""
+    """JobFailed is raised by one call if no source has the document."""
     with pytest.raises(JobFailed, match="NOT_FOUND: no source has") as caught:
         yield scene.client.retrieve_and_download("10.5555/notfound", scene.folder / "paper.pdf")
     assert caught.value.error_code == "NOT_FOUND"
@@ -18,7 +18,7 @@ def not_found(scene: Scene) -> Talk:
 
 @conversation()
 def download_failed(scene: Scene) -> Talk:
-    """Copies were found and none was sound: the error carries every place that was tried."""
+    """If every copy was broken, the error has all places that were tried."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/downloadfailed"))
     with pytest.raises(JobFailed) as caught:
         yield job.result()
@@ -28,7 +28,7 @@ def download_failed(scene: Scene) -> Talk:
 
 @conversation()
 def vpn_error(scene: Scene) -> Talk:
-    """The VPN was down: waiting returns the failed job and raises nothing."""
+    """Waiting for a job that failed because the VPN was down returns its status and raises nothing."""
     job = yield scene.client.retrieve("10.5555/vpnerror")
     result = yield scene.client.wait_for_completion(job.job_id)
     assert (result.status, result.error_code, result.error) == ("failed", "VPN_ERROR", "the VPN is down")
@@ -36,7 +36,7 @@ def vpn_error(scene: Scene) -> Talk:
 
 @conversation(plain=True)
 def timed_out(scene: Scene) -> Talk:
-    """The service's own time was up, on the base contract: the error is a RuntimeError with the ticket on it."""
+    """If the service's own time ended, on the base contract, the error is a RuntimeError with the ticket."""
     with pytest.raises(RuntimeError, match="TIMEOUT: not done in time") as caught:
         yield scene.client.run(RetrieveRequest("10.5555/timeout"), to=scene.folder / "paper.pdf")
     assert (caught.value.error_code, caught.value.job_id, bool(caught.value.ticket)) == ("TIMEOUT", "job-0001", True)
@@ -44,7 +44,7 @@ def timed_out(scene: Scene) -> Talk:
 
 @conversation()
 def cancelled(scene: Scene) -> Talk:
-    """A cancelled job has ended, its result is refused as cancelled, and to cancel it again does no harm."""
+    """A cancelled job has ended, its result raises JobCancelled, and it can be cancelled again."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/cancelme"))
     assert (yield job.refresh()) == "searching"
     assert (yield job.cancel()) is True
@@ -56,7 +56,7 @@ def cancelled(scene: Scene) -> Talk:
 
 @conversation(plain=True)
 def late(scene: Scene) -> Talk:
-    """A wait that is over before the job is raises a TimeoutError that says where the time went; the job goes on."""
+    """A wait that ends before its job raises a TimeoutError with the time of each leg, and the job keeps running."""
     job = yield scene.client.retrieve("10.5555/notready")
     with pytest.raises(TimeoutError) as caught:
         yield scene.client.wait_for_completion(job.job_id, timeout=10, poll_interval=4.0)

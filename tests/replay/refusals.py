@@ -1,4 +1,4 @@
-"""Conversations in which the service says no: each refusal is an error of its own, or a pause."""
+"""Conversations in which the service refuses: each refusal is an error of its own, or a pause."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from .conversation import Scene, Talk, conversation
 
 @conversation()
 def unknown_job(scene: Scene) -> Talk:
-    """A job that the service never had is not found, at once."""
+    """A job that the service never had raises NotFound at once."""
     with pytest.raises(NotFound) as caught:
         yield scene.client.get_job_status("job-9999")
     assert (caught.value.status_code, caught.value.attempts) == (404, 1)
@@ -17,7 +17,7 @@ def unknown_job(scene: Scene) -> Talk:
 
 @conversation()
 def too_early(scene: Scene) -> Talk:
-    """A file that is asked for while its job runs is not ready, and nothing is left in its place."""
+    """A file that is requested while its job runs raises NotReady, and no file is left."""
     job = yield scene.client.retrieve("10.5555/notready")
     with pytest.raises(NotReady) as caught:
         yield scene.client.download_file(job.job_id, scene.folder / "paper.pdf")
@@ -27,7 +27,7 @@ def too_early(scene: Scene) -> Talk:
 
 @conversation()
 def same_key(scene: Scene) -> Talk:
-    """A submission that is repeated with its key gives the job it gave before."""
+    """A submission that is repeated with its key returns the same job."""
     request = RetrieveRequest("10.5555/quick", timeout_seconds=60)
     first = yield scene.client.submit(request, key="mine")
     again = yield scene.client.submit(request, key="mine")
@@ -36,7 +36,7 @@ def same_key(scene: Scene) -> Talk:
 
 @conversation()
 def key_reused(scene: Scene) -> Talk:
-    """A key that comes with another request is refused, and so is never taken for the first one's job."""
+    """A key that comes with another request is rejected, so it never returns the job of the first."""
     yield scene.client.submit(RetrieveRequest("10.5555/quick"), key="mine")
     with pytest.raises(Rejected) as caught:
         yield scene.client.submit(RetrieveRequest("10.5555/slow"), key="mine")
@@ -45,7 +45,7 @@ def key_reused(scene: Scene) -> Talk:
 
 @conversation()
 def busy(scene: Scene) -> Talk:
-    """A busy service is asked again after the seconds it named, with the same key."""
+    """A submission to a busy service is sent again after the seconds that it named, with the same key."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/busy"))
     assert job.status == "pending"
     assert scene.clock() == 1.0
@@ -53,7 +53,7 @@ def busy(scene: Scene) -> Talk:
 
 @conversation()
 def busy_until_a_date(scene: Scene) -> Talk:
-    """A date to come back at counts from the service's own clock, not from the caller's."""
+    """A date in Retry-After is compared with the service's own clock, not with the caller's."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/busydate"))
     assert job.status == "pending"
     assert scene.clock() == 1.0
@@ -61,7 +61,7 @@ def busy_until_a_date(scene: Scene) -> Talk:
 
 @conversation()
 def wrong_field(scene: Scene) -> Talk:
-    """A request that the service finds wrong is rejected with the field's name, and not sent again."""
+    """A wrong request is rejected with the field's name, and not sent again."""
     with pytest.raises(Rejected, match="timeout_seconds") as caught:
         yield scene.client.retrieve("10.5555/quick", timeout_seconds=10**9)
     assert (caught.value.status_code, caught.value.error_code) == (400, "VALIDATION_ERROR")
@@ -70,7 +70,7 @@ def wrong_field(scene: Scene) -> Talk:
 
 @conversation()
 def expired(scene: Scene) -> Talk:
-    """A file that the service no longer keeps has expired: the job is done, and asking again would not help."""
+    """A file that the service has deleted raises Expired, although its job has completed."""
     job = yield scene.client.submit(RetrieveRequest("10.5555/expired"))
     assert (yield job.wait()) == "completed"
     with pytest.raises(Expired) as caught:

@@ -1,4 +1,4 @@
-"""Conversations about the service itself: how it is, what jobs it has, and what it does not offer."""
+"""Conversations about the service itself: its health, its jobs, and what it does not support."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from .conversation import Scene, Talk, conversation
 
 @conversation()
 def healthy(scene: Scene) -> Talk:
-    """A healthy service can run jobs and names the extensions it has."""
+    """A healthy service can run jobs and names its extensions."""
     assert (yield scene.client.health_check()) is True
     health = yield scene.client.get_health_status()
     assert (health.status, health.can_run, health.vpn_ip) == ("healthy", True, "203.0.113.7")
@@ -18,7 +18,7 @@ def healthy(scene: Scene) -> Talk:
 
 @conversation(degraded=True)
 def degraded(scene: Scene) -> Talk:
-    """A service whose VPN is down fails the health check, and can run jobs all the same."""
+    """A service whose VPN is down fails the health check, and can still run jobs."""
     assert (yield scene.client.health_check()) is False
     health = yield scene.client.get_health_status()
     assert (health.status, health.can_run, health.vpn_ip) == ("degraded", True, None)
@@ -40,7 +40,7 @@ def pages_of_jobs(scene: Scene) -> Talk:
 
 @conversation(plain=True)
 def nothing_but_the_base(scene: Scene) -> Talk:
-    """A service that has no list says so by an error, and one that cannot cancel by a False."""
+    """On the base contract, listing jobs raises NotSupported, and cancelling returns False."""
     with pytest.raises(NotSupported):
         yield scene.client.list_jobs()
     job = yield scene.client.submit(RetrieveRequest("10.5555/notready"))

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def quiet():
-    """Say nothing of the many things that go wrong."""
+    """Silence the log: very many things go wrong on purpose."""
     log = logging.getLogger("gofer")
     log.disabled = True
     yield

@@ -1,7 +1,7 @@
-"""One errand by its plan: the calls a caller makes, one after the other, until the file is there or hope is gone.
+"""One errand by its plan: the calls of a caller, one after the other, until the file is there or cannot come.
 
-It is a generator that yields calls and is sent their ends, so that any driver can perform them. After every call the
-invariants are held against what happened; in the end nothing more befalls, and what can succeed must.
+It is a generator that yields calls and is sent their ends, so that any driver can perform them. Every call is checked
+against the invariants. The last call meets no more faults, so it must succeed if it can.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from gofer.wire import Request
 from simulation.invariants import Violation, check
 from simulation.plan import Plan
 from simulation.wire import Wire
-from simulation.world import Call, End, Faulty, play
+from simulation.world import Call, End, FaultyDisk, play
 from support.disk import Memory, MemoryDisk
 
 TARGET = Path("/papers/paper.pdf")
-ORDER = RetrieveRequest("10.5555/12345678")
+REQUEST = RetrieveRequest("10.5555/12345678")
 KEY = "key-1"
-GOES = 3
-AMPLE = 3000.0
-ROOM = 1 << 20
+ATTEMPTS = 3
+AMPLE_TIMEOUT = 3000.0  # seconds
+READ_CAP = 1 << 20  # bytes
 
 Reader = Callable[[Path], bytes | None]
 
 
 @define
-class Tally:
-    """What became of an errand: how each of its calls ended, and whether it was fulfilled."""
+class ErrandResult:
+    """How each call of an errand ended, and whether the caller has the file."""
 
     endings: list[str]
-    fulfilled: bool
+    succeeded: bool
 
 
 def sign(request: Request) -> Request:
@@ -54,7 +54,7 @@ def sign(request: Request) -> Request:
 
 
 def service_of(plan: Plan) -> Service[Any, Any]:
-    """Make the service as a client of this plan knows it."""
+    """Make the service that a client of this plan would use."""
     rng = random.Random(plan.seed)
     wait = wait_retry_after(wait_full_jitter(rng))
     rules = Rules(
@@ -65,11 +65,11 @@ def service_of(plan: Plan) -> Service[Any, Any]:
         on_abandon=plan.on_abandon,  # type: ignore[arg-type]
         verify=plan.verify,  # type: ignore[arg-type]
     )
-    return Service(RetrieveContract(replays_keys=plan.asked), plan.base, rules, signer=sign)  # type: ignore[arg-type]
+    return Service(RetrieveContract(replays_keys=plan.replays_keys), plan.base, rules, signer=sign)  # type: ignore[arg-type]
 
 
-def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Generator[Call, End, Tally]:
-    """Yield the calls of an errand and hold the invariants; return what became of it."""
+def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Generator[Call, End, ErrandResult]:
+    """Yield the calls of an errand and check the invariants after each; return how it went."""
     service, breaks, endings = service_of(plan), list(plan.breaks), list[str]()
     job: JobMemory[Any] | None = None
     verb, timeout, again = plan.verb, plan.timeout, False
@@ -81,10 +81,10 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
         flow = VERBS[name](errand, target) if name in VERBS else _submission(name, errand, target, plan.hold, again)
         return Call(flow, errand, breaks.pop(0) if breaks else None)
 
-    for go in range(GOES):
-        if go == GOES - 1:
-            wire.becalm()
-            breaks, timeout = [None, None], AMPLE
+    for attempt in range(ATTEMPTS):
+        if attempt == ATTEMPTS - 1:
+            wire.stop_faults()
+            breaks, timeout = [None, None], AMPLE_TIMEOUT
         names = [verb] if verb in ("run", "document") else ["start", "download" if verb == "handle" else "read"]
         if job is not None and job.record.ref is not None:
             names = ["read" if verb == "read" else "download"]
@@ -98,19 +98,19 @@ def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Gener
             if end.error is not None or end.how != "ended":
                 break
         else:
-            return Tally(endings, True)
+            return ErrandResult(endings, True)
         if isinstance(end.error, JobFailed):
-            return Tally(endings, False)
-        ticket = (None if end.error is None else end.error.ticket) or end.told or ticket
+            return ErrandResult(endings, False)
+        ticket = (None if end.error is None else end.error.ticket) or end.ticket or ticket
         if ticket is not None:
             job = JobMemory(service.record_of(ticket))
         else:
             job, again = None, True
             if wire.model.jobs and plan.keys != "replay":
-                return Tally(endings, False)  # a second submission of this key is the caller's own risk
-    if _possible(plan, wire):
-        raise Violation(f"nothing befell the last call, and yet it ended as {endings[-1]}")
-    return Tally(endings, False)
+                return ErrandResult(endings, False)  # a second submission of this key is the caller's own risk
+    if _must_succeed(plan, wire):
+        raise Violation(f"the last call met no fault, and yet it ended as {endings[-1]}")
+    return ErrandResult(endings, False)
 
 
 def _download(errand: Errand[Any, Any], target: Path) -> Any:
@@ -120,18 +120,18 @@ def _download(errand: Errand[Any, Any], target: Path) -> Any:
 
 VERBS: dict[str, Callable[[Errand[Any, Any], Path], Any]] = {
     "download": _download,
-    "read": lambda errand, _: flows.read(errand, ROOM),
+    "read": lambda errand, _: flows.read(errand, READ_CAP),
 }
 
 
 def _submission(name: str, errand: Errand[Any, Any], target: Path, hold: int, again: bool) -> Any:
     if name == "start":
-        return flows.start(errand, ORDER, KEY, again=again)
-    return flows.run(errand, ORDER, KEY, Target(target) if name == "run" else None, hold=hold, again=again)
+        return flows.start(errand, REQUEST, KEY, again=again)
+    return flows.run(errand, REQUEST, KEY, Target(target) if name == "run" else None, hold=hold, again=again)
 
 
-def _possible(plan: Plan, wire: Wire) -> bool:
-    """Tell whether an undisturbed call with ample time must bring the file."""
+def _must_succeed(plan: Plan, wire: Wire) -> bool:
+    """Tell whether a call without faults and with ample time must succeed."""
     jobs = list(wire.model.jobs.values())
     if plan.end != "completed":
         return False
@@ -142,16 +142,16 @@ def _possible(plan: Plan, wire: Wire) -> bool:
     return plan.verify != "require" or plan.digest or plan.size or plan.length
 
 
-def simulate(plan: Plan) -> Tally:
+def simulate(plan: Plan) -> ErrandResult:
     """Play an errand in memory; a `Violation` says what should not have happened."""
     wire, memory = Wire(plan), Memory()
     if plan.before is not None:
         memory.files[TARGET] = plan.before
-    acts = errand(plan, wire, memory.read)
+    calls = errand(plan, wire, memory.read)
     end: End | None = None
     while True:
         try:
-            call = acts.send(end)
+            call = calls.send(end)
         except StopIteration as stop:
             return stop.value
-        end = play(call, wire, Faulty(MemoryDisk(memory), wire))
+        end = play(call, wire, FaultyDisk(MemoryDisk(memory), wire))

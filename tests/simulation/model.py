@@ -1,7 +1,7 @@
 """A model of a service: jobs by key, states over virtual time, held requests, files with ranges, restarts.
 
-It answers well-formed requests in its plan's own way and never fails by itself; what happens to requests and answers on
-the way is the wire's business. It keeps count of what it was made to do.
+It answers well-formed requests as its plan says and never fails by itself; the wire causes the faults. It counts the
+requests, and notes a second job that should not be.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from simulation.plan import NEVER, Plan
 
 @define
 class Answer:
-    """What the service says, and when: `wait` seconds after it heard the request."""
+    """What the service answers, and when: `wait` seconds after it received the request."""
 
     status: int
     headers: dict[str, str] = field(factory=dict)
@@ -31,7 +31,7 @@ class Answer:
 
 @define
 class Job:
-    """One job: when it began, which call made it, and what became of it."""
+    """One job: when it began, which call made it, and whether it was cancelled or lost."""
 
     id: str
     key: str
@@ -65,9 +65,9 @@ class Model:
         self.plan = plan
         self.jobs: dict[str, Job] = {}
         self.call = 0
-        self.heard = 0
+        self.requests = 0
         self.file_version = 1
-        self.too_many: str | None = None
+        self.second_job: str | None = None
         self.restart = plan.restart
 
     # --- jobs ---
@@ -78,15 +78,15 @@ class Model:
 
     def ends(self, job: Job) -> float:
         """When the job ends by itself."""
-        return NEVER if self.plan.end == "never" else job.began + sum(seconds for _, seconds in self.plan.story)
+        return NEVER if self.plan.end == "never" else job.began + sum(seconds for _, seconds in self.plan.states)
 
-    def word(self, job: Job, at: float) -> str:
+    def status(self, job: Job, at: float) -> str:
         """Return the job's status at this time."""
         if job.cancelled:
             return "cancelled"
-        for word, seconds in self.plan.story:
+        for status, seconds in self.plan.states:
             if at < job.began + seconds:
-                return word
+                return status
             at -= seconds
         return "searching" if self.plan.end == "never" else self.plan.end
 
@@ -95,15 +95,15 @@ class Model:
         if job.cancelled:
             return NEVER
         edge = job.began
-        for _, seconds in self.plan.story:
+        for _, seconds in self.plan.states:
             edge += seconds
             if at < edge:
                 return edge - at
         return NEVER
 
     def ended(self, job: Job, at: float) -> bool:
-        """Whether the job will change no more."""
-        return self.word(job, at) in ("completed", "failed", "cancelled")
+        """Whether the job has ended."""
+        return self.status(job, at) in ("completed", "failed", "cancelled")
 
     def file(self) -> bytes:
         """Return the file as it is now."""
@@ -112,9 +112,9 @@ class Model:
     # --- requests ---
 
     def answer(self, request: Request, at: float) -> Answer:
-        """Answer a request that is heard at this time."""
-        self.heard += 1
-        if self.restart is not None and self.heard > self.restart[0]:
+        """Answer a request that arrives at this time."""
+        self.requests += 1
+        if self.restart is not None and self.requests > self.restart[0]:
             self._restarted(self.restart[1], at)
             self.restart = None
         parts = urlsplit(request.url)
@@ -132,7 +132,7 @@ class Model:
         if request.method == "DELETE":
             return self._cancelled(job, at)
         if found.group(2):
-            if self.word(job, at) != "completed":
+            if self.status(job, at) != "completed":
                 return self._json(409, {"detail": "not yet"})
             if self.plan.file_at == "here":
                 return self._file(request)
@@ -142,7 +142,7 @@ class Model:
                 "plain cdn": "http://cdn.test/1",
             }
             return Answer(307, {"location": place[self.plan.file_at]})
-        return self._look(request, job, at)
+        return self._poll(request, job, at)
 
     def _restarted(self, how: str, at: float) -> None:
         for job in self.jobs.values():
@@ -154,12 +154,12 @@ class Model:
         job = self.job_of(key)
         if job is not None and self.plan.keys == "conflict":
             return self._json(409, {"detail": "this key was used"})
-        if job is not None and self.plan.keys == "known":
+        if job is not None and self.plan.keys == "reject":
             return self._json(422, {"detail": "this key was used"})
         if job is None or self.plan.keys == "ignore":
             others = [job for job in self.jobs.values() if job.call == self.call]
             if any(not other.lost or self.plan.keys == "ignore" for other in others):
-                self.too_many = f"call {self.call} made a second job"
+                self.second_job = f"call {self.call} made a second job"
             job = Job(f"j{len(self.jobs) + 1}", key, self.call, at)
             self.jobs[job.id] = job
         wait = self._hold(request, max(0.0, self.ends(job) - at)) if self.plan.holds else 0.0
@@ -169,11 +169,11 @@ class Model:
         asked = re.search(r"wait=(\d+)", request.headers.get("prefer", ""))
         return 0.0 if asked is None else min(float(asked.group(1)), until)
 
-    def _look(self, request: Request, job: Job, at: float) -> Answer:
-        same = request.headers.get("if-none-match") == f'"{self.word(job, at)}"'
+    def _poll(self, request: Request, job: Job, at: float) -> Answer:
+        same = request.headers.get("if-none-match") == f'"{self.status(job, at)}"'
         unheld = self.ended(job, at) or (self.plan.tags and not same)
         wait = self._hold(request, self.changes(job, at)) if self.plan.holds and not unheld else 0.0
-        tag = f'"{self.word(job, at + wait)}"'
+        tag = f'"{self.status(job, at + wait)}"'
         headers = {"etag": tag} if self.plan.tags else {}
         if self.plan.holds and "wait" in request.headers.get("prefer", ""):
             headers["preference-applied"] = "wait"
@@ -181,15 +181,15 @@ class Model:
             return Answer(304, headers, wait=wait)
         return self._json(200, self.document(job, at + wait), headers, wait)
 
-    def document(self, job: Job, at: float, word: str | None = None) -> dict[str, object]:
+    def document(self, job: Job, at: float, status: str | None = None) -> dict[str, object]:
         """Describe a job."""
-        word = self.word(job, at) if word is None else word
-        facts: dict[str, object] = {"job_id": job.id, "status": "failed" if word == "cancelled" else word}
-        if word == "cancelled":
+        status = self.status(job, at) if status is None else status
+        facts: dict[str, object] = {"job_id": job.id, "status": "failed" if status == "cancelled" else status}
+        if status == "cancelled":
             facts["error_code"] = "CANCELLED"
-        if word == "completed" and self.plan.size:
+        if status == "completed" and self.plan.size:
             facts["file_size"] = len(self.file())
-        if word == "completed" and self.plan.format:
+        if status == "completed" and self.plan.format:
             facts["file_format"] = "pdf"
         return facts
 

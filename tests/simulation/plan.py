@@ -1,7 +1,7 @@
-"""What can go wrong on an errand, as small choices: the service's habits, the caller's, and a list of faults by route.
+"""What can go wrong on an errand, as small choices: how the service works, how the caller calls, the faults by route.
 
-One function draws a plan from any source of choices: hypothesis (which shrinks it, so the tamest option comes first) or
-a seeded random number generator (which is fast). Nothing here performs anything.
+One function draws a plan from any source of choices: hypothesis (which shrinks it, so the simplest option comes first)
+or a seeded random number generator (which is fast). Nothing here performs anything.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ Pick = Callable[[Sequence[Any]], Any]
 
 @frozen
 class Fault:
-    """What befalls one request; `heard` says whether the service still worked on it, `seconds` what it costs."""
+    """What goes wrong with one request, after how many `seconds`, and whether the service has `received` it."""
 
     kind: str
-    heard: bool = True
+    received: bool = True
     seconds: float = 0.0
     status: int = 0
     after: str | None = None
     at: int = 0
 
 
-FINE = Fault("fine")
+NO_FAULT = Fault("none")
 
 SILENCE = (
-    Fault("refused", heard=False),
-    Fault("lost", heard=False),
+    Fault("refused", received=False),
+    Fault("lost", received=False),
     Fault("lost"),
     Fault("lost", seconds=4.0),
-    Fault("fine", seconds=3.0),
-    Fault("fine", seconds=25.0),
-    Fault("fine", seconds=90.0),
+    Fault("none", seconds=3.0),
+    Fault("none", seconds=25.0),
+    Fault("none", seconds=90.0),
 )
 REFUSALS = (
     Fault("status", False, status=500),
@@ -60,7 +60,7 @@ NONSENSE = (
     Fault("html"),
     Fault("garbled"),
     Fault("empty"),
-    Fault("nothing"),
+    Fault("no content"),
     Fault("nulls"),
     Fault("moved", False),
     Fault("loop", False),
@@ -69,25 +69,25 @@ VERDICTS = (
     Fault("status", False, status=401),
     Fault("status", False, status=400),
     Fault("status", False, status=501),
-    Fault("away", False),
-    Fault("down", False),
+    Fault("to cdn", False),
+    Fault("to http", False),
 )
-POST = (FINE, *SILENCE, *REFUSALS, *NONSENSE, *VERDICTS, Fault("see other"), Fault("status", False, status=409))
-LOOK = (
-    FINE,
+POST = (NO_FAULT, *SILENCE, *REFUSALS, *NONSENSE, *VERDICTS, Fault("see other"), Fault("status", False, status=409))
+POLL = (
+    NO_FAULT,
     *SILENCE,
     *REFUSALS,
     *NONSENSE,
     Fault("status", False, status=404),
     Fault("status", False, status=404),
-    Fault("word"),
-    Fault("backwards"),
-    Fault("stranger"),
-    Fault("away", False),
+    Fault("unknown status"),
+    Fault("older status"),
+    Fault("other job"),
+    Fault("to cdn", False),
     Fault("status", False, status=403),
 )
 FILE = (
-    FINE,
+    NO_FAULT,
     *SILENCE,
     *REFUSALS,
     Fault("cut", at=0),
@@ -101,12 +101,12 @@ FILE = (
     Fault("drip", seconds=5.0),
     Fault("drip", seconds=50.0),
     Fault("drip", seconds=100.0),
-    Fault("unasked range"),
+    Fault("unrequested range"),
     Fault("no range"),
     Fault("early range"),
     Fault("late range"),
     Fault("other total"),
-    Fault("misdigest"),
+    Fault("wrong digest"),
     Fault("flip"),
     Fault("416"),
     Fault("gzip"),
@@ -114,40 +114,40 @@ FILE = (
     Fault("odd length"),
     Fault("moved", False),
     Fault("loop", False),
-    Fault("away", False),
-    Fault("away plain", False),
-    Fault("down", False),
+    Fault("to cdn", False),
+    Fault("to plain cdn", False),
+    Fault("to http", False),
     Fault("status", False, status=404),
     Fault("status", False, status=409),
     Fault("status", False, status=410),
     Fault("change"),
     Fault("change"),
-    Fault("full", at=2500),
-    Fault("full", at=0),
-    Fault("unkept"),
+    Fault("disk full", at=2500),
+    Fault("disk full", at=0),
+    Fault("keep fails"),
 )
-OTHER = (FINE, *SILENCE, *REFUSALS, *NONSENSE)
+OTHER = (NO_FAULT, *SILENCE, *REFUSALS, *NONSENSE)
 
 NEVER = float("inf")
 
 
 @frozen
 class Break:
-    """Where a call is broken off: at its `at`-th command, before it or with the service or the disk half-way in it."""
+    """Where a call is broken off: at its `at`-th command, before it, or half-way in it if it was `begun`."""
 
     how: str
     at: int
-    heard: bool = False
+    begun: bool = False
 
 
 @frozen
 class Plan:
-    """One errand's whole fate."""
+    """Everything that decides how one errand goes."""
 
     base: str = "http://service.test"
-    keys: str = "replay"  # or "ignore", "conflict", "known"
-    asked: str = "ask"
-    story: tuple[tuple[str, float], ...] = (("pending", 1.0),)
+    keys: str = "replay"  # or "ignore", "conflict", "reject"
+    replays_keys: str = "ask"
+    states: tuple[tuple[str, float], ...] = (("pending", 1.0),)
     end: str = "completed"
     holds: bool = True
     tags: bool = True
@@ -171,22 +171,22 @@ class Plan:
     before: bytes | None = None
     breaks: tuple[Break | None, ...] = ()
     post: tuple[Fault, ...] = ()
-    look: tuple[Fault, ...] = ()
+    poll: tuple[Fault, ...] = ()
     file: tuple[Fault, ...] = ()
     other: tuple[Fault, ...] = ()
     seed: int = field(default=0, repr=False)
 
 
 def draw_plan(pick: Pick) -> Plan:
-    """Draw a plan; the first of every set of options is the tamest."""
-    keys = pick(("replay", "replay", "ignore", "conflict", "known"))
+    """Draw a plan; the first of every set of options is the simplest."""
+    keys = pick(("replay", "replay", "ignore", "conflict", "reject"))
     last = pick(("completed",) * 9 + ("failed", "cancelled", "never"))
-    words = pick((("pending",), (), ("pending", "searching"), ("pending", "searching", "thinking", "downloading")))
+    statuses = pick((("pending",), (), ("pending", "searching"), ("pending", "searching", "thinking", "downloading")))
     return Plan(
         base=pick(("http://service.test", "https://service.test")),
         keys=keys,
-        asked=pick(("ask", "ask", "yes" if keys == "replay" else "no")),
-        story=tuple((word, pick((1.0, 0.0, 0.1, 4.0, 30.0, 200.0))) for word in words),
+        replays_keys=pick(("ask", "ask", "yes" if keys == "replay" else "no")),
+        states=tuple((status, pick((1.0, 0.0, 0.1, 4.0, 30.0, 200.0))) for status in statuses),
         end=last,
         holds=pick((True, False)),
         tags=pick((True, False)),
@@ -210,7 +210,7 @@ def draw_plan(pick: Pick) -> Plan:
         before=pick((None, b"what was there before")),
         breaks=tuple(_several(lambda: _draw_break(pick), pick((False, False, False, True)), pick)),
         post=_faults(pick, POST),
-        look=_faults(pick, LOOK),
+        poll=_faults(pick, POLL),
         file=_faults(pick, FILE),
         other=_faults(pick, OTHER),
         seed=pick((0, 1, 2, 3)),

@@ -1,7 +1,7 @@
-"""Very many errands, on several cores: `python tests/simulation/simulate.py --errands 1000000 --seed 1 --workers 2`.
+"""Play errands on several cores: `python tests/simulation/simulate.py --errands 1000000 --seed 1 --workers 2`.
 
-Progress goes to stderr, what became of the errands to stdout. A violation is printed with its seed, and
-`--only SEED` plays that one again with everything that was sent.
+Progress goes to stderr, and the counts of how errands and calls ended go to stdout. A violation is printed with its
+seed; `--only SEED` plays that errand again and prints everything that was sent.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from simulation.world import Call, End, play
 
 BATCH = 500
 SHOWN = 50
-"""Violations that are printed; more of them say no more."""
+"""The most violations that are printed."""
 
 
 def batch(first: int) -> tuple[int, collections.Counter[str], list[str]]:
-    """Play one batch of seeds; return how many, what became of them, and the violations."""
+    """Play one batch of seeds; return how many, how they ended, and the violations."""
     logging.getLogger("gofer").disabled = True
     tally: collections.Counter[str] = collections.Counter()
     broken: list[str] = []
@@ -40,14 +40,14 @@ def batch(first: int) -> tuple[int, collections.Counter[str], list[str]]:
         except Exception as error:
             broken.append(f"seed {seed}: {type(error).__name__}: {error}")
             continue
-        tally["errands fulfilled"] += ending.fulfilled
-        tally["errands not fulfilled"] += not ending.fulfilled
+        tally["errands that succeeded"] += ending.succeeded
+        tally["errands that did not succeed"] += not ending.succeeded
         tally.update(f"calls: {name}" for name in ending.endings)
     return BATCH, tally, broken
 
 
 def run(errands: int, seed: int, workers: int) -> int:
-    """Play so many errands from this seed on; return how many broke an invariant."""
+    """Play errands, one for each seed from this one on; return how many broke an invariant."""
     tally: collections.Counter[str] = collections.Counter()
     done, bad, began = 0, 0, time.monotonic()
     with multiprocessing.Pool(workers) as pool:
@@ -59,7 +59,7 @@ def run(errands: int, seed: int, workers: int) -> int:
             rate = done / (time.monotonic() - began)
             sys.stderr.write(f"\r{done} errands, {rate:.0f} a second, {bad} violations ")
     sys.stderr.write("\n")
-    print(f"{done} errands from seed {seed} on, {done / (time.monotonic() - began):.0f} a second, {bad} violations")
+    print(f"{done} errands, from seed {seed} on, {done / (time.monotonic() - began):.0f} a second, {bad} violations")
     for name, times in sorted(tally.items(), key=lambda item: (item[0][:6], -item[1])):
         print(f"{times:>10}  {name}")
     return bad
@@ -76,7 +76,7 @@ def show(seed: int) -> None:
         began = len(wire.sent)
         end = play(call, wire, disk)  # type: ignore[arg-type]
         for sent in wire.sent[began:]:
-            print(f"  {sent.at - 1000:10.2f} s  {sent.request.method:6} {sent.request.url}  {sent.status or 'silence'}")
+            print(f"  {sent.at - 1000:10.2f} s  {sent.request.method:6} {sent.request.url}  {sent.status or 'lost'}")
         print(f"  {end.how}: {end.value if end.error is None else repr(end.error)}")
         return end
 

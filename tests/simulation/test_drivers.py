@@ -1,6 +1,6 @@
-"""The three real drivers on the same plans as the pure world, with part files on a real disk: equal lists of commands.
+"""The three real drivers perform the same commands as the world without I/O, with part files on a real disk.
 
-The loops' clocks stand still, since all time is the wire's.
+The loops' clocks stand still, since only the wire's clock counts.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from gofer.transports.drive import drive
 from simulation.errand import errand
 from simulation.plan import FILE, Break, Fault, Plan, plan_of
 from simulation.wire import AwaitedWire, Left, Wire
-from simulation.world import End, Faulty, play
+from simulation.world import End, FaultyDisk, play
 from support.disk import Memory, MemoryDisk
 
 PLANS = [
     *(plan_of(seed) for seed in range(150)),
-    *(Plan(story=(), file=(Fault("cut", at=3000), fault)) for fault in FILE),
-    *(Plan(story=(), file=(fault,), timeout=15.0, verb="handle") for fault in FILE),
-    *(Plan(end="never", timeout=15.0, breaks=(Break("leave", at, heard),)) for at in range(9) for heard in (0, 1)),
+    *(Plan(states=(), file=(Fault("cut", at=3000), fault)) for fault in FILE),
+    *(Plan(states=(), file=(fault,), timeout=15.0, verb="handle") for fault in FILE),
+    *(Plan(end="never", timeout=15.0, breaks=(Break("leave", at, begun),)) for at in range(9) for begun in (0, 1)),
 ]
 
 
@@ -48,16 +48,16 @@ LOOPS = {
 }
 
 
-class MortalDisk(LocalDisk):
-    """Part files of a process that may be killed; the system closes what it had open."""
+class KillableLocalDisk(LocalDisk):
+    """The disk of a process that may be killed; the system closes its files."""
 
-    def die(self):
+    def kill(self):
         """Close the files and no more."""
         self._release()
 
 
 class Recording(Run):
-    """A run that keeps its steps, and lets the wire know when the caller is to leave."""
+    """A run that keeps its steps, and makes the caller leave where the plan says so."""
 
     def __init__(self, call, wire):
         super().__init__(call.flow, call.errand)
@@ -74,11 +74,11 @@ class Recording(Run):
             return step
         broken, end = self.call.broken, self.end
         if isinstance(step, Tell) and isinstance(step.event, Submitted):
-            end.told = step.event.ticket
+            end.ticket = step.event.ticket
         if broken is not None and broken.at == len(end.commands):
-            end.how, end.calm, self.wire.leaving = "left", self.wire.calm, broken
+            end.how, end.no_faults_left, self.wire.leaving = "left", self.wire.no_faults_left, broken
         end.commands.append(step)
-        self.wire.heed(step)
+        self.wire.note_deadline(step)
         return step
 
 
@@ -94,10 +94,10 @@ def steps(plan, target, perform, read=on_disk):
     if plan.before is not None:
         target.parent.mkdir()
         target.write_bytes(plan.before)
-    acts, end, seen = errand(plan, wire, read, target), None, []
+    calls, end, seen = errand(plan, wire, read, target), None, []
     while True:
         try:
-            call = acts.send(end)
+            call = calls.send(end)
         except StopIteration:
             return seen
         end = perform(call, wire)
@@ -107,15 +107,15 @@ def steps(plan, target, perform, read=on_disk):
 
 
 def pure(call, wire):
-    """Perform a call in the pure world, on the same disk."""
-    return play(call, wire, Faulty(MortalDisk(), wire))
+    """Perform a call in the world without I/O, on the same disk."""
+    return play(call, wire, FaultyDisk(KillableLocalDisk(), wire))
 
 
 def blocking(call, wire):
     """Perform a call with the blocking driver."""
     run = Recording(call, wire)
     with contextlib.suppress(GoferError, Left):
-        drive(run, wire, Faulty(MortalDisk(), wire), lambda event: None)
+        drive(run, wire, FaultyDisk(KillableLocalDisk(), wire), lambda event: None)
     return run.end
 
 
@@ -125,7 +125,7 @@ def awaited(backend, call, wire):
 
     async def main():
         with anyio.CancelScope() as scope, contextlib.suppress(GoferError):
-            await adrive(run, AwaitedWire(wire, scope), Faulty(MortalDisk(), wire), lambda event: None)
+            await adrive(run, AwaitedWire(wire, scope), FaultyDisk(KillableLocalDisk(), wire), lambda event: None)
 
     anyio.run(main, backend=backend, backend_options=LOOPS[backend])
     return run.end
@@ -138,17 +138,17 @@ DRIVERS = {
 }
 
 
-def alike(plan):
-    """Make a plan of one whose breaks and full disks are the same for all drivers: they gather writes differently."""
+def comparable(plan):
+    """Change a plan to one that all drivers can perform alike: they gather writes differently, and none is killed."""
     return evolve(
         plan,
         breaks=tuple(broken for broken in plan.breaks if broken.how == "leave"),
-        file=tuple(evolve(fault, at=0) if fault.kind == "full" else fault for fault in plan.file),
+        file=tuple(evolve(fault, at=0) if fault.kind == "disk full" else fault for fault in plan.file),
     )
 
 
-def on_the_wire(plan, target):
-    """Move every break to a command that a driver can be called away from."""
+def with_breaks_at_io(plan, target):
+    """Move every break to a command during which a driver can be interrupted; return the new plan and its calls."""
     while True:
         seen = steps(plan, target, pure)
         for number, (commands, _, _, how, _) in enumerate(seen):
@@ -161,16 +161,16 @@ def on_the_wire(plan, target):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_real_driver_gives_the_pure_worlds_commands(driver, tmp_path):
-    """One plan, one list of commands, one ending at one virtual time, whoever performs it."""
+def test_every_driver_performs_the_same_commands(driver, tmp_path):
+    """A driver performs the commands of the world without I/O, and ends alike at the same virtual time."""
     target = tmp_path / "papers" / "paper.pdf"
     for drawn in PLANS:
-        plan, expected = on_the_wire(alike(drawn), target)
+        plan, expected = with_breaks_at_io(comparable(drawn), target)
         assert steps(plan, target, DRIVERS[driver]) == expected, plan
 
 
-def test_part_files_on_disk_are_to_the_core_what_those_in_memory_are(tmp_path):
-    """Errands that are killed and go on from what lies there take the same way on a real disk."""
+def test_part_files_on_disk_and_in_memory_are_resumed_alike(tmp_path):
+    """Errands that are killed and resumed perform the same commands on a real disk as in memory."""
     target = tmp_path / "papers" / "paper.pdf"
     for plan in PLANS:
         memory = Memory()
@@ -178,6 +178,6 @@ def test_part_files_on_disk_are_to_the_core_what_those_in_memory_are(tmp_path):
             memory.files[target] = plan.before
 
         def in_memory(call, wire, memory=memory):
-            return play(call, wire, Faulty(MemoryDisk(memory), wire))
+            return play(call, wire, FaultyDisk(MemoryDisk(memory), wire))
 
         assert steps(plan, target, pure) == steps(plan, target, in_memory, memory.read), plan

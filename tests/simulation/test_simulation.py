@@ -1,6 +1,6 @@
 """Errands against a model of a service, with faults at every request and breaks at every command, in virtual time.
 
-Some thousand plans from seeds, and some that hypothesis makes and shrinks. `simulate.py` plays as many as one likes.
+Some thousand plans come from seeds, and hypothesis makes and shrinks some more. `simulate.py` plays any number.
 """
 
 import pytest
@@ -8,15 +8,15 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 
 from simulation.errand import simulate
-from simulation.plan import FILE, LOOK, OTHER, POST, Break, Fault, Plan, plan_of, plans
+from simulation.plan import FILE, OTHER, POLL, POST, Break, Fault, Plan, plan_of, plans
 
 SEEDS = 1500
 CHUNKS = 10
-HABITS = [
+PLANS = [
     Plan(),
     Plan(holds=False, tags=False, size=False, digest=False),
     Plan(keys="ignore", holds=False, length=False, etag="weak"),
-    Plan(base="https://service.test", keys="known", file_at="cdn", ranges=False),
+    Plan(base="https://service.test", keys="reject", file_at="cdn", ranges=False),
     Plan(verb="handle", hold=0, verify="require", before=b"what was there before"),
     Plan(verb="read", timeout=15.0, cutoff=5.0),
 ]
@@ -24,7 +24,7 @@ HABITS = [
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_no_seed_breaks_an_invariant(chunk):
-    """Whatever befalls an errand: one job, the right file or none, in time, without hammering, and a way to go on."""
+    """Whatever faults an errand meets, it makes one job, gets the right file or none, and ends in time."""
     for seed in range(chunk, SEEDS, CHUNKS):
         try:
             simulate(plan_of(seed))
@@ -35,23 +35,23 @@ def test_no_seed_breaks_an_invariant(chunk):
 @settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(plans())
 def test_no_plan_breaks_an_invariant(plan):
-    """The same, of plans that hypothesis makes and makes smaller."""
+    """The invariants are true for plans that hypothesis makes and shrinks."""
     simulate(plan)
 
 
-@pytest.mark.parametrize("route", ["post", "look", "file", "other"])
-@pytest.mark.parametrize("habits", HABITS, ids=range(len(HABITS)))
-def test_no_single_fault_breaks_an_invariant(habits, route):
-    """Every fault, alone, twice in a row and for long, on services and callers of different habits."""
-    for fault in {"post": POST, "look": LOOK, "file": FILE, "other": OTHER}[route]:
+@pytest.mark.parametrize("route", ["post", "poll", "file", "other"])
+@pytest.mark.parametrize("plan", PLANS, ids=range(len(PLANS)))
+def test_no_single_fault_breaks_an_invariant(plan, route):
+    """The invariants are true for every fault, once, twice and twelve times in a row, on several plans."""
+    for fault in {"post": POST, "poll": POLL, "file": FILE, "other": OTHER}[route]:
         for times in (1, 2, 12):
-            simulate(evolve(habits, **{route: (fault,) * times}))
+            simulate(evolve(plan, **{route: (fault,) * times}))
 
 
 @pytest.mark.parametrize("then", range(len(FILE)), ids=lambda at: FILE[at].kind.replace(" ", "-") + str(at))
 def test_no_two_faults_of_a_download_break_an_invariant(then):
-    """Whatever befalls a transfer after another that broke off or went wrong, on a service that proves little."""
-    little = Plan(story=(), size=False, digest=False, honours_if_range=False)
+    """The invariants are true for every pair of faults of a download, if the service names little to verify it by."""
+    little = Plan(states=(), size=False, digest=False, honours_if_range=False)
     for first in FILE:
         simulate(evolve(little, file=(first, FILE[then])))
         simulate(evolve(little, file=(first, FILE[then]), verb="read"))
@@ -59,14 +59,14 @@ def test_no_two_faults_of_a_download_break_an_invariant(then):
 
 
 @pytest.mark.parametrize("how", ["kill", "leave"])
-@pytest.mark.parametrize("habits", HABITS, ids=range(len(HABITS)))
-def test_no_break_at_any_command_breaks_an_invariant(habits, how):
-    """An errand that is killed or left at each of its commands in turn, before it and half-way in it."""
+@pytest.mark.parametrize("plan", PLANS, ids=range(len(PLANS)))
+def test_no_break_at_any_command_breaks_an_invariant(plan, how):
+    """The invariants are true if the caller is killed or leaves at any command, before it or half-way in it."""
     for at in range(24):
-        for heard in (False, True):
-            simulate(evolve(habits, breaks=(Break(how, at, heard),)))
+        for begun in (False, True):
+            simulate(evolve(plan, breaks=(Break(how, at, begun),)))
 
 
-def test_an_errand_that_nothing_befalls_is_fulfilled():
-    """The tamest plan ends with the file, at the first go."""
+def test_an_errand_without_faults_succeeds():
+    """The plan without faults succeeds with one call."""
     assert simulate(Plan()).endings == ["ended"]

@@ -1,4 +1,4 @@
-"""A world without I/O for the plans: performs commands on a wire and a disk, breaks errands off, keeps the list.
+"""The world without I/O for plans: it performs commands on a wire and a disk, breaks calls off, and keeps a list.
 
 The disk is a `Disk` as the drivers use it, such as the one in memory (`support.disk`).
 """
@@ -39,59 +39,59 @@ from simulation.plan import Break
 from simulation.wire import Killed, Left, OpenBody, Wire
 
 ENOUGH = 3000
-"""Commands of one call; an errand that wants more does not end."""
+"""The most commands of one call; a call with more has no end."""
 
 
-class Endless(AssertionError):
-    """A call that does not come to its end."""
+class TooManyCommands(AssertionError):
+    """A call does not end."""
 
 
-class Mortal(Disk, Protocol):
-    """A disk whose user may be killed."""
+class KillableDisk(Disk, Protocol):
+    """A disk whose process may be killed."""
 
-    def die(self) -> None:
-        """Close nothing, and let the system take what is open."""
+    def kill(self) -> None:
+        """Close only what the system closes for a process that is killed."""
         ...
 
 
 @define
-class Faulty:
-    """A disk that is full when the wire's plan says so."""
+class FaultyDisk:
+    """A disk that fails when the plan says so."""
 
-    disk: Mortal
+    disk: KillableDisk
     wire: Wire
 
     @property
     def holds(self) -> bool:
-        """Pass it on."""
+        """Whether a part is open."""
         return self.disk.holds
 
     def perform(self, command: DiskCommand) -> DiskAnswer:
-        """Pass it on, unless it is to fail."""
+        """Perform the command, unless the plan makes it fail."""
         if isinstance(command, Keep):
-            unkept, self.wire.unkept = self.wire.unkept, False
-            if unkept:
+            fails, self.wire.keep_fails = self.wire.keep_fails, False
+            if fails:
                 raise TargetError("The disk is gone.")
         return self.disk.perform(command)
 
     def writer(self, command: Store) -> Writer:
-        """Pass it on, with what room there is."""
-        room, self.wire.full = self.wire.full, None
+        """Open a part, in the room that the plan leaves."""
+        room, self.wire.room = self.wire.room, None
         writer = self.disk.writer(command)
-        return writer if room is None else Cramped(writer, room - command.offset)
+        return writer if room is None else LimitedWriter(writer, room - command.offset)
 
     def close(self) -> None:
-        """Pass it on."""
+        """Close the disk."""
         self.disk.close()
 
-    def die(self) -> None:
-        """Let go of what the system takes from a process that is killed."""
-        self.disk.die()
+    def kill(self) -> None:
+        """Close only what the system closes for a process that is killed."""
+        self.disk.kill()
 
 
 @define
-class Cramped:
-    """A part on a disk with room for so many bytes more."""
+class LimitedWriter:
+    """A part on a disk with room for a number of bytes."""
 
     writer: Writer
     room: int
@@ -104,7 +104,7 @@ class Cramped:
         return self.writer.write(blocks)
 
     def stored(self) -> Stored:
-        """Pass it on."""
+        """Return what was stored."""
         return self.writer.stored()
 
 
@@ -119,19 +119,19 @@ class Call:
 
 @define
 class End:
-    """How a call ended: its value or its error, or neither where the process was killed."""
+    """How a call ended: its value or its error, or neither if the process was killed."""
 
     value: Any = None
     error: GoferError | None = None
     how: str = "ended"
     commands: list[Command] = field(factory=list)
-    told: str | None = None
-    calm: bool = False
+    ticket: str | None = None
+    no_faults_left: bool = False
     started: float = 0.0
     ended: float = 0.0
 
 
-def play(call: Call, wire: Wire, disk: Mortal) -> End:
+def play(call: Call, wire: Wire, disk: KillableDisk) -> End:
     """Perform a call to its end, or to where it is broken off."""
     end = End(started=wire.mono)
     hands = _Hands(wire, disk)
@@ -141,20 +141,20 @@ def play(call: Call, wire: Wire, disk: Mortal) -> End:
         while not isinstance(step, Done):
             at = len(end.commands)
             if at > ENOUGH:
-                raise Endless(f"{ENOUGH} commands, and the last was {step}")
+                raise TooManyCommands(f"{ENOUGH} commands, and the last was {step}")
             if isinstance(step, Tell) and isinstance(step.event, Submitted):
-                end.told = step.event.ticket
+                end.ticket = step.event.ticket
             end.commands.append(step)
             if call.broken is None or at != call.broken.at:
                 step = run.advance(hands.perform(step))
             elif call.broken.how == "kill":
                 end.how = "killed"
-                hands.die(step, call.broken)
+                hands.kill(step, call.broken)
                 break
             else:
-                end.how, end.calm = "left", wire.calm
+                end.how, end.no_faults_left = "left", wire.no_faults_left
                 hands.leave(step, call.broken)
-                end.calm = end.calm and not wire.unclosed
+                end.no_faults_left = end.no_faults_left and not wire.unclosed
                 step = run.abandon(wire.now())
         else:
             end.value = step.value
@@ -163,7 +163,7 @@ def play(call: Call, wire: Wire, disk: Mortal) -> End:
     end.ended = wire.mono
     if end.how == "killed":
         call.flow.close()
-        disk.die()
+        disk.kill()
     else:
         if hands.body is not None:
             wire.wrong.append("a body was left open")
@@ -175,38 +175,38 @@ def play(call: Call, wire: Wire, disk: Mortal) -> End:
 class _Hands:
     """Performs commands one by one."""
 
-    def __init__(self, wire: Wire, disk: Mortal) -> None:
+    def __init__(self, wire: Wire, disk: KillableDisk) -> None:
         self.wire, self.disk = wire, disk
         self.body: OpenBody | None = None
 
     def perform(self, command: Command) -> Answered | Failed:
-        """Carry out a command."""
+        """Perform a command."""
         try:
             answer = self._answer(command)
         except GoferError as error:
             return Failed(self.wire.now(), error)
         return Answered(self.wire.now(), answer)
 
-    def die(self, command: Command, broken: Break) -> None:
-        """Carry out as much of a command as a process does that is killed in it; nobody closes anything."""
-        if broken.heard:
-            self.wire.dying = isinstance(command, Store)
+    def kill(self, command: Command, broken: Break) -> None:
+        """Perform as much of a command as a process does that is killed in it; nothing is closed."""
+        if broken.begun:
+            self.wire.killing = isinstance(command, Store)
             with contextlib.suppress(Killed):
                 _ = self.perform(command)
-            self.wire.dying = False
+            self.wire.killing = False
 
     def leave(self, command: Command, broken: Break) -> None:
-        """Begin a command and be called away from it; what is open is closed then."""
+        """Begin a command and be interrupted in it; then close what is open."""
         if isinstance(command, Send | Open):
             self.wire.leaving = broken
             with contextlib.suppress(Left):
                 _ = self.perform(command)
         elif isinstance(command, Store):
-            self.die(command, broken)
+            self.kill(command, broken)
         self._close()
 
     def _answer(self, command: Command) -> Any:
-        self.wire.heed(command)
+        self.wire.note_deadline(command)
         match command:
             case Authorise(signer, request):
                 return signer(request)

@@ -82,8 +82,8 @@ class MemoryDisk:
         self.memory.parts[command.target] = (kept, mark if command.offset else command.mark)
         return MemoryWriter(kept, command)
 
-    def die(self) -> None:
-        """Do nothing: a killed process does no more."""
+    def kill(self) -> None:
+        """Do nothing, as a killed process does."""
 
     def close(self) -> None:
         """Leave the part, if there is anything in it."""

@@ -84,8 +84,8 @@ class World:
         return [command.request for command in self.commands if isinstance(command, Send | Open)]
 
     @property
-    def naps(self) -> list[float]:
-        """How long each pause was."""
+    def pauses(self) -> list[float]:
+        """How long each pause was, in seconds."""
         return [command.seconds for command in self.commands if isinstance(command, Sleep)]
 
     def service(self, **changes: Any) -> Service[Any, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gofer import errors
 from gofer.contracts.base import Leg
 from gofer.core import verbs
 from gofer.core.commands import Drop
@@ -15,16 +16,6 @@ from gofer.core.judging import REDIRECTS, TRANSIENT, redirected, refusal
 from gofer.core.policies import Retry, pause_after
 from gofer.core.run import Flow
 from gofer.core.table import LEGS
-from gofer.errors import (
-    BadReply,
-    GoferError,
-    JobLost,
-    NotReady,
-    Rejected,
-    ServiceError,
-    TransportError,
-    UntrustedCertificate,
-)
 from gofer.events import Retrying
 from gofer.models import State
 from gofer.wire import Head, Reply, Request
@@ -46,7 +37,7 @@ class Tries:
         """Forget the failures: something went well in between."""
         self._failures, self._since = 0, 0.0
 
-    def back_off(self, failure: GoferError, *, at_least: float = 0.0) -> Flow[None]:
+    def back_off(self, failure: errors.GoferError, *, at_least: float = 0.0) -> Flow[None]:
         """Pause before the next try, for `at_least` seconds or longer.
 
         Raises:
@@ -54,7 +45,7 @@ class Tries:
             OutOfTime: from `failure`, when the budget leaves no time for another try.
         """
         errand = self._errand
-        if isinstance(failure, UntrustedCertificate):
+        if isinstance(failure, errors.UntrustedCertificate):
             raise failure
         if self._failures == 0:
             self._since = errand.now.mono
@@ -66,7 +57,7 @@ class Tries:
             raise failure
         pause = max(pause, at_least)
         if pause >= errand.left:
-            asked = failure.retry_after if isinstance(failure, ServiceError) else None
+            asked = failure.retry_after if isinstance(failure, errors.ServiceError) else None
             # time for one last try, unless the service asked to be left alone for longer
             pause = max(errand.left - errand.reserve, at_least)
             if not 0 < pause < errand.left or (asked is not None and asked >= errand.left):
@@ -83,14 +74,14 @@ class Absence:
     def __init__(self, errand: AnyErrand) -> None:
         self._errand, self._times, self._since = errand, 0, 0.0
 
-    def back_off(self, refusal: ServiceError) -> Flow[None]:
+    def back_off(self, refusal: errors.ServiceError) -> Flow[None]:
         """Pause before asking again, or raise `JobLost`."""
         times, seconds = GONE_AFTER
         now = self._errand.now.mono
         self._since = self._since if self._times else now
         self._times += 1
         if self._times >= times and now - self._since >= seconds:
-            raise JobLost("The service has lost this job, though it had accepted it.") from refusal
+            raise errors.JobLost("The service has lost this job, though it had accepted it.") from refusal
         yield from verbs.sleep(self._errand, seconds / (times - 1))
 
 
@@ -135,20 +126,21 @@ def read_if_document(errand: AnyErrand, request: Request, timeout: float, leg: L
     return (yield from verbs.read_document(errand, head))
 
 
-def too_many(errand: AnyErrand) -> ServiceError:
+def too_many(errand: AnyErrand) -> errors.ServiceError:
     """Make the error for redirects without end."""
-    return Rejected(f"The service redirected more than {errand.rules.redirects} times in a row.", status_code=302)
+    most = errand.rules.redirects
+    return errors.Rejected(f"The service redirected more than {most} times in a row.", status_code=302)
 
 
-def is_transient(error: GoferError) -> bool:
+def is_transient(error: errors.GoferError) -> bool:
     """Tell whether a failed exchange may succeed later: silence, a transient refusal, or no document at all."""
     match error:
-        case ServiceError():
+        case errors.ServiceError():
             return error.status_code in TRANSIENT
-        case BadReply():
+        case errors.BadReply():
             return error.field is None
         case _:
-            return isinstance(error, TransportError)
+            return isinstance(error, errors.TransportError)
 
 
 def exchange(
@@ -158,8 +150,8 @@ def exchange(
     while True:
         try:
             reply = yield from follow(errand, request, errand.rules.timeout if timeout is None else timeout, leg)
-        except TransportError as error:
-            failure: GoferError = error
+        except errors.TransportError as error:
+            failure: errors.GoferError = error
         else:
             if reply.status not in TRANSIENT or (leg is not None and errand.contract.reads(leg, reply.status)):
                 tries.reset()
@@ -168,7 +160,7 @@ def exchange(
         yield from tries.back_off(failure)
 
 
-def refused(errand: AnyErrand, reply: Reply, kind: type[ServiceError] | None = None) -> ServiceError:
+def refused(errand: AnyErrand, reply: Reply, kind: type[errors.ServiceError] | None = None) -> errors.ServiceError:
     """Make the error for a reply that is no success."""
     return refusal(reply, errand.contract.read_problem(reply), errand.now.wall, kind)
 
@@ -187,7 +179,7 @@ def retry_or_raise(errand: AnyErrand, head: Head, tries: Tries, absence: Absence
         yield from absence.back_off(refused(errand, reply))
         return
     if reply.status == 409:
-        failure = refused(errand, reply, NotReady)
+        failure = refused(errand, reply, errors.NotReady)
         transient = errand.record.status.state is State.SUCCEEDED  # it is ready: a replica of the service lags behind
     else:
         failure, transient = refused(errand, reply), reply.status in TRANSIENT

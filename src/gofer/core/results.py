@@ -9,6 +9,7 @@ import logging
 import re
 from typing import Any, TypeVar
 
+from gofer import errors
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.commands import Drop
@@ -25,15 +26,6 @@ from gofer.core.exchange import (
 )
 from gofer.core.poll import CLOSEST
 from gofer.core.run import Flow
-from gofer.errors import (
-    BadReply,
-    JobCancelled,
-    JobFailed,
-    NotReady,
-    OutOfTime,
-    ServiceError,
-    TransportError,
-)
 from gofer.models import State
 from gofer.wire import Head, Reply, Request
 
@@ -79,7 +71,7 @@ def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
     try:
         reply = accept(errand, (yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))))
         return errand.contract.read_reason(seen, reply)
-    except (OutOfTime, TransportError, ServiceError, BadReply) as error:
+    except (errors.OutOfTime, errors.TransportError, errors.ServiceError, errors.BadReply) as error:
         _log.debug("The reason why the job failed could not be read: %s", error)
         return seen
 
@@ -96,9 +88,9 @@ def _ask_for_results(errand: AnyErrand, request: Request, seen: Snapshot[Any]) -
                 continue
             reply = yield from _document(errand, head)
             return errand.contract.read_results(errand.service.base, seen, reply)
-        except (TransportError, NotReady) as error:
+        except (errors.TransportError, errors.NotReady) as error:
             yield from tries.back_off(error, at_least=CLOSEST)
-        except BadReply as error:
+        except errors.BadReply as error:
             if not is_transient(error):
                 raise
             yield from garbled.back_off(error)
@@ -118,10 +110,10 @@ def in_a_line(text: str) -> str:
     return plain if len(plain) <= LONGEST_REASON else f"… {plain[-LONGEST_REASON:]}"
 
 
-def failure(ended: Snapshot[Any]) -> JobFailed:
+def failure(ended: Snapshot[Any]) -> errors.JobFailed:
     """Make the error for a job that ended without a result."""
     status = ended.status
-    kind = JobCancelled if status.state is State.CANCELLED else JobFailed
+    kind = errors.JobCancelled if status.state is State.CANCELLED else errors.JobFailed
     code = f" with {status.error_code}" if status.error_code else ""
     reason = f": {in_a_line(status.error)}" if status.error else "."
     return kind(
