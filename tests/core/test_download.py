@@ -10,6 +10,7 @@ from tenacity.wait import wait_fixed
 from gofer.contracts.base import Ref
 from gofer.core import flows
 from gofer.core.commands import Mark, Measure, Open
+from gofer.core.digests import Digest
 from gofer.core.download import fetch
 from gofer.core.errand import Errand
 from gofer.core.policies import Retry
@@ -165,7 +166,9 @@ def test_a_service_that_ignores_ranges_sends_the_complete_file():
 
 def test_a_part_that_is_complete_already_is_kept():
     """After 416 with the part's own size, the part is measured and verified, and no byte is fetched."""
-    fetched, world = download(Files(named=PAPER), parts=part(PAPER, named=hashlib.sha256(PAPER).digest()))
+    fetched, world = download(
+        Files(named=PAPER), parts=part(PAPER, named=Digest("sha256", hashlib.sha256(PAPER).digest()))
+    )
     assert any(isinstance(command, Measure) for command in world.commands)
     assert (world.files[TARGET], fetched.verified) == (PAPER, Verified.DIGEST)
 
@@ -173,7 +176,7 @@ def test_a_part_that_is_complete_already_is_kept():
 def test_a_complete_part_with_wrong_bytes_starts_over():
     """A damaged part is found by its digest and fetched again."""
     damaged = PAPER[:-1] + b"?"
-    _, world = download(Files(named=PAPER), parts=part(damaged, named=hashlib.sha256(PAPER).digest()))
+    _, world = download(Files(named=PAPER), parts=part(damaged, named=Digest("sha256", hashlib.sha256(PAPER).digest())))
     assert world.files[TARGET] == PAPER
 
 

@@ -9,6 +9,7 @@ import random
 import ssl
 import threading
 import time
+import zlib
 
 import pytest
 import trustme
@@ -198,6 +199,34 @@ def test_a_download_that_outlives_the_budget_is_out_of_time_and_keeps_its_part(d
         client.job("j1").download(tmp_path / "paper.pdf", timeout=5)
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
     assert "range" in server.calls[-1].headers
+
+
+NAMED = {
+    "sha-512": lambda data: {"repr_digest": f"sha-512=:{base64.b64encode(hashlib.sha512(data).digest()).decode()}:"},
+    "Content-MD5": lambda data: {"content_md5": base64.b64encode(hashlib.md5(data).digest()).decode()},
+    "CRC-32": lambda data: {"x_amz_checksum_crc32": base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()},
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_file_is_verified_by_other_digests_also_over_a_resume(driver, tmp_path, name):
+    """The right bytes are accepted, after a cut too, and others of the same length are refused."""
+
+    def cut(call):
+        answer = file_reply(call, **NAMED[name](PAPER))
+        return [answer[:100_000], 0.05, RESET] if call.nth == 1 else [answer]
+
+    with raw_server(service(file=cut)) as server:
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    assert "range" in server.calls[-1].headers
+    other = PAPER[:-1] + bytes([PAPER[-1] ^ 1])
+    with (
+        raw_server(service(file=lambda call: [file_reply(call, **NAMED[name](other))])) as server,
+        pytest.raises(WrongFile, match="is not the one"),
+    ):
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "other.pdf")
+    assert not (tmp_path / "other.pdf").exists()
 
 
 def test_a_wrong_digest_leaves_what_was_there(driver, tmp_path):

@@ -1,6 +1,7 @@
 """The disk fails in mid-download: a TargetError, nothing wrong at the target, and what came is kept where it can be."""
 
 import contextlib
+import json
 import os
 import random
 import resource
@@ -12,7 +13,8 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.core.commands import CheckFolder, Keep, Mark, Store
+from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Part, Store
+from gofer.core.digests import Digest
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
 from support.faces import MODES, face
@@ -166,7 +168,7 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
     """The part is synced, then put in place, then the folder is synced: whenever the power fails, no file is torn."""
     target, disk, synced = tmp_path / "paper.pdf", LocalDisk(), []
     target.write_bytes(b"old")
-    disk.writer(Store(target, 0, Mark("here"), len(PAPER), None, False, None)).write([PAPER])
+    disk.writer(Store(target, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
 
     def fsync(handle):
         synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), target.read_bytes()))
@@ -177,7 +179,36 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
     assert synced == [(False, b"old"), (True, PAPER)]
 
 
-@pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]"])
+NOTE = {"source": "here", "etag": '"v1"', "total": 9, "digest": ["sha256", "00" * 32]}
+DAMAGED = [
+    *(
+        json.dumps({**NOTE, key: value})
+        for key in NOTE
+        for value in (5.5, ["a"], {}, [1, 2], ["sha256", "x"], ["sha3", ""])
+    ),
+    *("[" * 100_000, "[]", "null", "", "7", '"x"', '{"source": "he', "{}", json.dumps({**NOTE, "more": 1}), "\xff\xfe"),
+]
+
+
+@pytest.mark.parametrize("note", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_note_counts_as_none(tmp_path, note):
+    """A note with members of other types, or that is no JSON, is no error: there is no part then."""
+    target = tmp_path / "paper.pdf"
+    part_of(target).write_bytes(PAPER)
+    mark_of(target).write_bytes(note.encode("latin-1", "replace"))
+    assert LocalDisk().perform(CheckTarget(target)) is None
+
+
+def test_a_note_is_read_as_it_was_written(tmp_path):
+    """What a part file's note says survives the disk."""
+    target, mark = tmp_path / "paper.pdf", Mark("here", '"é"', 9, Digest("sha512", bytes(64)))
+    disk = LocalDisk()
+    disk.writer(Store(target, 0, mark, 9, None, None, None)).write([b"paper"])
+    disk.close()
+    assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
+
+
+@pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]", "[" * 100_000])
 def test_a_manifest_that_lists_more_than_is_there_counts_for_nothing(tmp_path, listed):
     """A file that somebody removed from the staging folder is fetched again, and no folder lacks it."""
     staging = tmp_path / ".out.parts"

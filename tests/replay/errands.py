@@ -92,7 +92,7 @@ def resumed_download(scene: Scene) -> Talk:
     source = hashlib.sha256(f"{scene.url}/jobs/{result.job_id}/file".encode()).hexdigest()
     sha256 = hashlib.sha256(paper).hexdigest()
     part_of(target).write_bytes(paper[:25_000])
-    note = {"source": source, "etag": f'"{sha256[:32]}"', "total": len(paper), "digest": sha256}
+    note = {"source": source, "etag": f'"{sha256[:32]}"', "total": len(paper), "digest": ["sha256", sha256]}
     mark_of(target).write_text(json.dumps(note))
     yield job.download(target)
     assert hashlib.sha256(target.read_bytes()).hexdigest() == sha256

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from attrs import define, field
@@ -23,6 +22,7 @@ from gofer.core.commands import (
     Store,
     Stored,
 )
+from gofer.core.digests import digest_bytes
 from gofer.errors import TargetError, WrongFile
 
 
@@ -112,6 +112,6 @@ class MemoryWriter:
         return stored(self.data, self.command.hashed)
 
 
-def stored(data: bytes | bytearray, hashed: bool) -> Stored:
+def stored(data: bytes | bytearray, hashed: str | None) -> Stored:
     """Measure these bytes."""
-    return Stored(len(data), hashlib.sha256(data).digest() if hashed else None, bytes(data[:4096]))
+    return Stored(len(data), None if hashed is None else digest_bytes(hashed, bytes(data)), bytes(data[:4096]))

@@ -31,7 +31,9 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from attrs import field, frozen
+from attrs.validators import instance_of, optional
 
+from gofer.core.digests import Digest
 from gofer.errors import GoferError
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
@@ -68,13 +70,16 @@ class Mark:
         source: a hash of the URL the bytes came from.
         etag: the strong entity tag of the complete file (RFC 9110, section 8.8.3), None without one.
         total: the size of the complete file in bytes, None if the service did not name it.
-        digest: the SHA-256 that the service named for the complete file, if it did.
+        digest: the digest that the service named for the complete file, if it did.
+
+    Raises:
+        TypeError: a member is of another type, as in a note that something has damaged.
     """
 
-    source: str
-    etag: str | None = None
-    total: int | None = None
-    digest: bytes | None = field(default=None, repr=False)
+    source: str = field(validator=instance_of(str))
+    etag: str | None = field(default=None, validator=optional(instance_of(str)))
+    total: int | None = field(default=None, validator=optional(instance_of(int)))
+    digest: Digest | None = field(default=None, repr=False)
 
 
 @frozen
@@ -87,7 +92,7 @@ class Part:
 
 @frozen
 class Stored:
-    """A body on disk: the part's size in bytes, its SHA-256 if it was wanted, and its first bytes (up to 4 KiB)."""
+    """A body on disk: the part's size in bytes, its digest if one was wanted, and its first bytes (up to 4 KiB)."""
 
     size: int
     digest: bytes | None
@@ -143,7 +148,8 @@ class Store(Asks[Stored]):
         mark: is beside the part before the first byte is in it.
         limit: more bytes than this in the complete file end the transfer with `WrongFile`.
         until: monotonic time at which the transfer must end, None without a deadline.
-        hashed: whether the SHA-256 of the complete file is wanted; a kept prefix is then read again from disk.
+        hashed: the algorithm of the digest that is wanted of the complete file, None for no digest; a kept prefix is
+            then read again from disk.
         job_id: for the progress events.
     """
 
@@ -152,7 +158,7 @@ class Store(Asks[Stored]):
     mark: Mark
     limit: int
     until: float | None
-    hashed: bool
+    hashed: str | None
     job_id: str | None
 
 
@@ -203,10 +209,10 @@ class CheckFolder(Asks[bytes | None]):
 
 @frozen
 class Measure(Asks[Stored]):
-    """Measure the part file as it is."""
+    """Measure the part file as it is; `hashed` is the algorithm of the digest that is wanted, or None."""
 
     target: Path
-    hashed: bool
+    hashed: str | None
 
 
 @frozen

@@ -14,8 +14,9 @@ from attrs import evolve
 
 from gofer.core import verbs
 from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Mark, Measure, Part, Put, Stored
+from gofer.core.digests import Digest, digest_bytes, digest_of
 from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
-from gofer.core.judging import content_length, content_range, encoding_of, sha256_of, strong_etag
+from gofer.core.judging import content_length, content_range, encoding_of, strong_etag
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results
 from gofer.core.run import Flow
@@ -167,9 +168,11 @@ def _poll_after_page(errand: AnyErrand, page: Head | None) -> Flow[None]:
 
 def _transfer(
     errand: AnyErrand, target: Path, source: str, head: Head, part: Part | None
-) -> Flow[tuple[Stored, int | None, bytes | None]]:
+) -> Flow[tuple[Stored, int | None, Digest | None]]:
     """Write the opened body to disk; return it with the size and the digest that were named for the complete file."""
-    named = sha256_of(head) or (part.mark.digest if part is not None and head.status != 200 else None)
+    noted = None if part is None or head.status == 200 else part.mark.digest
+    named = noted if head.status == 416 else digest_of(head) or noted  # the body of a 416 is no part of the file
+    hashed = None if named is None else named.algorithm
     if head.status == 200:
         offset, total = 0, content_length(head)
         mark = Mark(source, strong_etag(head), total, named)
@@ -184,9 +187,9 @@ def _transfer(
         raise WrongFile(f"The file has {total} bytes, more than the cap of {errand.rules.file_cap}.", reason="too big")
     if head.status == 416:
         yield Drop()
-        return (yield from verbs.ask(Measure(target, hashed=named is not None))), total, named
+        return (yield from verbs.ask(Measure(target, hashed))), total, named
     limit = errand.rules.file_cap if total is None else total
-    stored = yield from verbs.store(errand, target, offset, mark, limit=limit, hashed=named is not None)
+    stored = yield from verbs.store(errand, target, offset, mark, limit=limit, hashed=hashed)
     if total is not None and stored.size < total:
         raise AnswerLost(f"The body ended after {stored.size} of {total} bytes.")
     return stored, total, named
@@ -194,7 +197,7 @@ def _transfer(
 
 def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Flow[bytes]:
     """Read the opened body into memory and verify it."""
-    length, named = content_length(head), sha256_of(head)
+    length, named = content_length(head), digest_of(head)
     total = length if length is not None else _promise(errand, file).size
     if total is not None and total > max_bytes:
         yield Drop()
@@ -205,7 +208,7 @@ def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Fl
     body = read.content
     if length is not None and len(body) != length:
         raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
-    stored = Stored(len(body), hashlib.sha256(body).digest() if named else None, body[:4096])
+    stored = Stored(len(body), None if named is None else digest_bytes(named.algorithm, body), body[:4096])
     _ = _verify(errand, file, head, stored, length, named)
     return body
 
@@ -223,7 +226,7 @@ def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
 
 
 def _verify(
-    errand: AnyErrand, file: ResultFile, head: Head, stored: Stored, total: int | None, named: bytes | None
+    errand: AnyErrand, file: ResultFile, head: Head, stored: Stored, total: int | None, named: Digest | None
 ) -> Verified:
     """Verify the complete file by the strongest means there is.
 
@@ -236,8 +239,8 @@ def _verify(
     if why is not None:
         raise WrongFile(f"This is not the file: {why}.", reason="format")
     if named is not None:
-        if stored.digest != named:
-            raise WrongFile("The file's SHA-256 is not the one the service named.", reason="digest")
+        if stored.digest != named.value:
+            raise WrongFile(f"The file's {named.algorithm} digest is not the one the service named.", reason="digest")
         return Verified.DIGEST
     if size is not None:
         if stored.size != size:

@@ -67,7 +67,7 @@ def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:
     try:
         files = json.loads(manifest or b"{}").get("files", [])
         return {entry["file"]: entry for entry in files if Verified(entry["verified"]) and entry["size"] >= 0}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

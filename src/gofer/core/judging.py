@@ -1,12 +1,10 @@
-"""What any HTTP reply means, whatever the service: documents, refusals, Retry-After, redirects, ranges, digests.
+"""What any HTTP reply means, whatever the service: documents, refusals, Retry-After, redirects, ranges.
 
 Pure functions over heads and replies; the sections of the standards are named where they are followed.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from datetime import UTC
@@ -179,16 +177,3 @@ def strong_etag(head: Head) -> str | None:
     """Return the entity tag if it is a strong one (RFC 9110, section 8.8.3): only those allow a resume."""
     tag = head.headers.get("etag", "").strip()
     return tag if re.fullmatch(r'"[^"]*"', tag) else None
-
-
-def sha256_of(head: Head) -> bytes | None:
-    """Return the SHA-256 that Repr-Digest names for the complete file (RFC 9530, section 3), or None."""
-    for member in head.headers.get("repr-digest", "").split(","):
-        name, _, value = member.strip().partition("=")
-        if name.lower() == "sha-256" and len(value) > 2 and value[0] == value[-1] == ":":
-            try:
-                digest = base64.b64decode(value[1:-1], validate=True)
-            except binascii.Error:
-                return None
-            return digest if len(digest) == 32 else None
-    return None

@@ -15,7 +15,18 @@ from typing import BinaryIO
 
 from gofer.core import commands
 from gofer.errors import TargetError, TargetIsFolder
-from gofer.transports.parts import PartWriter, is_at, lock, mark_of, measure, open_part, part_of, read_mark, writing
+from gofer.transports.parts import (
+    SPOILT,
+    PartWriter,
+    is_at,
+    lock,
+    mark_of,
+    measure,
+    open_part,
+    part_of,
+    read_mark,
+    writing,
+)
 
 _READ = 1 << 20
 
@@ -48,7 +59,7 @@ class LocalDisk:
             case commands.CheckFolder(folder, staging):
                 return _check_folder(folder, staging)
             case commands.Measure(target, hashed):
-                return measure(self._hold(target), target, hashed=hashed)
+                return measure(self._hold(target), target, hashed)
             case commands.Keep(target):
                 self._keep(target)
             case commands.Discard(target):
@@ -96,7 +107,7 @@ class LocalDisk:
                     lock(file, target)
         try:
             return commands.Part(part.stat().st_size, read_mark(target))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *SPOILT):
             return None
 
     def _keep(self, target: Path) -> None:
@@ -169,7 +180,7 @@ def _all_there(manifest: bytes, staging: Path) -> bool:
     """Tell whether every file that a manifest lists still is where it was put."""
     try:
         return all((staging / entry["file"]).is_file() for entry in json.loads(manifest)["files"])
-    except (ValueError, KeyError, TypeError):
+    except (OSError, *SPOILT):
         return False
 
 

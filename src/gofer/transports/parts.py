@@ -14,9 +14,11 @@ import os
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
-from typing import Any
+
+from attrs import asdict
 
 from gofer.core.commands import Mark, Store, Stored
+from gofer.core.digests import Digest, Hasher, hasher
 from gofer.errors import TargetError, WrongFile
 
 try:
@@ -27,6 +29,7 @@ except ImportError:  # not POSIX: an open file cannot be replaced there, which i
 _HEAD = 4096
 _READ = 1 << 20
 _BACKLOG = 16 << 20  # bytes that are in memory only, at most about
+_LONGEST_NOTE = 1 << 16  # bytes; ours have some hundreds
 _LONGEST = 240  # file systems allow 255 bytes for a name; the rest is for our affixes
 
 
@@ -43,6 +46,10 @@ def mark_of(target: Path) -> Path:
     """Where the note beside a part file lies."""
     part = part_of(target)
     return part.with_name(f"{part.name}.json")
+
+
+SPOILT = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+"""What reading a note raises that something has damaged: it counts as none."""
 
 
 class writing:
@@ -106,29 +113,32 @@ def is_at(file: FileIO, place: Path) -> bool:
         return False
 
 
-def measure(file: FileIO, target: Path, *, hashed: bool) -> Stored:
-    """Measure a part as it is; `hashed` reads all of it."""
+def measure(file: FileIO, target: Path, hashed: str | None) -> Stored:
+    """Measure a part as it is; a digest reads all of it."""
     with writing(target):
-        digest = hashlib.sha256()
-        if hashed:
-            _hash_into(digest, file)
-        return Stored(os.fstat(file.fileno()).st_size, digest.digest() if hashed else None, _head(file))
+        digest = None
+        if hashed is not None:
+            _hash_into(made := hasher(hashed), file)
+            digest = made.digest()
+        return Stored(os.fstat(file.fileno()).st_size, digest, _head(file))
 
 
 def read_mark(target: Path) -> Mark:
     """Read the note beside a part.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: there is none, or it is spoilt.
+        OSError, or one of `SPOILT`: there is none, or something has damaged it.
     """
-    note = json.loads(mark_of(target).read_text())
-    digest = note["digest"]
-    return Mark(note["source"], note["etag"], note["total"], None if digest is None else bytes.fromhex(digest))
+    with mark_of(target).open("rb") as file:
+        note = json.loads(file.read(_LONGEST_NOTE))
+    digest = note.pop("digest")
+    return Mark(**note, digest=None if digest is None else Digest(digest[0], bytes.fromhex(digest[1])))
 
 
 def _note(mark: Mark) -> bytes:
-    digest = None if mark.digest is None else mark.digest.hex()
-    return json.dumps({"source": mark.source, "etag": mark.etag, "total": mark.total, "digest": digest}).encode()
+    note = asdict(mark, recurse=False)
+    note["digest"] = None if mark.digest is None else [mark.digest.algorithm, mark.digest.value.hex()]
+    return json.dumps(note).encode()
 
 
 class PartWriter:
@@ -136,7 +146,7 @@ class PartWriter:
 
     def __init__(self, file: FileIO, command: Store) -> None:
         self._file, self._target, self._limit = file, command.target, command.limit
-        self._hash = hashlib.sha256() if command.hashed else None
+        self._hash = None if command.hashed is None else hasher(command.hashed)
         with writing(command.target):
             _ = file.truncate(command.offset)
             if command.offset == 0:
@@ -191,7 +201,7 @@ def _head(file: FileIO) -> bytes:
     return head
 
 
-def _hash_into(digest: Any, file: FileIO) -> None:
+def _hash_into(digest: Hasher, file: FileIO) -> None:
     _ = file.seek(0)
     while block := file.read(_READ):
         digest.update(block)
