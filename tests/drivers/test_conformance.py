@@ -66,7 +66,8 @@ def service(**special):
 def file_reply(call, data=PAPER, **more):
     """The reply with the file, or with the range that was requested."""
     headers = {"etag": ETAG, "content_type": "application/pdf", **more}
-    if "range" not in call.headers or call.headers.get("if-range") != headers["etag"]:
+    version = headers["etag"] or headers.get("last_modified", "")
+    if "range" not in call.headers or call.headers.get("if-range", version) != version:
         return http(200, data, **headers)
     start = int(call.headers["range"].removeprefix("bytes=").removesuffix("-"))
     return http(206, data[start:], content_range=f"bytes {start}-{len(data) - 1}/{len(data)}", **headers)
@@ -169,6 +170,50 @@ def test_a_resumed_file_is_verified_by_its_digest(driver, tmp_path):
         driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
     assert ["range" in call.headers for call in server.calls] == [False, True, True]
+
+
+VERSIONS = {
+    "weak tag": {"etag": 'W/"1"'},
+    "tag that is not ASCII": {"etag": '"r\xe9sum\xe9"'},
+    "strong date": {
+        "etag": "",
+        "last_modified": "Tue, 21 Oct 2025 07:28:00 GMT",
+        "date": "Tue, 21 Oct 2025 07:28:01 GMT",
+    },
+    "weak date": {"etag": "", "last_modified": "Tue, 21 Oct 2025 07:28:00 GMT"},
+}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_cut_download_resumes_without_a_strong_tag(driver, tmp_path, version):
+    """With a strong date the rest is sent; without one some bytes more, which are compared with those on disk."""
+
+    def cut(call):
+        answer = file_reply(call, **VERSIONS[version])
+        return [answer[:100_000], 0.05, RESET] if call.nth < 3 else [answer]
+
+    with raw_server(service(file=cut)) as server:
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == PAPER
+    assert [call.headers.get("if-range") for call in server.calls] == (
+        [None, *[VERSIONS[version]["last_modified"]] * 2] if version == "strong date" else [None] * 3
+    )
+    assert all(int(call.headers["range"][6:-1]) > 80_000 * nth for nth, call in enumerate(server.calls[1:], 1))
+
+
+def test_a_file_that_changed_under_a_weak_tag_is_noticed_by_the_overlap(driver, tmp_path):
+    """No byte of the new file is added to the old one's: the file starts over."""
+    new = PAPER[:9] + random.Random(2).randbytes(len(PAPER) - 9)
+
+    def changes(call):
+        if call.nth == 1:
+            return [file_reply(call, etag='W/"1"')[:100_000], 0.05, RESET]
+        return [file_reply(call, new, etag='W/"1"')]
+
+    with raw_server(service(file=changes)) as server:
+        driver.client(server.url, **QUICK).download_file("j1", tmp_path / "paper.pdf")
+    assert (tmp_path / "paper.pdf").read_bytes() == new
+    assert ["range" in call.headers for call in server.calls] == [False, True, False]
 
 
 def test_a_stalled_download_is_resumed(driver, tmp_path):

@@ -168,7 +168,7 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
     """The part is synced, then put in place, then the folder is synced: whenever the power fails, no file is torn."""
     target, disk, synced = tmp_path / "paper.pdf", LocalDisk(), []
     target.write_bytes(b"old")
-    disk.writer(Store(target, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
+    disk.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
 
     def fsync(handle):
         synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), target.read_bytes()))
@@ -203,7 +203,7 @@ def test_a_note_is_read_as_it_was_written(tmp_path):
     """What a part file's note says survives the disk."""
     target, mark = tmp_path / "paper.pdf", Mark("here", '"é"', 9, Digest("sha512", bytes(64)))
     disk = LocalDisk()
-    disk.writer(Store(target, 0, mark, 9, None, None, None)).write([b"paper"])
+    disk.writer(Store(target, 0, 0, mark, 9, None, None, None)).write([b"paper"])
     disk.close()
     assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
 

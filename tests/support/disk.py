@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from gofer.core.commands import (
     MANIFEST,
@@ -78,9 +78,9 @@ class MemoryDisk:
         """Begin a part, or go on with one."""
         self.writing = command.target
         data, mark = self.memory.parts.get(command.target, (b"", command.mark))
-        kept = bytearray(data[: command.offset])
+        kept = bytearray(data[: command.offset + command.overlap])
         self.memory.parts[command.target] = (kept, mark if command.offset else command.mark)
-        return MemoryWriter(kept, command)
+        return MemoryWriter(kept, command, bytes(kept[command.offset :]))
 
     def kill(self) -> None:
         """Do nothing, as a killed process does."""
@@ -98,10 +98,14 @@ class MemoryWriter:
 
     data: bytearray
     command: Store
+    same: bytes = b""
 
     def write(self, blocks: list[bytes]) -> int:
-        """Append the blocks."""
+        """Append the blocks; the first bytes must be those that are there already."""
         more = b"".join(blocks)
+        if more[: len(self.same)] != self.same[: len(more)]:
+            raise WrongFile("it has changed", reason="range")
+        more, self.same = more[len(self.same) :], self.same[len(more) :]
         if len(self.data) + len(more) > self.command.limit:
             raise WrongFile("more came", reason="size")
         self.data += more
@@ -109,7 +113,8 @@ class MemoryWriter:
 
     def stored(self) -> Stored:
         """Say what is there."""
-        return stored(self.data, self.command.hashed)
+        found = stored(self.data, self.command.hashed)
+        return evolve(found, size=found.size - len(self.same))
 
 
 def stored(data: bytes | bytearray, hashed: str | None) -> Stored:

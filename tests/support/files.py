@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import json
+import random
 
 from gofer.errors import AnswerLost
 from support.world import BASE, reply
 
 PAPER = b"%PDF-1.7 " + bytes(range(256)) * 8
 OTHER = b"%PDF-1.7 " + bytes(range(255, -1, -1)) * 8
+BOOK = b"%PDF-1.7 " + random.Random(3).randbytes(40_000)
 SOURCE = hashlib.sha256(f"{BASE}/jobs/j1/file".encode()).hexdigest()
 
 
@@ -45,7 +47,8 @@ class Files:
         if self.named is not None:
             headers["repr-digest"] = digest(self.named)
         asked = request.headers.get("range")
-        if asked is None or request.headers.get("if-range") != headers.get("etag"):
+        validators = (None, headers.get("etag"), headers.get("last-modified"))
+        if asked is None or request.headers.get("if-range") not in validators:
             return reply(200, self.data, **headers, content_length=str(len(self.data)))
         start = int(asked.removeprefix("bytes=").removesuffix("-"))
         if start >= len(self.data):

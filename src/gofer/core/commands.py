@@ -67,10 +67,15 @@ class Mark:
     """What is written beside a part file, so that another process can go on with it.
 
     Attributes:
-        source: a hash of the URL the bytes came from.
-        etag: the strong entity tag of the complete file (RFC 9110, section 8.8.3), None without one.
+        source: a hash of the method, origin and path the bytes came from.
+        etag: the entity tag of the complete file (RFC 9110, section 8.8.3), None without one.
         total: the size of the complete file in bytes, None if the service did not name it.
         digest: the digest that the service named for the complete file, if it did.
+        modified: Last-Modified as it came, None without one.
+        dated: whether that date is a strong validator.
+        query: a hash of the URL's query, "" without one.
+        coding: the Content-Encoding, "" for none.
+        kind: the media type, "" for none.
 
     Raises:
         TypeError: a member is of another type, as in a note that something has damaged.
@@ -80,6 +85,11 @@ class Mark:
     etag: str | None = field(default=None, validator=optional(instance_of(str)))
     total: int | None = field(default=None, validator=optional(instance_of(int)))
     digest: Digest | None = field(default=None, repr=False)
+    modified: str | None = field(default=None, validator=optional(instance_of(str)))
+    dated: bool = field(default=False, validator=instance_of(bool))
+    query: str = field(default="", validator=instance_of(str))
+    coding: str = field(default="", validator=instance_of(str))
+    kind: str = field(default="", validator=instance_of(str))
 
 
 @frozen
@@ -148,6 +158,7 @@ class Store(Asks[Stored]):
         mark: is beside the part before the first byte is in it.
         limit: more bytes than this in the complete file end the transfer with `WrongFile`.
         until: monotonic time at which the transfer must end, None without a deadline.
+        overlap: bytes from `offset` on that the part has already: they are compared, and a difference is `WrongFile`.
         hashed: the algorithm of the digest that is wanted of the complete file, None for no digest; a kept prefix is
             then read again from disk.
         job_id: for the progress events.
@@ -155,6 +166,7 @@ class Store(Asks[Stored]):
 
     target: Path
     offset: int
+    overlap: int
     mark: Mark
     limit: int
     until: float | None

@@ -1,24 +1,23 @@
 """The third leg: one file of the job, complete and verified, or nothing.
 
-The body goes into a part file beside the target. A broken transfer is resumed where it stopped, if the service proves
-that the file is still the same one (If-Range, RFC 9110, section 13.1.5); else it starts over. Only a part that has
-been verified takes the target's place.
+The body goes into a part file beside the target. A broken transfer is resumed where it stopped, if the file is still
+the same one (`resume.py`); else it starts over. Only a part that has been verified takes the target's place.
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from attrs import evolve
 
 from gofer.core import verbs
-from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Mark, Measure, Part, Put, Stored
+from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Measure, Put, Stored
 from gofer.core.digests import Digest, digest_bytes, digest_of
 from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
-from gofer.core.judging import content_length, content_range, encoding_of, strong_etag
+from gofer.core.judging import content_length, encoding_of
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results
+from gofer.core.resume import Resume, continues, is_complete, mark_of, ranged, resume_of
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.errors import AnswerLost, NotSupported, TransportError, WrongFile
@@ -54,32 +53,29 @@ def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
 def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Download a file of the job to `target`."""
     request = _request(file)
-    source = hashlib.sha256(request.url.encode()).hexdigest()
     tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
     reached, cured, page = 0, False, None
     while True:
         yield from _poll_after_page(errand, page)
-        part = yield from verbs.ask(CheckTarget(target))
-        if part is not None and (part.mark.source != source or part.mark.etag is None or part.size == 0):
-            part = None
-        if part is not None and part.size >= reached + errand.rules.crawl:
+        resume = resume_of(request, (yield from verbs.ask(CheckTarget(target))))
+        if resume is not None and resume.part.size >= reached + errand.rules.crawl:
             tries.reset()  # the last tries made progress
-            reached = part.size
+            reached = resume.part.size
         try:
-            head = yield from follow_open(errand, _ranged(request, part))
+            head = yield from follow_open(errand, ranged(request, resume))
             if head.status not in (200, 206, 416):
                 yield from retry_or_raise(errand, head, tries, absence)
                 continue
             page = yield from _possible_page(errand, head)
             if page is not None:
                 continue
-            stored, total, named = yield from _transfer(errand, target, source, head, part)
+            stored, total, named = yield from _transfer(errand, target, request, head, resume)
             verified = _verify(errand, file, head, stored, total, named)
         except TransportError as error:
             yield from tries.back_off(error)
         except WrongFile as error:
             yield Discard(target)
-            if cured or (part is None and error.reason not in WORTH_AGAIN):
+            if cured or (resume is None and error.reason not in WORTH_AGAIN):
                 raise
             cured, reached = True, 0
         else:
@@ -128,13 +124,6 @@ def _promise(errand: AnyErrand, file: ResultFile) -> ResultFile:
     return next((promised for promised in errand.record.files if promised.url == file.url), file)
 
 
-def _ranged(request: Request, part: Part | None) -> Request:
-    """Ask for the rest of a part, on the condition that the file is still the one it came from."""
-    if part is None or part.mark.etag is None:
-        return request
-    return request.with_headers({"range": f"bytes={part.size}-", "if-range": part.mark.etag})
-
-
 def _possible_page(errand: AnyErrand, head: Head) -> Flow[Head | None]:
     """Drop and return what may be a web page in the file's place, as long as the job itself has not been polled.
 
@@ -167,29 +156,30 @@ def _poll_after_page(errand: AnyErrand, page: Head | None) -> Flow[None]:
 
 
 def _transfer(
-    errand: AnyErrand, target: Path, source: str, head: Head, part: Part | None
+    errand: AnyErrand, target: Path, request: Request, head: Head, resume: Resume | None
 ) -> Flow[tuple[Stored, int | None, Digest | None]]:
     """Write the opened body to disk; return it with the size and the digest that were named for the complete file."""
-    noted = None if part is None or head.status == 200 else part.mark.digest
-    named = noted if head.status == 416 else digest_of(head) or noted  # the body of a 416 is no part of the file
-    hashed = None if named is None else named.algorithm
+    offset, overlap = 0, 0
     if head.status == 200:
-        offset, total = 0, content_length(head)
-        mark = Mark(source, strong_etag(head), total, named)
+        total, named = content_length(head), digest_of(head)
+        mark = mark_of(request, head, total, named)
     else:
-        offset, total = _continues(head, part)
-        if part is None or total is None or offset < 0:
+        total = None if resume is None else continues(head, resume)
+        if resume is None or total is None:
             yield Drop()
             raise WrongFile(f"The service's {head.status} does not continue what is here.", reason="range")
-        mark = evolve(part.mark, total=total, digest=named)
+        offset, overlap = resume.start, resume.part.size - resume.start
+        named = resume.part.mark.digest or (digest_of(head) if head.status == 206 else None)
+        mark = evolve(resume.part.mark, total=total, digest=named)
     if total is not None and total > errand.rules.file_cap:
         yield Drop()
         raise WrongFile(f"The file has {total} bytes, more than the cap of {errand.rules.file_cap}.", reason="too big")
-    if head.status == 416:
+    hashed = None if named is None else named.algorithm
+    if head.status == 416 or (head.status == 200 and resume is not None and is_complete(head, resume, total)):
         yield Drop()
         return (yield from verbs.ask(Measure(target, hashed))), total, named
     limit = errand.rules.file_cap if total is None else total
-    stored = yield from verbs.store(errand, target, offset, mark, limit=limit, hashed=hashed)
+    stored = yield from verbs.store(errand, target, offset, mark, overlap=overlap, limit=limit, hashed=hashed)
     if total is not None and stored.size < total:
         raise AnswerLost(f"The body ended after {stored.size} of {total} bytes.")
     return stored, total, named
@@ -211,18 +201,6 @@ def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Fl
     stored = Stored(len(body), None if named is None else digest_bytes(named.algorithm, body), body[:4096])
     _ = _verify(errand, file, head, stored, length, named)
     return body
-
-
-def _continues(head: Head, part: Part | None) -> tuple[int, int | None]:
-    """Compare a 206 or 416 with the part: (the offset where it resumes, the complete size), or (-1, None)."""
-    span = content_range(head)
-    if part is None or span is None:
-        return -1, None
-    total = span.total if span.total is not None else part.mark.total
-    same_size = part.mark.total is None or total == part.mark.total
-    same_file = strong_etag(head) in (None, part.mark.etag)
-    starts = part.size == (total if head.status == 416 else span.first)
-    return (part.size, total) if starts and same_size and same_file else (-1, None)
 
 
 def _verify(

@@ -90,14 +90,15 @@ def retry_after(head: Head, wall: float) -> float | None:
     text = head.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,10}", text):
         return float(text)
-    due = _date(text)
+    due = http_date(text)
     if due is None:
         return None
-    sent = _date(head.headers.get("date", ""))
+    sent = http_date(head.headers.get("date", ""))
     return max(0.0, due - (wall if sent is None else sent))
 
 
-def _date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
+    """Read an HTTP date as Unix time (RFC 9110, section 5.6.7); None for anything else."""
     try:
         parsed = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -171,9 +172,3 @@ def content_length(head: Head) -> int | None:
     """Read Content-Length (RFC 9110, section 8.6); None if it is absent or malformed."""
     text = head.headers.get("content-length", "")
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
-
-
-def strong_etag(head: Head) -> str | None:
-    """Return the entity tag if it is a strong one (RFC 9110, section 8.8.3): only those allow a resume."""
-    tag = head.headers.get("etag", "").strip()
-    return tag if re.fullmatch(r'"[^"]*"', tag) else None

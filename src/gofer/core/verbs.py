@@ -75,10 +75,10 @@ def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) 
 
 
 def store(
-    errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: str | None
+    errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, overlap: int, limit: int, hashed: str | None
 ) -> Flow[Stored]:
     """Write the opened body to disk."""
-    return cast("Stored", (yield Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)))
+    return cast("Stored", (yield Store(target, offset, overlap, mark, limit, errand.deadline, hashed, errand.job_id)))
 
 
 def sleep(errand: Errand[Any, Any], seconds: float) -> Flow[None]:

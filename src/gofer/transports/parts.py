@@ -148,19 +148,22 @@ class PartWriter:
         self._file, self._target, self._limit = file, command.target, command.limit
         self._hash = None if command.hashed is None else hasher(command.hashed)
         with writing(command.target):
-            _ = file.truncate(command.offset)
-            if command.offset == 0:
+            kept = command.offset + command.overlap
+            _ = file.truncate(kept)
+            if kept == 0:
                 with FileIO(mark_of(command.target), "w") as note:
                     _ = note.write(_note(command.mark))
             elif self._hash is not None:
                 _hash_into(self._hash, file)  # the kept prefix is read again from disk
-            self._size = self._pushed = file.seek(command.offset)
+            _ = file.seek(command.offset)
+            self._same = file.read(command.overlap) or b""  # what the first bytes of the body must be
+            self._size, self._pushed = command.offset, file.seek(kept)
 
     def write(self, blocks: list[bytes]) -> int:
-        """Append the blocks and return the part's size.
+        """Append the blocks and return the part's size, or how far it has been compared.
 
         Raises:
-            WrongFile: the complete file would have more bytes than the limit.
+            WrongFile: the complete file would have more bytes than the limit, or begins to differ from the part.
             TargetError: the disk is full, or gone.
         """
         # Joined, they are one call for the disk; and freeing so large a block teaches malloc to keep what it has, where
@@ -168,6 +171,8 @@ class PartWriter:
         block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         if self._size + len(block) > self._limit:
             raise WrongFile(f"More than the {self._limit} bytes that were named came.", reason="size")
+        if self._same:
+            block = self._compared(block)
         try:
             written = self._file.write(block)
             while written < len(block):
@@ -180,6 +185,15 @@ class PartWriter:
         if self._size - self._pushed >= _BACKLOG:
             self._push()
         return self._size
+
+    def _compared(self, block: bytes) -> bytes:
+        """Compare the block with what the part has already; return what is new."""
+        size = min(len(block), len(self._same))
+        if block[:size] != self._same[:size]:
+            raise WrongFile("The file has changed since its first part came.", reason="range")
+        self._same = self._same[size:]
+        self._size += size
+        return block[size:]
 
     def _push(self) -> None:
         """Have the system begin to write out what it keeps in memory, so that the sync at the end is short."""
