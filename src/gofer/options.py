@@ -44,6 +44,9 @@ class ClientOptions:
             running), or "cancel-if-interrupted" (a timeout leaves it). By default `run` cancels the job, and the verbs
             of a handle leave it.
         verify: "require" refuses a file if the service sent no digest, size or length to check it by.
+        encoded: what to do with a file that comes encoded, as by gzip, although gofer asks for it plain: "refuse"
+            raises `WrongFile`, "keep" stores it as it comes. A file that is in this encoding by itself, as
+            `table.csv.gz` is, is always stored as it is.
         max_file_bytes: a file with more bytes is refused; by default 1 TiB.
         max_connections: connections that the client may have open at the same time. Not used with `transport`,
             `http_client` or `io`, which have limits of their own.
@@ -63,6 +66,7 @@ class ClientOptions:
     stall: float = 60.0
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
+    encoded: Literal["refuse", "keep"] = "refuse"
     max_file_bytes: int = 1 << 40
     max_connections: int = 100
     progress: bool | Listener = False
@@ -85,6 +89,7 @@ class Options(TypedDict, total=False):
     stall: float
     on_abandon: OnAbandon | None
     verify: Literal["auto", "require"]
+    encoded: Literal["refuse", "keep"]
     max_file_bytes: int
     max_connections: int
     progress: bool | Listener

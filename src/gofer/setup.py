@@ -61,6 +61,8 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         raise UsageError(f"on_abandon is one of {get_args(OnAbandon)}, not {options.on_abandon!r}.")
     if options.verify not in ("auto", "require"):
         raise UsageError(f'verify is "auto" or "require", not {options.verify!r}.')
+    if options.encoded not in ("refuse", "keep"):
+        raise UsageError(f'encoded is "refuse" or "keep", not {options.encoded!r}.')
     for name, policy in (("retry", retry), ("patience", patience)):
         if policy is not None and not isinstance(policy, Retry):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{name}= is a gofer.Retry(wait, stop) of tenacity's strategies, not {policy!r}.")
@@ -76,6 +78,7 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         file_cap=int(positive(options.max_file_bytes, "max_file_bytes")),
         on_abandon=options.on_abandon,
         verify=options.verify,
+        encoded=options.encoded,
     )
     return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers))
 

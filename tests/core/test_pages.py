@@ -1,16 +1,18 @@
-"""A web page with status 200 in place of a file, when only the job's id is available: the job says what the file is."""
+"""A web page with status 200 in place of a file: the job, the file's name and its first reply say what the file is."""
 
 from pathlib import Path
 
 import pytest
 
+from core.test_download import download, fails
+from gofer.contracts import formats
 from gofer.contracts.base import Ref
 from gofer.core.download import fetch, to_memory
 from gofer.core.errand import Errand
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.table import Move
 from gofer.errors import AnswerLost, BadReply, GoferError, NotFound, Unauthorized, WrongFile
-from support.files import PAPER, Files, completed
+from support.files import BOOK, PAPER, Files, completed, cut_after
 from support.world import World, reply
 
 TARGET = Path("/papers/paper.pdf")
@@ -99,3 +101,47 @@ def test_a_failed_poll_for_the_format_is_retried():
         return files(request, world) if request.url.endswith("/file") else status.pop(0)
 
     assert fetch_by_id(service) == (PAPER, ["file", "poll", "poll", "poll", "file"])
+
+
+MARKUP = b"\xef\xbb\xbf <!DOCTYPE html><html>Please sign in</html>"
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "instead"),
+    [
+        ("table.csv", (), True),
+        ("TABLE.CSV", ("text/html",), True),
+        ("report.html", ("application/octet-stream",), False),
+        ("report.html", ("application/pdf",), False),
+        ("out", ("text/csv",), True),
+        ("out", ("html",), False),
+        ("out", ("text/html", "application/zip"), False),
+        ("out", (None, "application/zip; x=1"), True),
+        ("out", ("application/octet-stream", ""), False),
+        ("export.php", (), False),
+    ],
+)
+def test_a_page_is_not_the_file_where_name_or_type_says_otherwise(name, kinds, instead):
+    """The name's ending decides, else the promised format, else the first reply's type; a general type does not."""
+    assert formats.is_page_instead(name, kinds, MARKUP) is instead
+    assert not formats.is_page_instead(name, kinds, b"a,b\n<html>")
+
+
+def cut_by_pages(pages):
+    """A service of a file that breaks off, with this number of pages in its place after that."""
+    typed = {"content-type": "application/pdf"}
+    return Files(BOOK, cut_after(lambda: Files(BOOK, headers=typed), 9000), *[PAGE] * pages, headers=typed)
+
+
+def test_a_page_between_two_parts_of_a_file_is_not_the_file():
+    """The part stays when pages come in its place, and the transfer goes on with it."""
+    _, world = download(cut_by_pages(3))
+    assert world.files[TARGET] == BOOK
+    assert world.requests[-1].headers["range"] == "bytes=9000-"
+
+
+def test_pages_without_end_in_the_middle_of_a_file_end_the_download_and_keep_the_part():
+    """The error says that a page came, and the next call goes on with the part."""
+    error, world = fails(cut_by_pages(999), AnswerLost)
+    assert "web page" in str(error)
+    assert world.parts[TARGET][0] == BOOK[:9000]

@@ -82,6 +82,15 @@ REPLIES = {
     "an encoded refusal counts by its status": (404, {"content-encoding": "gzip"}, gzip.compress(LARGE), NotFound),
     "a long document is a bad reply": (200, {}, LARGE, BadReply),
     "an encoded document is a bad reply": (200, {"content-encoding": "br"}, STATUS, BadReply),
+    "a document in gzip is unpacked": (200, {"content-encoding": "gzip"}, gzip.compress(STATUS), None),
+    "a document that unpacks to too much is a bad reply": (
+        200,
+        {"content-encoding": "x-gzip"},
+        gzip.compress(STATUS + LARGE),
+        BadReply,
+    ),
+    "a document that is only labelled gzip is read": (200, {"content-encoding": "gzip"}, STATUS, None),
+    "a document with a label that is no coding is read": (200, {"content-encoding": "UTF-8, none"}, STATUS, None),
     "a document is read": (200, {}, STATUS, None),
 }
 

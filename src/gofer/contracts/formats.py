@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from gofer.wire import media_type
 
 
@@ -37,6 +40,41 @@ def suffix_of(kind: str | None) -> str:
     return _SUFFIXES.get(media_type(kind), "")
 
 
+_DATA = re.compile(
+    "7z|arrow|avi|bam|bin|bz2|csv|dat|db|docx?|epub|feather|fits|geojson|gif|gpkg|grb2?|grib|gz|h5|hdf5?|iso|jpe?g|jsonl?"
+    "|kmz|la[sz]|mat|mov|mp[34]|nc|ndjson|np[yz]|od[st]|parquet|pdf|pkl|png|pptx?|rar|rtf|shp|sql|sqlite|tar|tgz|tiff?"
+    "|toml|tsv|txt|vcf|wav|webp|xlsx?|xz|ya?ml|zip|zst"
+)
+"""Endings of file names that no web page has."""
+
+
+def is_html(kind: str) -> bool:
+    """Tell whether a media type or format is that of a web page."""
+    return kind.rpartition("/")[2] in ("html", "xhtml+xml", "xhtml", "htm")
+
+
+def is_page_instead(name: str, kinds: Iterable[str | None], head: bytes) -> bool:
+    """Tell whether a file begins as a web page, though its name says that it is none, or else the first of its types.
+
+    A general type says nothing.
+    """
+    if not (_begins_as_markup(head) and is_page(head)):
+        return False
+    ending = name.rpartition(".")[2].lower() if "." in name else ""
+    if _DATA.fullmatch(ending) or is_html(ending):
+        return not is_html(ending)
+    said = (media_type(kind) for kind in kinds)
+    first = next((kind for kind in said if kind not in _GENERAL), "html")
+    return not is_html(first)
+
+
+_GENERAL = ("", "application/octet-stream", "binary/octet-stream", "text/plain", "text/xml", "application/xml")
+
+
+def _begins_as_markup(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x00 \t\r\n").startswith(b"<")
+
+
 def is_page(head: bytes) -> bool:
     """Tell whether these are the first bytes of an HTML page."""
     return b"<html" in head[:2048].lower() or b"<!doctype html" in head[:64].lower()
@@ -44,7 +82,7 @@ def is_page(head: bytes) -> bool:
 
 def _fits(kind: str, head: bytes) -> bool:
     """Tell whether a file of this format may begin so; an unknown format is believed."""
-    markup = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x00 \t\r\n").startswith(b"<")
+    markup = _begins_as_markup(head)
     match kind:
         case "pdf":
             return b"%PDF-" in head[:1024]

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from attrs import evolve
 
+from gofer.contracts import formats
 from gofer.core import verbs
-from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Measure, Put, Stored
-from gofer.core.digests import Digest, digest_bytes, digest_of
+from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Mark, Measure, Put, Stored
+from gofer.core.digests import digest_bytes, digest_of
 from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
-from gofer.core.judging import content_length, encoding_of
+from gofer.core.judging import encoding_of, is_stored_in
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results
 from gofer.core.resume import Resume, continues, is_complete, mark_of, ranged, resume_of
@@ -54,23 +55,27 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Download a file of the job to `target`."""
     request = _request(file)
     tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
-    reached, cured, page = 0, False, None
+    reached, cured, page, kind = 0, False, None, ""
     while True:
         yield from _poll_after_page(errand, page)
         resume = resume_of(request, (yield from verbs.ask(CheckTarget(target))))
         if resume is not None and resume.part.size >= reached + errand.rules.crawl:
             tries.reset()  # the last tries made progress
             reached = resume.part.size
+        kind = kind or ("" if resume is None else resume.part.mark.kind)
         try:
             head = yield from follow_open(errand, ranged(request, resume))
             if head.status not in (200, 206, 416):
                 yield from retry_or_raise(errand, head, tries, absence)
                 continue
+            yield from _refuse_page(head, kind)
+            kind = kind or head.media_type
+            yield from _refuse_encoded(errand, file, head, target)
             page = yield from _possible_page(errand, head)
             if page is not None:
                 continue
-            stored, total, named = yield from _transfer(errand, target, request, head, resume)
-            verified = _verify(errand, file, head, stored, total, named)
+            stored, mark = yield from _transfer(errand, target, request, head, resume)
+            verified = _verify(errand, file, stored, mark)
         except TransportError as error:
             yield from tries.back_off(error)
         except WrongFile as error:
@@ -88,7 +93,7 @@ def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes
     """Download a file of the job into memory, at most `max_bytes` bytes."""
     request = _request(file)
     tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
-    cured, page = False, None
+    cured, page, kind = False, None, ""
     while True:
         yield from _poll_after_page(errand, page)
         try:
@@ -96,10 +101,13 @@ def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes
             if head.status != 200:
                 yield from retry_or_raise(errand, head, tries, absence)
                 continue
+            yield from _refuse_page(head, kind)
+            kind = kind or head.media_type
+            yield from _refuse_encoded(errand, file, head, None)
             page = yield from _possible_page(errand, head)
             if page is not None:
                 continue
-            body = yield from _read(errand, file, head, max_bytes)
+            body = yield from _read(errand, file, mark_of(request, head), max_bytes)
         except TransportError as error:
             yield from tries.back_off(error)
         except WrongFile as error:
@@ -124,18 +132,39 @@ def _promise(errand: AnyErrand, file: ResultFile) -> ResultFile:
     return next((promised for promised in errand.record.files if promised.url == file.url), file)
 
 
-def _possible_page(errand: AnyErrand, head: Head) -> Flow[Head | None]:
-    """Drop and return what may be a web page in the file's place, as long as the job itself has not been polled.
+def _refuse_page(head: Head, kind: str) -> Flow[None]:
+    """Refuse a web page between the replies of a file whose first one had this other media type.
 
     Raises:
-        WrongFile: the body is in an encoding that was not asked for; it is never unpacked.
+        AnswerLost: it is one. What is here of the file stays, since the next reply may be the file's again.
     """
-    encoding = encoding_of(head)
-    if not encoding and (errand.record.seen is not None or head.media_type not in PAGES):
+    if head.status != 416 and kind and formats.is_html(head.media_type) and not formats.is_html(kind):
+        yield Drop()
+        raise AnswerLost(f"A web page came in place of the file, which is {kind}.")
+
+
+def _refuse_encoded(errand: AnyErrand, file: ResultFile, head: Head, target: Path | None) -> Flow[None]:
+    """Refuse a body in an encoding that was not asked for, unless the file is in it by itself, or the caller keeps it.
+
+    Raises:
+        WrongFile: it is refused; it is never unpacked.
+    """
+    coding = encoding_of(head)
+    names = (file.name, head.url.partition("?")[0], "" if target is None else target.name)
+    if not coding or errand.rules.encoded == "keep" or is_stored_in(coding, head.media_type, names):
+        return
+    yield Drop()
+    raise WrongFile(
+        f"The file came encoded ({coding}) though asked plain; pass encoded='keep' to store it as it comes.",
+        reason="encoding",
+    )
+
+
+def _possible_page(errand: AnyErrand, head: Head) -> Flow[Head | None]:
+    """Drop and return what may be a web page in the file's place, as long as the job itself has not been polled."""
+    if errand.record.seen is not None or head.media_type not in PAGES:
         return None
     yield Drop()
-    if encoding:
-        raise WrongFile(f"The file came encoded ({encoding}) though asked plain.", reason="encoding")
     return head
 
 
@@ -157,12 +186,10 @@ def _poll_after_page(errand: AnyErrand, page: Head | None) -> Flow[None]:
 
 def _transfer(
     errand: AnyErrand, target: Path, request: Request, head: Head, resume: Resume | None
-) -> Flow[tuple[Stored, int | None, Digest | None]]:
-    """Write the opened body to disk; return it with the size and the digest that were named for the complete file."""
-    offset, overlap = 0, 0
+) -> Flow[tuple[Stored, Mark]]:
+    """Write the opened body to disk; return it with what the service said of the complete file."""
     if head.status == 200:
-        total, named = content_length(head), digest_of(head)
-        mark = mark_of(request, head, total, named)
+        mark, offset, overlap = mark_of(request, head), 0, 0
     else:
         total = None if resume is None else continues(head, resume)
         if resume is None or total is None:
@@ -171,24 +198,23 @@ def _transfer(
         offset, overlap = resume.start, resume.part.size - resume.start
         named = resume.part.mark.digest or (digest_of(head) if head.status == 206 else None)
         mark = evolve(resume.part.mark, total=total, digest=named)
-    if total is not None and total > errand.rules.file_cap:
+    cap, hashed = errand.rules.file_cap, None if mark.digest is None else mark.digest.algorithm
+    if mark.total is not None and mark.total > cap:
         yield Drop()
-        raise WrongFile(f"The file has {total} bytes, more than the cap of {errand.rules.file_cap}.", reason="too big")
-    hashed = None if named is None else named.algorithm
-    if head.status == 416 or (head.status == 200 and resume is not None and is_complete(head, resume, total)):
+        raise WrongFile(f"The file has {mark.total} bytes, more than the cap of {cap}.", reason="too big")
+    if head.status == 416 or (head.status == 200 and resume is not None and is_complete(mark, resume)):
         yield Drop()
-        return (yield from verbs.ask(Measure(target, hashed))), total, named
-    limit = errand.rules.file_cap if total is None else total
+        return (yield from verbs.ask(Measure(target, hashed))), mark
+    limit = cap if mark.total is None else mark.total
     stored = yield from verbs.store(errand, target, offset, mark, overlap=overlap, limit=limit, hashed=hashed)
-    if total is not None and stored.size < total:
-        raise AnswerLost(f"The body ended after {stored.size} of {total} bytes.")
-    return stored, total, named
+    if mark.total is not None and stored.size < mark.total:
+        raise AnswerLost(f"The body ended after {stored.size} of {mark.total} bytes.")
+    return stored, mark
 
 
-def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Flow[bytes]:
+def _read(errand: AnyErrand, file: ResultFile, mark: Mark, max_bytes: int) -> Flow[bytes]:
     """Read the opened body into memory and verify it."""
-    length, named = content_length(head), digest_of(head)
-    total = length if length is not None else _promise(errand, file).size
+    total = mark.total if mark.total is not None else _promise(errand, file).size
     if total is not None and total > max_bytes:
         yield Drop()
         raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
@@ -196,35 +222,38 @@ def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Fl
     if read.cut:
         raise WrongFile(f"The file has more than max_bytes={max_bytes}.", reason="too big")
     body = read.content
-    if length is not None and len(body) != length:
-        raise AnswerLost(f"The body ended after {len(body)} of {length} bytes.")
-    stored = Stored(len(body), None if named is None else digest_bytes(named.algorithm, body), body[:4096])
-    _ = _verify(errand, file, head, stored, length, named)
+    if mark.total is not None and len(body) != mark.total:
+        raise AnswerLost(f"The body ended after {len(body)} of {mark.total} bytes.")
+    digest = None if mark.digest is None else digest_bytes(mark.digest.algorithm, body)
+    _ = _verify(errand, file, Stored(len(body), digest, body[:4096]), mark)
     return body
 
 
-def _verify(
-    errand: AnyErrand, file: ResultFile, head: Head, stored: Stored, total: int | None, named: Digest | None
-) -> Verified:
+def _verify(errand: AnyErrand, file: ResultFile, stored: Stored, mark: Mark) -> Verified:
     """Verify the complete file by the strongest means there is.
 
     Raises:
         WrongFile: it is not what was promised, or nothing was and `verify="require"`.
     """
     promise = _promise(errand, file)
-    size, promised = promise.size, promise.format or head.media_type or None
+    size, promised = promise.size, promise.format or mark.kind or None
+    if mark.coding:
+        size, promised = None, None  # they are promised of the file without its encoding
     why = errand.contract.judge(promised, stored.head)
+    if why is None and formats.is_page_instead(promise.name, (promise.format, mark.kind), stored.head):
+        why = f"an HTML page came, and {promise.name!r} is none"
     if why is not None:
         raise WrongFile(f"This is not the file: {why}.", reason="format")
-    if named is not None:
-        if stored.digest != named.value:
-            raise WrongFile(f"The file's {named.algorithm} digest is not the one the service named.", reason="digest")
+    if mark.digest is not None:
+        if stored.digest != mark.digest.value:
+            algorithm = mark.digest.algorithm
+            raise WrongFile(f"The file's {algorithm} digest is not the one the service named.", reason="digest")
         return Verified.DIGEST
     if size is not None:
         if stored.size != size:
             raise WrongFile(f"The file has {stored.size} bytes, the service named {size}.", reason="size")
         return Verified.SIZE
-    if total is not None:
+    if mark.total is not None:
         return Verified.LENGTH
     if errand.rules.verify == "require":
         raise WrongFile("Nothing was named to check the file by, and verify='require'.", reason="unverified")

@@ -6,7 +6,8 @@ Pure functions over heads and replies; the sections of the standards are named w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
@@ -41,27 +42,43 @@ _ADVICE: Mapping[type[errors.ServiceError], str] = {
 }
 
 
-def encoding_of(head: Head) -> str:
-    """Return the Content-Encoding that a body is in (RFC 9110, section 8.4); "" where it is as it is."""
-    encoding = head.headers.get("content-encoding", "").strip().lower()
-    return "" if encoding == "identity" else encoding
-
-
 def as_document(reply: Reply, cap: int) -> Reply:
-    """Return a small reply that may be read as a document.
+    """Return a small reply that may be read as a document: one that came as gzip unasked is unpacked within `cap`.
 
-    A refusal counts by its status, so its body may have any length and encoding. No other body is unpacked, since it
-    may be a bomb. The next reply may come unpacked, so an encoded one is a transient failure, as a web page is.
+    A refusal counts by its status, so its body may have any length and encoding. Another encoding is a transient
+    failure, since the next reply may come without it, as is a web page.
 
     Raises:
-        BadReply: the reply is no refusal, and has more than `cap` bytes or is encoded.
+        BadReply: the reply is no refusal, and has more than `cap` bytes or is in an encoding that is not read.
     """
+    coding = encoding_of(reply)
+    if coding == "gzip":
+        reply = _unpacked(reply, cap)
+        coding = encoding_of(reply)
     if reply.cut and reply.status < 400:
         raise errors.BadReply(f"The service's answer is larger than {cap} bytes.", field="$")
-    encoding = encoding_of(reply)
-    if encoding and 200 <= reply.status < 300:
-        raise errors.BadReply(f"The service answered {reply.status} encoded as {encoding}, though asked for identity.")
+    if coding and 200 <= reply.status < 300:
+        raise errors.BadReply(f"The service answered {reply.status} encoded as {coding}, though asked for identity.")
     return reply
+
+
+def _unpacked(reply: Reply, cap: int) -> Reply:
+    """Unpack gzip, `cap` bytes of it at most; return the reply as it is where the body is no complete gzip.
+
+    A body that does not begin as gzip is only labelled so: something on the way has unpacked it.
+    """
+    body, cut = reply.body, reply.cut
+    if body.startswith(b"\x1f\x8b"):
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            body = stream.decompress(body, cap + 1)
+        except zlib.error:
+            return reply
+        cut = cut or len(body) > cap
+        if not cut and (not stream.eof or stream.unused_data):
+            return reply
+    headers = {name: text for name, text in reply.headers.items() if name not in ("content-encoding", "content-length")}
+    return evolve(reply, headers=headers, body=body[:cap], cut=cut)
 
 
 def refusal(
@@ -172,3 +189,31 @@ def content_length(head: Head) -> int | None:
     """Read Content-Length (RFC 9110, section 8.6); None if it is absent or malformed."""
     text = head.headers.get("content-length", "")
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+_NO_CODINGS = frozenset(
+    {"", "identity", "none", "binary", "7bit", "8bit", "utf-8", "utf8", "us-ascii", "iso-8859-1", "aws-chunked"}
+)
+"""What servers write into Content-Encoding although it is no coding of the bytes."""
+
+_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "gzip": (".gz", ".tgz", ".gzip", ".svgz"),
+    "compress": (".z",),
+    "bzip2": (".bz2", ".tbz", ".tbz2"),
+    "xz": (".xz", ".txz"),
+    "zstd": (".zst", ".tzst"),
+    "br": (".br",),
+}
+"""The endings of files whose bytes are in a coding, whatever is asked for."""
+
+
+def encoding_of(head: Head) -> str:
+    """Return the Content-Encoding that a body is in (RFC 9110, section 8.4); "" where it is as it is."""
+    codings = head.headers.get("content-encoding", "").lower().split(",")
+    return ", ".join(name.removeprefix("x-") for name in map(str.strip, codings) if name not in _NO_CODINGS)
+
+
+def is_stored_in(coding: str, kind: str, names: Iterable[str]) -> bool:
+    """Tell whether a file of this media type or one of these names is in this coding by itself, as `table.csv.gz`."""
+    by_name = any(name.lower().endswith(_ENDINGS.get(coding, ())) for name in names)
+    return by_name or kind in (f"application/{coding}", f"application/x-{coding}")

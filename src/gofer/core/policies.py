@@ -94,6 +94,7 @@ class Rules:
         on_abandon: what becomes of the job when the caller leaves; None: `run` cancels, the verbs of a handle leave it.
             "cancel-if-interrupted" cancels on Ctrl-C and cancellation and leaves at a deadline.
         verify: "require" refuses a file that could not be checked at all.
+        encoded: "keep" takes a file that comes encoded unasked as it comes; "refuse" raises.
     """
 
     retry: Retry
@@ -109,6 +110,7 @@ class Rules:
     redirects: int = 5
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
+    encoded: Literal["refuse", "keep"] = "refuse"
 
 
 def pause_after(policy: Retry, failure: GoferError, *, attempt: int, began: float, now: float) -> float | None:

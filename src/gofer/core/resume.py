@@ -17,8 +17,8 @@ import re
 from attrs import frozen
 
 from gofer.core.commands import Mark, Part
-from gofer.core.digests import Digest, digest_of
-from gofer.core.judging import content_range, encoding_of, http_date
+from gofer.core.digests import digest_of
+from gofer.core.judging import content_length, content_range, encoding_of, http_date
 from gofer.wire import Head, Request
 
 OVERLAP = 4096
@@ -34,15 +34,15 @@ class Resume:
     condition: str | None
 
 
-def mark_of(request: Request, head: Head, total: int | None, digest: Digest | None) -> Mark:
+def mark_of(request: Request, head: Head) -> Mark:
     """Make the note for a file whose first byte comes with this reply."""
     source, query = _place(request)
     etag, modified, coding = _version(head)
     return Mark(
         source,
         etag or None,
-        total,
-        digest,
+        content_length(head),
+        digest_of(head),
         modified=modified or None,
         dated=_is_dated(head),
         query=query,
@@ -87,11 +87,11 @@ def continues(head: Head, resume: Resume) -> int | None:
     return total if span.first == resume.start and part.size <= total else None
 
 
-def is_complete(head: Head, resume: Resume, total: int | None) -> bool:
+def is_complete(new: Mark, resume: Resume) -> bool:
     """Tell whether a 200 would send once more what is here complete, as servers without ranges do."""
-    mark, named = resume.part.mark, digest_of(head)
-    proved = resume.condition is not None or (named is not None and named == mark.digest)
-    return proved and _version(head) == _noted(mark) and resume.part.size == mark.total == total
+    old = resume.part.mark
+    proved = resume.condition is not None or (new.digest is not None and new.digest == old.digest)
+    return proved and _noted(new) == _noted(old) and resume.part.size == old.total == new.total
 
 
 def _place(request: Request) -> tuple[str, str]:
