@@ -104,6 +104,7 @@ class ResultFile:
         method: the HTTP method of the download.
         headers: sent with the download's request.
         body: sent with the download's request.
+        linked: whether the job's document gave `url`. If it is refused, gofer reads the document again for a new one.
     """
 
     name: str
@@ -114,6 +115,7 @@ class ResultFile:
     method: str = field(default="GET", repr=False)
     headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     body: bytes = field(default=b"", repr=False)
+    linked: bool = field(default=True, repr=False, eq=False)
 
 
 @frozen

@@ -89,7 +89,7 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
 
     def file(self, base: str, ref: Ref) -> ResultFile:
         """Return the file of a job, GET /jobs/{id}/file, whatever its state."""
-        return ResultFile(ref.id, f"{_job(base, ref)}/file")
+        return ResultFile(ref.id, f"{_job(base, ref)}/file", linked=False)
 
     def judge(self, promised: str | None, head: bytes) -> str | None:
         """Compare the first bytes with the promised format; a format that gofer cannot check is believed."""
@@ -162,5 +162,6 @@ def _snapshot(base: str, reply: Reply, result: RetrieveResult) -> Snapshot[Retri
     ref = Ref(result.job_id)
     files: tuple[ResultFile, ...] = ()
     if state is State.SUCCEEDED:
-        files = (ResultFile(ref.id, f"{_job(base, ref)}/file", size=result.file_size, format=result.file_format),)
+        url = f"{_job(base, ref)}/file"
+        files = (ResultFile(ref.id, url, size=result.file_size, format=result.file_format, linked=False),)
     return Snapshot(ref, status, result, etag=reply.headers.get("etag"), files=files)

@@ -17,17 +17,20 @@ from gofer.core.digests import digest_bytes, digest_of
 from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
 from gofer.core.judging import encoding_of, is_stored_in
 from gofer.core.poll import poll_once
-from gofer.core.results import read_results
+from gofer.core.results import read_results, renew_link
 from gofer.core.resume import Resume, continues, is_complete, mark_of, ranged, resume_of
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.errors import AnswerLost, NotSupported, TransportError, WrongFile
 from gofer.events import Saved
 from gofer.models import Fetched, ResultFile, State, Verified
-from gofer.wire import Head, Request
+from gofer.wire import Head, Reply, Request
 
 WORTH_AGAIN = frozenset({"digest", "size", "range"})
 """Reasons of `WrongFile` that a second transfer, from the first byte, may cure; after a resume any reason may be."""
+
+EXPIRED = frozenset({401, 403, 404, 410})
+"""Status codes of a link that is good no more; the job's document may have a new one."""
 
 PAGES = frozenset({"text/html", "application/xhtml+xml", ""})
 """Media types of what may be a web page, as a proxy or a sign-in sends with status 200."""
@@ -53,18 +56,23 @@ def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
 
 def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Download a file of the job to `target`."""
-    request = _request(file)
     tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
-    reached, cured, page, kind = 0, False, None, ""
+    reached, cured, renewed, page, kind = 0, False, False, None, ""
     while True:
+        request = _request(file)
         yield from _poll_after_page(errand, page)
         resume = resume_of(request, (yield from verbs.ask(CheckTarget(target))))
         if resume is not None and resume.part.size >= reached + errand.rules.crawl:
             tries.reset()  # the last tries made progress
-            reached = resume.part.size
+            reached, renewed = resume.part.size, False
         kind = kind or ("" if resume is None else resume.part.mark.kind)
         try:
             head = yield from follow_open(errand, ranged(request, resume))
+            if head.status in EXPIRED and file.linked and not renewed:
+                renewed, old = True, file.url
+                head, file = yield from _renewed(errand, file, head)
+                if file.url != old:
+                    continue
             if head.status not in (200, 206, 416):
                 yield from retry_or_raise(errand, head, tries, absence)
                 continue
@@ -91,13 +99,18 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
 
 def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes]:
     """Download a file of the job into memory, at most `max_bytes` bytes."""
-    request = _request(file)
     tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
-    cured, page, kind = False, None, ""
+    cured, renewed, page, kind = False, False, None, ""
     while True:
+        request = _request(file)
         yield from _poll_after_page(errand, page)
         try:
             head = yield from follow_open(errand, request)
+            if head.status in EXPIRED and file.linked and not renewed:
+                renewed, old = True, file.url
+                head, file = yield from _renewed(errand, file, head)
+                if file.url != old:
+                    continue
             if head.status != 200:
                 yield from retry_or_raise(errand, head, tries, absence)
                 continue
@@ -117,6 +130,12 @@ def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes
         else:
             return body
         errand.move(Move.RESUME)
+
+
+def _renewed(errand: AnyErrand, file: ResultFile, head: Head) -> Flow[tuple[Reply, ResultFile]]:
+    """Read the job's document again after its link was refused; return the refusal, and the file with its link now."""
+    refusal = yield from verbs.read_document(errand, head)
+    return refusal, (yield from renew_link(errand, file))
 
 
 def _request(file: ResultFile) -> Request:

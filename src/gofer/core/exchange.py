@@ -173,8 +173,8 @@ def accept(errand: AnyErrand, reply: Reply, leg: Leg | None = None) -> Reply:
 
 
 def retry_or_raise(errand: AnyErrand, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
-    """Back off after a transient refusal of what a job gave, or raise the refusal."""
-    reply = yield from verbs.read_document(errand, head)
+    """Back off after a transient refusal of what a job gave, or raise the refusal; its body may have been read."""
+    reply = head if isinstance(head, Reply) else (yield from verbs.read_document(errand, head))
     if reply.status == 404 and errand.record.accepted:
         yield from absence.back_off(refused(errand, reply))
         return

@@ -25,14 +25,16 @@ RETRY_AFTER_CAP = 120.0
 """Seconds of a Retry-After on a status document that are heeded."""
 
 
-def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0) -> Flow[Reply]:
+def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = False) -> Flow[Reply]:
     """Poll the job once, retrying by the policy after a failure, and remember what the service showed.
+
+    With `anew` the document is asked for even if it has not changed: links in it may be new for every reader.
 
     Only the first try asks the service to hold the request. If it fails, the next poll asks for half as long, since
     something in between may cut requests that are held for too long.
     """
     contract, base, ref, seen = errand.contract, errand.service.base, errand.ref, errand.record.seen
-    etag = None if seen is None else seen.etag
+    etag = None if seen is None or anew else seen.etag
     exchanged = read_if_document if contract.may_be_file("poll") else follow
     tries, absence = Tries(errand, policy), Absence(errand)
     while True:

@@ -66,6 +66,12 @@ class JobRecord(Generic[Out]):
             return self
         return JobRecord(self.ref, self.submitted, self.accepted, self.seen, self.poll, results)
 
+    def after_renewal(self, results: Snapshot[Out]) -> JobRecord[Out]:
+        """Take in the files of results that were read again; everything else of the first answer stays."""
+        if self.results is None or results.status.state is not State.SUCCEEDED:
+            return self
+        return evolve(self, results=evolve(self.results, files=results.files))
+
 
 class JobMemory(Generic[Out]):
     """The current record of one job, for a handle and the errands that it starts, in any thread."""

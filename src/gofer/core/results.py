@@ -24,9 +24,9 @@ from gofer.core.exchange import (
     is_transient,
     retry_or_raise,
 )
-from gofer.core.poll import CLOSEST
+from gofer.core.poll import CLOSEST, poll_once
 from gofer.core.run import Flow
-from gofer.models import State
+from gofer.models import ResultFile, State
 from gofer.wire import Head, Reply, Request
 
 Out = TypeVar("Out")
@@ -55,6 +55,34 @@ def read_results(errand: Errand[Any, Out]) -> Flow[Snapshot[Out]]:
     if results.status.state is not State.SUCCEEDED:
         raise failure(results)
     return results
+
+
+def renew_link(errand: AnyErrand, file: ResultFile) -> Flow[ResultFile]:
+    """Read the job's document again, for a link that has expired, and return the file as it is described now.
+
+    A file that another errand of the handle, or an earlier file of the job, has renewed already needs no request.
+    """
+    if (renewed := _same(errand, file)).url != file.url:
+        return renewed
+    _ = yield from poll_once(errand, errand.rules.patience, anew=True)
+    seen = errand.record.seen
+    if seen is not None and seen.status.state is State.SUCCEEDED:
+        read = yield from _succeeded(errand, seen)
+        _ = errand.memory.update(lambda record: record.after_renewal(read))
+    return _same(errand, file)
+
+
+def _same(errand: AnyErrand, file: ResultFile) -> ResultFile:
+    """Find a file among those of the results: the only one, or the one of its name, or of its name and path."""
+    files = errand.record.files
+    named = files if len(files) == 1 else [one for one in files if one.name == file.name]
+    if len(named) > 1:
+        named = [one for one in named if _place(one) == _place(file)]
+    return named[0] if len(named) == 1 else file
+
+
+def _place(file: ResultFile) -> str:
+    return (file.url or "").partition("?")[0]
 
 
 def _succeeded(errand: Errand[Any, Out], seen: Snapshot[Out]) -> Flow[Snapshot[Out]]:

@@ -127,6 +127,7 @@ def file_at(request: Request, head: Head) -> ResultFile:
         method=request.method,
         headers=request.headers,
         body=request.body,
+        linked=False,
     )
 
 
