@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 import re
+from email.utils import formatdate
 from urllib.parse import urlsplit
 
 from attrs import define, field
@@ -215,8 +216,13 @@ class Model:
             headers["etag"] = f"W/{tag}" if self.plan.etag == "weak" else tag
         if self.plan.digest:
             headers["repr-digest"] = sha256_field(data)
+        if self.plan.date != "none":
+            changed = 0 if self.plan.date == "coarse" else self.file_version
+            headers["last-modified"] = formatdate(1_700_000_000 + 10 * changed, usegmt=True)
+            headers |= {"date": formatdate(1_800_000_000, usegmt=True)} if self.plan.date == "strong" else {}
+        validator = tag if self.plan.etag == "strong" else headers.get("last-modified")
         asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-        same = request.headers.get("if-range", tag) == tag or not self.plan.honours_if_range
+        same = request.headers.get("if-range", validator) == validator or not self.plan.honours_if_range
         if asked is None or not self.plan.ranges or not same:
             return Answer(200, headers | ({"content-length": str(len(data))} if self.plan.length else {}), data)
         start = int(asked.group(1))

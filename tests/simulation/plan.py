@@ -95,6 +95,7 @@ FILE = (
     Fault("cut", at=700),
     Fault("cut", at=3000),
     Fault("cut", at=3000),
+    Fault("cut", at=9000),
     Fault("short", at=2000),
     Fault("short", at=0),
     Fault("over"),
@@ -160,6 +161,7 @@ class Plan:
     digest: bool = True
     ranges: bool = True
     etag: str = "strong"
+    date: str = "none"  # Last-Modified: "strong", "weak", or "coarse", the same for every version of the file
     honours_if_range: bool = True
     file_bytes: int = 5000
     file_at: str = "here"
@@ -200,7 +202,7 @@ def draw_plan(pick: Pick) -> Plan:
         ranges=pick((True, True, False)),
         etag=pick(("strong", "strong", "strong", "weak", "none")),
         honours_if_range=pick((True, True, False)),
-        file_bytes=pick((5000, 9, 4200)),
+        file_bytes=pick((5000, 9, 4200, 30_000)),
         file_at=pick(("here", "here", "here", "moved", "cdn", "plain cdn")),
         verb=pick(("run", "run", "run", "document", "handle", "read")),
         timeout=pick((60.0, 15.0, 3.0, 600.0) if last == "never" else (None, None, 600.0, 60.0, 15.0, 3.0)),
@@ -214,6 +216,7 @@ def draw_plan(pick: Pick) -> Plan:
         file=_faults(pick, FILE),
         other=_faults(pick, OTHER),
         seed=pick((0, 1, 2, 3)),
+        date=pick(("none", "none", "strong", "weak", "coarse")),
     )
 
 

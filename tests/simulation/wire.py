@@ -127,7 +127,7 @@ class Wire:
         if isinstance(command, Store | Read):
             self.until = command.until
         elif isinstance(command, Send):
-            self.until = None
+            self.until = self.mono + command.timeout
 
     @property
     def no_faults_left(self) -> bool:
@@ -300,6 +300,9 @@ class Wire:
         self.checks = {kind for kind, _ in named}
 
     def _check_request(self, request: Request, timeout: float) -> None:
+        condition, dated = request.headers.get("if-range", '"'), (self.plan.etag, self.plan.date) == ("none", "strong")
+        if not condition.startswith('"') and not dated:
+            self.wrong.append(f"{condition} is no strong validator")
         if not timeout > 0:
             self.wrong.append(f"a request was allowed {timeout} seconds")
         if not request.url.startswith(f"{self.plan.base}/"):
