@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import tracemalloc
 import zlib
 
 import pytest
@@ -50,9 +51,13 @@ def test_a_document_that_is_only_labelled_is_read():
 @pytest.mark.parametrize("more", [CAP - len(DOCUMENT) + 1, 50_000_000])
 def test_a_document_that_unpacks_to_more_than_the_cap_is_refused(more):
     """No more than the cap is unpacked; the error names the document, so it is not asked for again."""
+    answer = packed(gzip.compress(DOCUMENT + b" " * more))
+    tracemalloc.start()
     with pytest.raises(BadReply, match="larger than 10000 bytes") as caught:
-        as_document(packed(gzip.compress(DOCUMENT + b" " * more)), CAP)
-    assert caught.value.field == "$"
+        as_document(answer, CAP)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (caught.value.field, peak < 1_000_000) == ("$", True)
     assert as_document(packed(gzip.compress(DOCUMENT + b" " * (CAP - len(DOCUMENT)))), CAP).body.strip() == DOCUMENT
 
 

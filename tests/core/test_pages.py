@@ -145,3 +145,9 @@ def test_pages_without_end_in_the_middle_of_a_file_end_the_download_and_keep_the
     error, world = fails(cut_by_pages(999), AnswerLost)
     assert "web page" in str(error)
     assert world.parts[TARGET][0] == BOOK[:9000]
+
+
+def test_a_page_that_is_labelled_as_the_file_is_refused():
+    """What begins as a web page is not the table that its type says it is."""
+    error, world = fails(Files(MARKUP, headers={"content-type": "text/csv"}), WrongFile)
+    assert (error.reason, world.parts) == ("format", {})

@@ -11,6 +11,7 @@ from gofer.contracts.base import Ref
 from gofer.core import flows
 from gofer.core.errand import Errand
 from gofer.core.policies import Retry
+from gofer.core.poll import poll_once
 from gofer.core.record import JobMemory, JobRecord
 from gofer.errors import (
     AnswerLost,
@@ -384,3 +385,14 @@ def test_a_small_budget_is_used_too(timeout):
     with pytest.raises(WaitTimeout):
         world.play(flows.wait(errand), errand)
     assert world.mono - 1000 >= 0.8 * timeout
+
+
+def test_a_poll_for_new_links_is_unconditional():
+    """Links are new for every reader, so the document is asked for although its entity tag is the same."""
+    world = World(lambda request, world: reply(200, doc("completed"), etag='"1"'))
+    errand = errand_to(world)
+    world.play(flows.wait(errand), errand)
+    again = Errand(errand.service, errand.memory)
+    for anew in (False, True):
+        world.play(poll_once(again, again.rules.retry, anew=anew), again)
+    assert ["if-none-match" in request.headers for request in world.requests] == [False, True, False]

@@ -123,6 +123,7 @@ def rest(start=KEPT - OVERLAP, data=BOOK, **headers):
         (rest(data=BOOK + b"more"), {}),
         (rest(content_range=f"bytes {KEPT - OVERLAP}-{len(BOOK) - 1}/*"), {}),
         (rest(start=KEPT), {}),
+        (rest(data=BOOK[: KEPT - 100]), {"total": None}),
         (rest(content_encoding="gzip"), {}),
         (rest(), {"coding": "gzip"}),
         (reply(416, content_range=f"bytes */{KEPT}"), {"total": KEPT}),
@@ -134,7 +135,7 @@ def rest(start=KEPT - OVERLAP, data=BOOK, **headers):
             {"etag": '"v1"', "digest": Digest("sha256", hashlib.sha256(BOOK).digest())},
         ),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_a_reply_that_shows_another_version_is_never_used(answer, mark):
     """Other bytes in the overlap, or another tag, date, size, encoding or digest, start the file over."""
