@@ -1,6 +1,6 @@
 """Whether a part file may be gone on with, and how. Pure: the transfer itself is `download.py`'s.
 
-A part is known by where its bytes came from (method, origin and path, not a signature in the query) and by what the
+A part is found by where its bytes came from (method, origin and path, not a signature in the query) and by what the
 reply said of the file's version. There are two ways to go on:
 
 - with a strong validator (an entity tag, or a date by RFC 9110, section 8.8.2.2): If-Range makes the service send the
@@ -62,8 +62,8 @@ def resume_of(request: Request, part: Part | None) -> Resume | None:
     if condition is not None:
         return Resume(part, part.size, condition)
     start = part.size - OVERLAP
-    known = mark.etag is not None or mark.modified is not None or mark.digest is not None
-    return Resume(part, start, None) if known and start > 0 else None
+    comparable = mark.etag is not None or mark.modified is not None or mark.digest is not None
+    return Resume(part, start, None) if comparable and start > 0 else None
 
 
 def ranged(request: Request, resume: Resume | None) -> Request:
