@@ -78,9 +78,8 @@ class Client(Generic[In, Out]):
         setup.one_door(transport=transport, http_client=http_client, io=io)
         chosen = options_of(type(self), timeout, options)
         self._service = setup.service_of(url, setup.contract_of(contract, variables), chosen)
-        most = int(setup.positive(chosen.max_connections, "max_connections"))
         # Opens nothing before its first use.
-        self._own = HttpxIO(transport=transport, client=http_client, max_connections=most)
+        self._own = HttpxIO(transport=transport, client=http_client, max_connections=chosen.max_connections)
         self._io: IO = self._own if io is None else io
         self._listeners, self._new_key = setup.listeners_of(chosen.progress), chosen.new_key or setup.random_key
 

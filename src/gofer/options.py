@@ -45,8 +45,9 @@ class ClientOptions:
             of a handle leave it.
         verify: "require" refuses a file if the service sent no digest, size or length to check it by.
         max_file_bytes: a file with more bytes is refused; by default 1 TiB.
-        max_connections: connections that the client may have open at the same time. Not used with `transport`,
-            `http_client` or `io`, which have limits of their own.
+        max_connections: requests that the client may have under way at the same time. At most half of them are held
+            (long polling), and some are kept free for submissions and downloads. Further requests wait, within the
+            budget of their verb.
         progress: True for a line on a terminal's stderr, or a function that receives events. The service is then asked
             to hold a submission for 1 s at most, so that events arrive early.
         rng: the source of jitter; pass a seeded one in tests.

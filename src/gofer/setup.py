@@ -10,6 +10,7 @@ import os
 import random
 import re
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -21,6 +22,7 @@ from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
+from gofer.core.places import Places
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.service import Service, Signer
 from gofer.core.target import Target
@@ -42,6 +44,11 @@ else:
 
 RETRIEVE = RetrieveContract()
 """The contract of a client without `contract=`."""
+
+_PLACES = weakref.WeakSet[Places]()
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's requests
+    os.register_at_fork(after_in_child=lambda: list(map(Places.reset, _PLACES)))
 
 HEALTH_SECONDS = 5.0
 """Seconds that a health check may take in total."""
@@ -77,7 +84,9 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         on_abandon=options.on_abandon,
         verify=options.verify,
     )
-    return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers))
+    places = Places(int(positive(options.max_connections, "max_connections")))
+    _PLACES.add(places)
+    return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers), places)
 
 
 def contract_of(

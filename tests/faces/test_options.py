@@ -55,7 +55,7 @@ def test_every_argument_is_documented_once(face):
     assert sorted(entries) == sorted(inspect.signature(face).parameters)
     text = pydoc.plain(pydoc.render_doc(face))
     assert "max_connections: 'int' = 100" in text
-    assert "max_connections: connections that" in text
+    assert "max_connections: requests that" in text
 
 
 @faces

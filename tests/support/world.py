@@ -13,6 +13,7 @@ from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.commands import (
     Answered,
     Authorise,
+    AwaitTurn,
     Body,
     Command,
     Done,
@@ -131,6 +132,8 @@ class World:
                 return Head(whole.url, whole.status, whole.headers)
             case Sleep(seconds):
                 self.mono += seconds
+            case AwaitTurn(turn, _):
+                return turn.granted
             case Store():
                 return self._store(command)
             case Read(cap, _):

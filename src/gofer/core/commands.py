@@ -11,6 +11,7 @@ names the type of its answer, so that a flow gets it typed (`verbs.ask`).
     Read(cap, until)                 -> Body           its body in memory, up to `cap` bytes
     Drop()                           -> None           its body is not wanted
     Sleep(seconds)                   -> None
+    AwaitTurn(turn, until)           -> bool           a place among the client's requests; False when it is too late
     Tell(event)                      -> None           best-effort progress
 
 The disk performs the others (`DiskCommand`), all behind one method:
@@ -32,6 +33,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
+from gofer.core.places import Turn
 from gofer.errors import GoferError
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
@@ -177,6 +179,14 @@ class Sleep(Asks[None]):
 
 
 @frozen
+class AwaitTurn(Asks[bool]):
+    """Wait until a turn is granted; False if it was not by `until`, a monotonic time, or None without a deadline."""
+
+    turn: Turn
+    until: float | None
+
+
+@frozen
 class Tell(Asks[None]):
     """Report an event to whoever listens."""
 
@@ -240,13 +250,13 @@ class Assemble(Asks[None]):
 
 
 DiskCommand = CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble
-Command = Authorise | Send | Open | Store | Read | Drop | Sleep | Tell | DiskCommand
+Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | DiskCommand
 
 
 # --- outcomes ---
 
 DiskAnswer = Part | Stored | bytes | None
-Answer = Request | Reply | Head | Body | DiskAnswer
+Answer = Request | Reply | Head | Body | bool | DiskAnswer
 
 
 @frozen

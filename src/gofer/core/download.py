@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import evolve
 
 from gofer.core import verbs
-from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Mark, Measure, Part, Put, Stored
+from gofer.core.commands import CheckTarget, Discard, Keep, Mark, Measure, Part, Put, Stored
 from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
 from gofer.core.judging import content_length, content_range, encoding_of, sha256_of, strong_etag
 from gofer.core.poll import poll_once
@@ -143,7 +143,7 @@ def _possible_page(errand: AnyErrand, head: Head) -> Flow[Head | None]:
     encoding = encoding_of(head)
     if not encoding and (errand.record.seen is not None or head.media_type not in PAGES):
         return None
-    yield Drop()
+    yield from verbs.drop(errand)
     if encoding:
         raise WrongFile(f"The file came encoded ({encoding}) though asked plain.", reason="encoding")
     return head
@@ -176,14 +176,14 @@ def _transfer(
     else:
         offset, total = _continues(head, part)
         if part is None or total is None or offset < 0:
-            yield Drop()
+            yield from verbs.drop(errand)
             raise WrongFile(f"The service's {head.status} does not continue what is here.", reason="range")
         mark = evolve(part.mark, total=total, digest=named)
     if total is not None and total > errand.rules.file_cap:
-        yield Drop()
+        yield from verbs.drop(errand)
         raise WrongFile(f"The file has {total} bytes, more than the cap of {errand.rules.file_cap}.", reason="too big")
     if head.status == 416:
-        yield Drop()
+        yield from verbs.drop(errand)
         return (yield from verbs.ask(Measure(target, hashed=named is not None))), total, named
     limit = errand.rules.file_cap if total is None else total
     stored = yield from verbs.store(errand, target, offset, mark, limit=limit, hashed=named is not None)
@@ -197,7 +197,7 @@ def _read(errand: AnyErrand, file: ResultFile, head: Head, max_bytes: int) -> Fl
     length, named = content_length(head), sha256_of(head)
     total = length if length is not None else _promise(errand, file).size
     if total is not None and total > max_bytes:
-        yield Drop()
+        yield from verbs.drop(errand)
         raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
     read = yield from verbs.read(errand, max_bytes)
     if read.cut:

@@ -10,7 +10,6 @@ from typing import Any
 from gofer import errors
 from gofer.contracts.base import Leg
 from gofer.core import verbs
-from gofer.core.commands import Drop
 from gofer.core.errand import Errand
 from gofer.core.judging import REDIRECTS, TRANSIENT, redirected, refusal
 from gofer.core.policies import Retry, pause_after
@@ -109,7 +108,7 @@ def follow_open(
         head = yield from verbs.open_body(errand, request, timeout)
         if head.status not in REDIRECTS or (leg is not None and errand.contract.reads(leg, head.status)):
             return head
-        yield from verbs.ask(Drop())
+        yield from verbs.drop(errand)
         onward = redirected(request, head)
         if onward is None:
             raise refused(errand, Reply(head.url, head.status, head.headers))
@@ -121,7 +120,7 @@ def read_if_document(errand: AnyErrand, request: Request, timeout: float, leg: L
     """Exchange a request whose answer may be the file itself; the body of a file is left unread."""
     head = yield from follow_open(errand, request, leg, timeout)
     if errand.contract.reads(leg, head.status) and not errand.contract.is_document(errand.ref, leg, head):
-        yield from verbs.ask(Drop())
+        yield from verbs.drop(errand)
         return Reply(head.url, head.status, head.headers)
     return (yield from verbs.read_document(errand, head))
 

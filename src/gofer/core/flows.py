@@ -16,6 +16,7 @@ from gofer.core.deliver import deliver, deliver_to_memory
 from gofer.core.errand import Errand
 from gofer.core.exchange import AnyErrand, Tries, accept, describe, exchange, follow, refused
 from gofer.core.folder import weakest
+from gofer.core.places import Use
 from gofer.core.policies import OnAbandon
 from gofer.core.poll import await_end, poll_once, start_if_idle
 from gofer.core.results import read_results
@@ -183,7 +184,7 @@ def _accompanied(errand: AnyErrand, flow: Flow[T], default: OnAbandon) -> Flow[T
 
 def _farewell(errand: AnyErrand) -> Flow[None]:
     """Cancel the job that its caller has left; a submission without an answer is first found again by its key."""
-    errand.deadline, request = errand.now.mono + FAREWELL, errand.submission
+    errand.deadline, request, errand.use = errand.now.mono + FAREWELL, errand.submission, Use.FAREWELL
     unanswered = errand.record.ref is None or errand.stage is Stage.SUBMITTING  # or it replaces a lost job
     if unanswered and not errand.at_risk:
         return  # nothing was sent

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gofer.core import verbs
 from gofer.core.exchange import Absence, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
 from gofer.core.judging import retry_after
+from gofer.core.places import Use
 from gofer.core.policies import Retry, pause_between
 from gofer.core.run import Flow
 from gofer.core.submit import ANSWER_MARGIN
@@ -35,6 +36,9 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0) -> Flow[Reply]
     etag = None if seen is None else seen.etag
     exchanged = read_if_document if contract.may_be_file("poll") else follow
     tries, absence = Tries(errand, policy), Absence(errand)
+    errand.use = Use.POLL
+    if hold and not errand.enter(Use.HELD):
+        hold = 0  # too many requests are held already: the schedule decides when to poll again
     while True:
         errand.polled_at, number = errand.now.mono, errand.memory.next_poll()
         request = contract.build_poll(base, ref, hold=hold, etag=etag, seen=errand.record.status)
@@ -43,6 +47,7 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0) -> Flow[Reply]
             reply = yield from exchanged(errand, request, timeout, "poll")
             if not contract.reads("poll", reply.status):
                 if reply.status == 304 and seen is not None:
+                    errand.use = Use.OTHER
                     return reply
                 if reply.status == 404 and errand.record.accepted:
                     yield from absence.back_off(refused(errand, reply))
@@ -57,6 +62,7 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0) -> Flow[Reply]
             yield from tries.back_off(error, at_least=CLOSEST - (errand.now.mono - errand.polled_at))
         else:
             break
+    errand.use = Use.OTHER
     before, after = (record.status for record in errand.polled(snapshot, number))
     if (after, after.progress, after.message) != (before, before.progress, before.message):
         yield from verbs.tell(errand, Changed(ref.id, after))

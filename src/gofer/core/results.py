@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from gofer import errors
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
-from gofer.core.commands import Drop
 from gofer.core.errand import Errand
 from gofer.core.exchange import (
     Absence,
@@ -99,7 +98,7 @@ def _ask_for_results(errand: AnyErrand, request: Request, seen: Snapshot[Any]) -
 def _document(errand: AnyErrand, head: Head) -> Flow[Reply]:
     """Read an opened document; the body is left unread where it is the file itself."""
     if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
-        yield from verbs.ask(Drop())
+        yield from verbs.drop(errand)
         return Reply(head.url, head.status, head.headers)
     return (yield from verbs.read_document(errand, head, errand.rules.result_cap))
 

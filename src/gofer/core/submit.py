@@ -15,6 +15,7 @@ from gofer.core import verbs
 from gofer.core.errand import Errand
 from gofer.core.exchange import Tries, accept, describe, exchange, too_many
 from gofer.core.judging import redirected
+from gofer.core.places import Use
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.errors import AnswerLost, BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
@@ -35,7 +36,10 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
     submission whose fate is unclear.
     """
     errand.key = key
+    errand.use, errand.at_risk = Use.OTHER, errand.at_risk or again
     hold = int(min(hold, max(0.0, errand.left - 1.0)))
+    if hold and not errand.enter(Use.HELD):
+        hold = 0  # too many requests are held already: polls follow by the schedule
     build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
     errand.submission = build(hold=0)
     errand.move(Move.SUBMIT)
@@ -51,7 +55,7 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
     timeout = max(errand.rules.timeout, hold + ANSWER_MARGIN) if hold else errand.rules.timeout
     lost: GoferError | None = None  # the first try of ours that may have made a job
     while True:
-        errand.at_risk, before = True, errand.at_risk or again
+        before = errand.at_risk
         try:
             reply = accept(errand, (yield from _hand_in(errand, request, timeout)), "submit")
             return errand.contract.read_submission(errand.service.base, request, reply)
@@ -93,7 +97,7 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
         AnswerLost: after a 303, when there is no answer to be had where it points.
     """
     for _ in range(errand.rules.redirects + 1):
-        reply = yield from verbs.send(errand, request, timeout)
+        reply = yield from verbs.send(errand, request, timeout, submits=True)
         onward = None if errand.contract.reads("submit", reply.status) else redirected(request, reply)
         if onward is None:
             return reply

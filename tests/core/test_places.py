@@ -1,0 +1,120 @@
+"""The places of one client: counts, queues, and what is kept free for whom."""
+
+import random
+
+import pytest
+
+from gofer.core.places import Places, Use
+
+POLLS, OTHERS = (Use.HELD, Use.POLL), (Use.OTHER,)
+
+
+def taken(places, use):
+    """Take places until there is none; return how many there were."""
+    count = 0
+    while places.take(use):
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 10, 20, 100])
+def test_polls_leave_room_for_everything_else(total):
+    """Held requests take at most half; polls leave a tenth; one place is for farewells, if there are more than three."""
+    last = 1 if total > 3 else 0
+    places = Places(total)
+    held = taken(places, Use.HELD)
+    assert held == min(total // 2, total - last - total // 10)
+    assert held + taken(places, Use.POLL) == total - last - total // 10 >= 1
+    assert taken(places, Use.OTHER) == total // 10
+    assert taken(places, Use.FAREWELL) == last
+
+
+def test_whoever_came_first_is_served_first():
+    """Places that are given back go to the queue in its order, and nobody overtakes it."""
+    places = Places(4)
+    taken(places, Use.OTHER)
+    turns = [places.queue(Use.OTHER) for _ in range(3)]
+    assert [turn.granted for turn in turns] == [False, False, False]
+    places.give_back(Use.OTHER)
+    assert [turn.granted for turn in turns] == [True, False, False]
+    assert not places.take(Use.OTHER)
+    places.give_back(Use.OTHER)
+    assert [turn.granted for turn in turns] == [True, True, False]
+
+
+def test_a_poll_in_the_queue_does_not_hold_up_a_submission():
+    """What is kept free of polls stays free for others, also while polls wait."""
+    places = Places(20)
+    taken(places, Use.POLL)
+    poll = places.queue(Use.POLL)
+    assert places.take(Use.OTHER)
+    assert not poll.granted
+
+
+def test_leaving_the_queue_frees_what_was_granted_meanwhile():
+    """A turn that is given up after it was granted passes its place on."""
+    places = Places(4)
+    taken(places, Use.OTHER)
+    first, second = places.queue(Use.OTHER), places.queue(Use.OTHER)
+    places.give_back(Use.OTHER)
+    assert first.granted
+    places.give_up(first)
+    assert second.granted
+    third = places.queue(Use.OTHER)
+    places.give_up(third)
+    places.give_back(Use.OTHER)
+    assert not third.granted
+    assert places.take(Use.OTHER)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_turn_wakes_whoever_waits(when):
+    """The function is called whether the place is granted before or after it was named."""
+    places, calls = Places(1), []
+    assert places.take(Use.OTHER)
+    turn = places.queue(Use.OTHER)
+    if when == "before":
+        places.give_back(Use.OTHER)
+    turn.when_granted(lambda: calls.append(turn.granted))
+    if when == "after":
+        places.give_back(Use.OTHER)
+    assert calls == [True]
+
+
+def test_a_fork_begins_with_every_place():
+    """reset() forgets the parent's requests, and a reply of the parent's that is closed later does no harm."""
+    places = Places(4)
+    taken(places, Use.OTHER)
+    places.queue(Use.OTHER)
+    places.reset()
+    places.give_back(Use.OTHER)
+    assert taken(places, Use.OTHER) == 3
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_order_of_events_loses_a_place(seed):
+    """After any sequence of taking, queueing, giving back and giving up, every place is there again."""
+    rng, places = random.Random(seed), Places(rng.choice([1, 4, 10, 33]))
+    held, turns = [], []
+    for _ in range(500):
+        use = rng.choice(list(Use))
+        match rng.randrange(4):
+            case 0 if places.take(use):
+                held.append(use)
+            case 1 if use is not Use.HELD:
+                turns.append(places.queue(use))
+            case 2 if held:
+                places.give_back(held.pop(rng.randrange(len(held))))
+            case 3 if turns:
+                turn = turns.pop(rng.randrange(len(turns)))
+                if turn.granted and rng.random() < 0.5:
+                    held.append(turn.use)
+                else:
+                    places.give_up(turn)
+        assert places._taken <= places.total
+        assert places._held <= places.total // 2
+    for turn in turns:
+        places.give_up(turn)
+    for use in held:
+        places.give_back(use)
+    assert (places._taken, places._held, places._queue) == (0, 0, [])
