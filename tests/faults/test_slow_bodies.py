@@ -1,6 +1,6 @@
-"""Bodies that take their time: a byte now and then is as good as silence, and a steady one still ends in time.
+"""Slow bodies: one that brings too few bytes counts as a pause, and a steady one still ends with the budget.
 
-The first by the clock that the drivers hand in; on sockets, see the matrix's drip.
+The first is tested with invented times; on sockets, the drip of `test_matrix.py` tests it.
 """
 
 import itertools
@@ -23,8 +23,8 @@ ONCE = Retry(wait_fixed(0), stop_after_attempt(1))
 OPEN = Open(Request("GET", "http://service.test/file"), 30.0, 60.0, 1024)
 
 
-def played(*pieces):
-    """Let pieces come, each as (the second it comes at, its size); return how many came before one was too many."""
+def accepted(*pieces):
+    """Let pieces come, each as (its time in seconds, its size); return how many were accepted."""
     pace = Pace(OPEN, 0.0)
     for number, (second, size) in enumerate(pieces):
         try:
@@ -35,32 +35,32 @@ def played(*pieces):
 
 
 @pytest.mark.parametrize("every", [0.5, 1, 10, 59], ids=str)
-def test_a_drip_ends_after_the_time_that_a_silence_may_take(every):
-    """However seldom the bytes come, fewer than 1 KiB in a minute are not waited for much longer."""
-    came = played(*[(every * number, 1) for number in range(1, 1000)])
+def test_a_drip_ends_after_the_stall_time(every):
+    """A body that brings fewer than 1 KiB in a minute ends soon after that minute, however seldom the bytes come."""
+    came = accepted(*[(every * number, 1) for number in range(1, 1000)])
     assert 60 <= came * every <= 60 + 2 * every
 
 
-def test_a_slow_body_is_never_too_slow():
-    """18 bytes a second are a kibibyte a minute, in whatever pieces."""
-    assert played(*[(second, 18) for second in range(1, 1000)]) == 999
-    assert played(*[(second, 1100) for second in range(59, 10_000, 59)]) == len(range(59, 10_000, 59))
+def test_a_kibibyte_a_minute_is_fast_enough():
+    """18 bytes a second are accepted without end, in small pieces and in large ones."""
+    assert accepted(*[(second, 18) for second in range(1, 1000)]) == 999
+    assert accepted(*[(second, 1100) for second in range(59, 10_000, 59)]) == len(range(59, 10_000, 59))
 
 
 def test_the_last_bytes_of_a_small_file_are_not_refused():
-    """Too few are noticed when more of them come; a body that has ended is whole."""
-    assert played((50, 100), (70, 100)) == 2
-    assert played((50, 100), (70, 100), (71, 100)) == 2
+    """Too few bytes are noticed when more of them come, so the final bytes of a body never count."""
+    assert accepted((50, 100), (70, 100)) == 2
+    assert accepted((50, 100), (70, 100), (71, 100)) == 2
 
 
 def test_a_body_that_recovers_within_the_time_goes_on():
-    """A burst after a pause makes up for it."""
-    assert played((1, 1), (55, 1), (61, 4096), (62, 1), (121, 4096), (122, 1)) == 6
+    """Many bytes at once after a pause make up for it."""
+    assert accepted((1, 1), (55, 1), (61, 4096), (62, 1), (121, 4096), (122, 1)) == 6
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_steady_body_ends_with_the_budget(mode, tmp_path):
-    """It brings enough to be waited for, and goes on and on: the deadline holds, on disk and in memory."""
+    """A body that is fast enough and does not end is broken off by the deadline, on disk and in memory."""
 
     def service(call):
         if not call.path.endswith("/file"):

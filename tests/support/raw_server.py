@@ -1,4 +1,4 @@
-"""A server that misbehaves: raw TCP, one thread a connection, told byte by byte what to answer.
+"""A server that misbehaves: raw TCP, one thread a connection; a script says byte by byte what it answers.
 
 A script is a function from a `Call` to the pieces of the answer: bytes are sent, a number is a pause in seconds, an
 event is waited for, RESET breaks the connection hard, and after the last piece it is closed.
@@ -32,7 +32,7 @@ class Call:
 
 
 def http(status: int, body: bytes | str = b"", *, length: bool = True, **headers: str) -> bytes:
-    """The bytes of a whole reply; underscores in header names are dashes."""
+    """The bytes of a complete reply; underscores in header names are dashes."""
     data = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} X", "connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -41,7 +41,7 @@ def http(status: int, body: bytes | str = b"", *, length: bool = True, **headers
 
 
 class RawServer:
-    """Listens on a free loopback port until closed; `calls` is what came."""
+    """Listens on a free loopback port until closed; `calls` has the requests."""
 
     def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
         self.script, self.context = script, context
@@ -54,7 +54,7 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         scheme = "http" if self.context is None else "https"
         return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
 
