@@ -99,7 +99,7 @@ def _over(row: dict[Stage, float]) -> tuple[list[str], float]:
     for level, (stage, move, there) in placed:
         y = top - (26 if loops else 0) - LEVEL * (level + 0.5)
         right = row[there] > row[stage]
-        # A move leaves a box on the side of its target, and enters on the other side; longer moves are nearer to the edge.
+        # A move leaves a box on the side of its target, and enters the other on the opposite side.
         out = 22 + 9 * level
         x1, x2 = (row[stage] + out, row[there] - out) if right else (row[stage] - out, row[there] + out)
         turn = 8 if right else -8
