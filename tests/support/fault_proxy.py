@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import trustme
 from attrs import define, frozen
 
-from support.raw_server import Call, http
+from support.raw_server import Call, http, read_call
 
 DRIP = 0.1
 """Seconds between two bytes of a reply that drips."""
@@ -215,23 +215,6 @@ def _shut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
-
-
-def read_call(connection: socket.socket) -> Call:
-    """Read one request."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        piece = connection.recv(65536)
-        if not piece:
-            raise EOFError
-        head += piece
-    head, _, body = head.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
-    return Call(method, path, headers, body, 1)
 
 
 # --- faults ---
