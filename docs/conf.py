@@ -52,7 +52,6 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"exclude-members": "known"}
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 120
 napoleon_use_ivar = True

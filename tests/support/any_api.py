@@ -74,7 +74,7 @@ ORDERS: dict[str, dict[str, Any]] = {
 def client_of(title: str, service: Callable[[httpx.Request], httpx.Response]) -> Client[Any, Any]:
     """Make a client of a recipe."""
     declaration = parse(merged(RECIPES[title]), f"{title}.toml")
-    given = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
-    contract = DeclaredContract(declaration, given)
+    secrets = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
+    contract = DeclaredContract(declaration, secrets)
     transport = httpx.MockTransport(service)
     return Client("http://jobs.test", contract=contract, transport=transport, new_key=lambda: "k-1")
