@@ -124,7 +124,7 @@ def plain_signature(
 
 
 def one_signature(_app: Any) -> None:
-    """Leave out the overloads of the clients: they are for type checkers and hide the defaults from readers."""
+    """Forget the overloads of the clients: they serve type checkers, and hide the defaults from readers."""
     for module in ("gofer.client", "gofer.aclient"):
         analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
