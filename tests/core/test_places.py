@@ -19,7 +19,7 @@ def taken(places, use):
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 10, 20, 100])
 def test_polls_leave_room_for_everything_else(total):
-    """Held requests take at most half; polls leave a tenth; one place is for farewells, if there are more than three."""
+    """Held requests take at most half, polls leave a tenth, and one place is for farewells (of more than three)."""
     last = 1 if total > 3 else 0
     places = Places(total)
     held = taken(places, Use.HELD)
@@ -94,7 +94,8 @@ def test_a_fork_begins_with_every_place():
 @pytest.mark.parametrize("seed", range(20))
 def test_no_order_of_events_loses_a_place(seed):
     """After any sequence of taking, queueing, giving back and giving up, every place is there again."""
-    rng, places = random.Random(seed), Places(rng.choice([1, 4, 10, 33]))
+    rng = random.Random(seed)
+    places = Places(rng.choice([1, 4, 10, 33]))
     held, turns = [], []
     for _ in range(500):
         use = rng.choice(list(Use))
