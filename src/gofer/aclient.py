@@ -28,14 +28,13 @@ from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
+from gofer.setup import In, Out
 from gofer.transports.adrive import adrive, awatch
 from gofer.transports.ahttpx_io import AsyncHttpxIO
 from gofer.transports.base import AsyncIO, listening
 from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.family import AwaitedClient
 
-In = TypeVar("In")
-Out = TypeVar("Out")
 T = TypeVar("T")
 
 

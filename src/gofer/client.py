@@ -25,14 +25,13 @@ from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
+from gofer.setup import In, Out
 from gofer.transports.base import IO, listening
 from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.drive import drive, watch
 from gofer.transports.family import BlockingClient
 from gofer.transports.httpx_io import HttpxIO
 
-In = TypeVar("In")
-Out = TypeVar("Out")
 T = TypeVar("T")
 
 

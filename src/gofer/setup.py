@@ -29,7 +29,7 @@ from gofer.core.target import Target
 from gofer.errors import UsageError
 from gofer.options import Auth, ClientOptions
 from gofer.transports.base import Listener
-from gofer.wire import base_url
+from gofer.wire import base_url, may_be_sent
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # only this one has defaults before Python 3.13 (PEP 696)
@@ -122,13 +122,9 @@ def credentials(auth: Auth | None, headers: Mapping[str, str] | None) -> tuple[M
     elif auth is not None and not callable(auth):
         raise UsageError("auth= is a token, or a function that takes a request and returns the signed one.")
     for name, value in extra.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not _plain(value):
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not may_be_sent(value):
             raise UsageError(f"The header {name!r} is not valid: both parts are printable ASCII (value not shown).")
     return extra, auth if callable(auth) else None
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
 def positive(value: Any, name: str, *, zero: bool = False) -> float:

@@ -30,7 +30,7 @@ from gofer.core.judging import as_document
 from gofer.core.run import Flow
 from gofer.errors import Unreachable, UsageError
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Reply, Request, may_be_sent
 
 A = TypeVar("A")
 
@@ -57,6 +57,9 @@ def _prepared(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
     signed = yield from ask(Authorise(service.signer, request))
     if not isinstance(signed, Request):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"auth= must return the signed request, not {type(signed).__name__}.")
+    for name, value in signed.headers.items():
+        if not may_be_sent(value):
+            raise UsageError(f"auth= returned a header {name!r} with a character that no header may have (not shown).")
     return signed
 
 
