@@ -4,7 +4,13 @@ import random
 
 import pytest
 
+from gofer.core import verbs
+from gofer.core.commands import Answered, Now, Sleep
+from gofer.core.errand import Errand
 from gofer.core.places import Places, Use
+from gofer.core.run import Run
+from gofer.transports import Head, Request
+from support.world import BASE, World
 
 POLLS, OTHERS = (Use.HELD, Use.POLL), (Use.OTHER,)
 
@@ -89,6 +95,23 @@ def test_a_fork_begins_with_every_place():
     places.reset()
     places.give_back(Use.OTHER)
     assert taken(places, Use.OTHER) == 3
+
+
+def test_a_run_that_is_closed_has_no_place():
+    """A flow that ends between a reply's head and its body gives its place back when the driver closes the run."""
+    places = Places(1)
+    errand = Errand(World(None).service(places=places))
+
+    def flow():
+        yield from verbs.open_body(errand, Request("GET", f"{BASE}/file"))
+        yield from verbs.sleep(errand, 1.0)
+
+    run = Run(flow(), errand)
+    run.start(Now(0.0, 0.0))
+    assert isinstance(run.advance(Answered(Now(0.0, 0.0), Head(BASE, 200))), Sleep)
+    assert not places.take(Use.OTHER)
+    run.close()
+    assert places.take(Use.OTHER)
 
 
 @pytest.mark.parametrize("seed", range(20))

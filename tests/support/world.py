@@ -92,8 +92,8 @@ class World:
     def service(self, **changes: Any) -> Service[Any, Any]:
         """The retrieval service at the end of this world."""
         contract = changes.pop("contract", RetrieveContract())
-        signer = changes.pop("signer", None)
-        return Service(contract, BASE, rules(**changes), signer=signer)
+        named = {name: changes.pop(name) for name in ("signer", "places") if name in changes}
+        return Service(contract, BASE, rules(**changes), **named)
 
     def play(self, flow: Flow[T], errand: Errand[Any, Any], *, leave_at: int | None = None) -> T:
         """Perform a flow to its end; with `leave_at`, the caller leaves in place of that command."""
