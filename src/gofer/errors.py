@@ -240,13 +240,14 @@ class WrongFile(GoferError):
 class OutOfTime(GoferError, TimeoutError):
     """The timeout of the call ended; `leg` and `spent` say where the time went.
 
-    `run` cancels the job then, unless `on_abandon="leave"`: attaching to it ends as `JobCancelled`.
-
     Attributes:
         key: the key that repeats the submission, if it may have arrived and was not answered; else None.
+        cancelled: whether gofer has cancelled the job, as `run` does unless `on_abandon="leave"`. Then attaching to it
+            ends as `JobCancelled`, and `retryable` is False.
     """
 
     key: str | None = None
+    cancelled: bool = False
 
 
 class WaitTimeout(OutOfTime):
@@ -271,6 +272,6 @@ def _retryable(error: GoferError) -> bool:
         case BadReply():
             return error.field is None
         case OutOfTime():
-            return error.key is None  # else only the key repeats the submission safely
+            return error.key is None and not error.cancelled  # else only the key repeats the submission safely
         case _:
             return False

@@ -310,3 +310,12 @@ def test_a_caller_who_leaves_before_the_submission_is_sent_is_not_warned(caplog)
     with caplog.at_level("WARNING", "gofer"):
         run(Service(), leave_at=0)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("policy", ["cancel", "leave"])
+def test_an_error_says_whether_the_job_was_cancelled(policy):
+    """After a deadline that cancelled the job there is nothing to attach to, so the error is not retryable."""
+    world = run(Service(states=("searching",)), timeout=10, on_abandon=policy)
+    assert world.error.cancelled is (policy == "cancel")
+    assert world.error.retryable is (policy == "leave")
+    assert world.error.ticket

@@ -26,7 +26,7 @@ from gofer.core.table import Move, Stage
 from gofer.core.target import Target, check_target
 from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
 from gofer.events import CancelSent, Submitted
-from gofer.models import Fetched, Outcome, Status, Verified
+from gofer.models import Fetched, Outcome, State, Status, Verified
 from gofer.wire import Reply, Request
 
 In = TypeVar("In")
@@ -179,6 +179,8 @@ def _accompanied(errand: AnyErrand, flow: Flow[T], default: OnAbandon) -> Flow[T
         policy = errand.rules.on_abandon or default
         if policy == "cancel" or (policy == "cancel-if-interrupted" and not isinstance(reason, OutOfTime)):
             yield from _farewell(errand)
+            if isinstance(reason, OutOfTime):
+                reason.cancelled = errand.record.status.state in (State.CANCELLED, State.FAILED)
         raise
 
 
