@@ -27,11 +27,11 @@ from gofer.errors import (
     UntrustedCertificate,
 )
 from gofer.models import RetrieveRequest
-from gofer.wire import Head, Reply
+from gofer.wire import Head, Reply, Request
 from support.files import PAPER, Files
 from support.world import World, reply
 
-from .test_download import download
+from .test_download import by_id, download
 from .test_download import fails as download_fails
 from .test_poll import doc
 from .test_submit import ACCEPTED, SILENT, Scripted, posts, submit
@@ -370,3 +370,64 @@ def test_a_wrong_health_field_does_not_hide_that_keys_are_replayed():
     """Only the capabilities count after a lost answer."""
     odd = reply(200, '{"status":5,"vpn_connected":null,"capabilities":["idempotency-key", 7]}')
     assert len(posts(submit(Scripted(AnswerLost("cut"), ACCEPTED, health=odd)))) == 2
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 10**400, "half"], ids=["nan", "inf", "huge", "text"])
+def test_a_progress_that_is_no_number_is_none(odd):
+    """Nobody has to show it."""
+    errand = Errand(World(lambda request, world: reply()).service(), JobMemory(JobRecord(Ref("j1"), accepted=True)))
+    World(lambda request, world: reply(200, doc("searching", progress=odd))).play(flows.refresh(errand), errand)
+    assert errand.record.status.progress is None
+
+
+def test_a_slow_caller_meets_ten_too():
+    """Ten seconds alone are not enough: one web page a minute is not ten in a row."""
+    error, _ = wait(then(*[PAGE] * 8, reply(200, doc("completed"))), patience=Retry(wait_fixed(6), stop_never))
+    assert error is None
+
+
+def test_other_failures_between_two_404s_start_the_count_again():
+    """A JobLost needs 404s in a row for as long as `patience` says."""
+    answers = [*[reply(404)] * 10, reply(503), *[reply(404)] * 15, reply(200, doc("completed"))]
+    error, _ = wait(then(*answers), patience=Retry(wait_fixed(1), stop_after_delay(20)))
+    assert error is None
+
+
+def test_a_single_poll_of_a_job_that_was_seen_is_soon_over():
+    """`refresh` has three answers of 404 over five seconds, and not the patience of a wait."""
+    memory = JobMemory(JobRecord(Ref("j1"), accepted=True))
+    world = World(then(reply(200, doc("searching")), reply(404)))
+    first, errand = Errand(world.service(), memory), Errand(world.service(), memory)
+    world.play(flows.refresh(first), first)
+    with pytest.raises(JobLost):
+        world.play(flows.refresh(errand), errand)
+    assert (len(world.requests), world.mono) == (4, 1005)
+
+
+def test_a_file_of_a_job_that_was_never_polled_may_come_later_too():
+    """A 202 needs no document that says that the job has ended."""
+    fetched, _ = download(Files(PAPER, reply(202)), flow=by_id)
+    assert fetched.size == len(PAPER)
+
+
+class Staged(RetrieveContract):
+    """A contract whose results have a document of their own, which may not be ready."""
+
+    def build_results(self, base, snapshot):
+        """Ask for the results."""
+        return Request("GET", f"{base}/results")
+
+    def read_results(self, base, snapshot, reply):
+        """Read them, unless they are not ready."""
+        if reply.status == 202:
+            raise NotReady("not yet", status_code=202)
+        return snapshot
+
+
+def test_results_that_are_not_ready_are_asked_for_when_the_service_says():
+    """Retry-After of a 202 is obeyed."""
+    answers = then(reply(200, doc("completed")), reply(202, retry_after="7.5"), reply(200, "{}"))
+    world = World(answers)
+    errand = Errand(world.service(contract=Staged()), JobMemory(JobRecord(Ref("j1"), accepted=True)))
+    world.play(flows.result(errand), errand)
+    assert world.pauses == [7.5]

@@ -6,6 +6,8 @@ schedule decides the pause. A failed poll never loses the job.
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from gofer.core import verbs
 from gofer.core.exchange import BRIEFLY, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
 from gofer.core.judging import retry_after
@@ -19,7 +21,7 @@ from gofer.models import State
 from gofer.wire import Reply, shown
 
 FRESH = {"cache-control": "no-cache"}
-"""Sent with every poll, so that no cache on the way answers it with an old status (RFC 9111, section 5.2.1.4)."""
+"""Sent with every poll unless the contract says otherwise: a cache may have an old status (RFC 9111, 5.2.1.4)."""
 
 CLOSEST = 0.25
 """Seconds between the starts of two polls of a job whose state did not change, whatever the service does."""
@@ -42,7 +44,8 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0) -> Flow[Reply]
     absent = Tries(errand, policy if patient else BRIEFLY)  # the 404s in a row about an accepted job
     while True:
         errand.polled_at, number = errand.now.mono, errand.memory.next_poll()
-        request = contract.build_poll(base, ref, hold=hold, etag=etag, seen=errand.record.status).with_headers(FRESH)
+        request = contract.build_poll(base, ref, hold=hold, etag=etag, seen=errand.record.status)
+        request = evolve(request, headers={**FRESH, **request.headers})
         try:
             timeout = hold + ANSWER_MARGIN if hold else errand.rules.timeout
             reply = yield from exchanged(errand, request, timeout, "poll")
