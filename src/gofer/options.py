@@ -35,9 +35,12 @@ class ClientOptions:
         auth: a bearer token, or a function that returns the signed request. Used for the service's own origin only.
         headers: sent with every request to the service's own origin.
         retry: when to retry a failed submission; by default four tries.
-        patience: when to retry a failed poll or download; by default for five minutes of failures in a row.
+        patience: when to retry a failed poll or download; by default for five minutes of failures in a row. A failure
+            that time does not cure, such as a sign-in page, is raised after ten in a row over 10 s or more.
         poll: the polling interval, as a tenacity wait strategy, if the service does not support long polling; by
             default it grows from 0.5 s to 60 s.
+        grace: seconds that a job may stay in a status that the contract does not have; then `BadReply` is raised. By
+            default the contract's own: 600 for the retrieval service, and 60 for a declaration that sets none.
         hold: seconds that the service may hold a request (long polling); 0 turns long polling off.
         stall: seconds that a download may pause. It is a pause too if less than 1 KiB arrives in this time.
         on_abandon: what to do with the job after a timeout, Ctrl-C or a cancellation: "cancel", "leave" (the job keeps
@@ -60,6 +63,7 @@ class ClientOptions:
     retry: Retry | None = None
     patience: Retry | None = None
     poll: wait_base | None = None
+    grace: float | None = None
     hold: int = 20
     stall: float = 60.0
     on_abandon: OnAbandon | None = None
@@ -82,6 +86,7 @@ class Options(TypedDict, total=False):
     retry: Retry | None
     patience: Retry | None
     poll: wait_base | None
+    grace: float | None
     hold: int
     stall: float
     on_abandon: OnAbandon | None

@@ -77,6 +77,7 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         retry=Retry(wait, stop_after_attempt(4)) if retry is None else retry,
         patience=Retry(wait, stop_after_delay(300)) if patience is None else patience,
         poll=wait_share(rng) if poll is None else poll,
+        grace=None if options.grace is None else positive(options.grace, "grace"),
         hold=int(positive(options.hold, "hold", zero=True)),
         timeout=positive(options.timeout, "timeout"),
         stall=positive(options.stall, "stall"),

@@ -18,12 +18,10 @@ from gofer.core.target import Target
 from gofer.errors import (
     AnswerLost,
     Expired,
-    JobLost,
     NotReady,
     OutOfTime,
     Rejected,
     TransportError,
-    UntrustedCertificate,
     WrongFile,
 )
 from gofer.models import Verified
@@ -281,11 +279,6 @@ def test_fewer_bytes_between_failures_are_no_progress():
     assert 0 < len(world.parts[TARGET][0]) < 100
 
 
-def test_an_untrusted_certificate_ends_the_download_at_once():
-    """UntrustedCertificate is raised and not retried."""
-    fails(Files(PAPER, UntrustedCertificate("bad")), UntrustedCertificate)
-
-
 def test_a_fetch_of_a_running_job_is_not_ready():
     """A 409 raises NotReady if the job was never polled."""
     error, _ = fails(Files(PAPER, reply(409)), NotReady, flow=by_id)
@@ -298,10 +291,9 @@ def test_not_ready_after_success_is_transient():
     assert world.files[TARGET] == PAPER
 
 
-@pytest.mark.parametrize(("faults", "kind"), [([reply(410)], Expired), ([reply(404)] * 3, JobLost)])
-def test_a_file_that_is_gone_is_expired_or_lost(faults, kind):
-    """A 410 raises Expired at once, and the third 404 raises JobLost."""
-    fails(Files(PAPER, *faults), kind)
+def test_a_file_that_is_gone_is_expired():
+    """A 410 raises Expired at once."""
+    fails(Files(PAPER, reply(410)), Expired)
 
 
 def test_the_budget_bounds_the_transfer():

@@ -268,7 +268,7 @@ def test_a_caller_who_leaves_while_a_lost_job_is_submitted_again_leaves_no_job_b
             return reply(404)
         return service(request, world)
 
-    world = run(forgetful, timeout=20, on_abandon="leave")
+    world = run(forgetful, timeout=400, on_abandon="leave")
     second = [n for n, command in enumerate(world.commands) if is_post(command)][1]
     service.jobs = {}
     assert isinstance(run(forgetful, leave_at=second).error, Abandoned)

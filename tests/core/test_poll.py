@@ -18,7 +18,6 @@ from gofer.errors import (
     Expired,
     JobCancelled,
     JobFailed,
-    JobLost,
     NotFound,
     Unauthorized,
     Unreachable,
@@ -203,16 +202,6 @@ def test_a_404_of_an_accepted_job_is_transient_at_first():
     assert world.play(flows.wait(errand), errand) == "completed"
 
 
-def test_an_accepted_job_is_lost_after_three_404s_over_five_seconds():
-    """The third 404 over five seconds raises JobLost."""
-    world = World(lambda request, world: reply(404))
-    errand = errand_to(world)
-    with pytest.raises(JobLost):
-        world.play(flows.wait(errand), errand)
-    assert polls(world) == 3
-    assert sum(world.pauses) == pytest.approx(5)
-
-
 def test_a_404_of_a_job_that_was_never_accepted_is_not_retried():
     """An id of the caller's own that the service does not have raises NotFound at once."""
     world = World(lambda request, world: reply(404))
@@ -310,7 +299,7 @@ def test_waiting_never_raises_for_a_failed_job():
         ('{"job_id":"j1"}', "$.status"),
         ('{"job_id":null,"status":"pending"}', "$.job_id"),
         ('{"job_id":"j1","status":5}', "$.status"),
-        ('{"job_id":"j1","status":"pending","progress":"half"}', "$.progress"),
+        ('{"job_id":"j1","status":"pending","file_format":5}', "$.file_format"),
         ('{"job_id":"j1","status":"pending","file_size":true}', "$.file_size"),
         ('{"job_id":"another","status":"pending"}', "$.job_id"),
         ("[]", "$"),

@@ -71,7 +71,11 @@ _ENDLESS = ((DONE, OutOfTime), (SubmitUncertain, OutOfTime), (DONE, WaitTimeout)
 ROWS: Mapping[str, Row] = {
     # no connection, or none that can be trusted: nothing was sent
     "refused": _row("the connection is refused", *[(DONE, Unreachable)] * 4),
-    "untrusted": _row("the certificate is not trusted", *[(UntrustedCertificate, UntrustedCertificate)] * 4),
+    "untrusted": _row(
+        "the certificate is not trusted",
+        *[(UntrustedCertificate, UntrustedCertificate)] * 2,
+        *[(DONE, UntrustedCertificate)] * 2,
+    ),
     "no tls": _row("the server answers the TLS handshake with plain HTTP", *[(DONE, Unreachable)] * 4),
     # the answer is lost
     "closed at once": _row("the connection is accepted and closed", *_LOST, (DONE, AnswerLost)),

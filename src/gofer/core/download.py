@@ -14,7 +14,7 @@ from attrs import evolve
 
 from gofer.core import verbs
 from gofer.core.commands import CheckTarget, Discard, Keep, Mark, Measure, Part, Put, Stored
-from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
+from gofer.core.exchange import AnyErrand, Tries, follow_open, retry_or_raise
 from gofer.core.judging import content_length, content_range, encoding_of, sha256_of, strong_etag
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results
@@ -54,7 +54,7 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Download a file of the job to `target`."""
     request = _request(file)
     source = hashlib.sha256(request.url.encode()).hexdigest()
-    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
+    tries = Tries(errand, errand.rules.patience)
     reached, cured, page = 0, False, None
     while True:
         yield from _poll_after_page(errand, page)
@@ -67,7 +67,7 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
         try:
             head = yield from follow_open(errand, _ranged(request, part))
             if head.status not in (200, 206, 416):
-                yield from retry_or_raise(errand, head, tries, absence)
+                yield from retry_or_raise(errand, head, tries)
                 continue
             page = yield from _possible_page(errand, head)
             if page is not None:
@@ -90,14 +90,14 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
 def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes]:
     """Download a file of the job into memory, at most `max_bytes` bytes."""
     request = _request(file)
-    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
+    tries = Tries(errand, errand.rules.patience)
     cured, page = False, None
     while True:
         yield from _poll_after_page(errand, page)
         try:
             head = yield from follow_open(errand, request)
             if head.status != 200:
-                yield from retry_or_raise(errand, head, tries, absence)
+                yield from retry_or_raise(errand, head, tries)
                 continue
             page = yield from _possible_page(errand, head)
             if page is not None:

@@ -13,16 +13,8 @@ from gofer import errors
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import (
-    Absence,
-    AnyErrand,
-    Tries,
-    accept,
-    follow,
-    follow_open,
-    is_transient,
-    retry_or_raise,
-)
+from gofer.core.exchange import AnyErrand, Tries, accept, follow, follow_open, is_transient, transient_refusal
+from gofer.core.judging import retry_after
 from gofer.core.poll import CLOSEST
 from gofer.core.run import Flow
 from gofer.models import State
@@ -77,22 +69,28 @@ def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
 
 def _ask_for_results(errand: AnyErrand, request: Request, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
     """Fetch the result document and read it."""
-    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
-    garbled = Tries(errand, errand.rules.retry)  # what is no document now will hardly be one in five minutes
+    tries = Tries(errand, errand.rules.patience)
     while True:
         try:
             head = yield from follow_open(errand, request, "result")
-            if not errand.contract.reads("result", head.status):
-                yield from retry_or_raise(errand, head, tries, absence)
-                continue
-            reply = yield from _document(errand, head)
-            return errand.contract.read_results(errand.service.base, seen, reply)
-        except (errors.TransportError, errors.NotReady) as error:
-            yield from tries.back_off(error, at_least=CLOSEST)
-        except errors.BadReply as error:
-            if not is_transient(error):
+            if errand.contract.reads("result", head.status):
+                return (yield from _read(errand, head, seen))
+            failure: errors.GoferError = yield from transient_refusal(errand, head)
+        except (errors.TransportError, errors.ServiceError, errors.BadReply) as error:
+            if not (isinstance(error, errors.NotReady) or is_transient(errand, error)):
                 raise
-            yield from garbled.back_off(error)
+            failure = error
+        yield from tries.back_off(failure, at_least=CLOSEST)
+
+
+def _read(errand: AnyErrand, head: Head, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
+    """Read an opened result document into what the job came to."""
+    reply = yield from _document(errand, head)
+    try:
+        return errand.contract.read_results(errand.service.base, seen, reply)
+    except errors.NotReady as early:
+        early.retry_after = retry_after(reply, errand.now.wall)
+        raise
 
 
 def _document(errand: AnyErrand, head: Head) -> Flow[Reply]:

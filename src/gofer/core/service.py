@@ -26,7 +26,17 @@ Signer = Callable[[Request], Request | Awaitable[Request]]
 """A caller's function that returns the signed request."""
 
 NEUTRAL = frozenset(
-    {"accept", "accept-encoding", "content-type", "if-none-match", "if-range", "prefer", "range", "want-repr-digest"}
+    {
+        "accept",
+        "accept-encoding",
+        "cache-control",
+        "content-type",
+        "if-none-match",
+        "if-range",
+        "prefer",
+        "range",
+        "want-repr-digest",
+    }
 )
 """Headers that may go to another origin: any other may hold a secret."""
 

@@ -1,7 +1,8 @@
 """The first leg: a submission that makes exactly one job.
 
 The key is minted once and every try carries it with the same bytes. A try is repeated when it cannot have made a job:
-the connection was never made, or the service said no (429, or 503 with Retry-After). A lost answer is repeated only
+the connection was never made, or the service asked to come later (429, 503 or 529 with Retry-After, or as the contract
+says). A lost answer is repeated only
 where the service replays keys; otherwise the caller gets an error that carries the key.
 """
 
@@ -13,8 +14,8 @@ from typing import Literal, TypeVar
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import Tries, accept, describe, exchange, too_many
-from gofer.core.judging import redirected
+from gofer.core.exchange import Tries, accept, describe, exchange, means_later, too_many
+from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.places import Use
 from gofer.core.run import Flow
 from gofer.core.table import Move
@@ -63,7 +64,7 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             failure: GoferError = error
         if isinstance(failure, Unreachable):
             errand.at_risk = before
-        match _fate(failure, repeated=again or lost is not None):
+        match _fate(errand, failure, repeated=again or lost is not None):
             case "refused":
                 if lost is None:
                     raise failure
@@ -112,7 +113,9 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
     raise too_many(errand)
 
 
-def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists", "unsure", "not made"]:
+def _fate(
+    errand: Errand[In, Out], failure: GoferError, *, repeated: bool
+) -> Literal["refused", "exists", "unsure", "not made"]:
     """Judge what a failed try means for the job; `repeated` says that its key had been sent before."""
     if isinstance(failure, Unreachable):
         return "not made"
@@ -121,9 +124,10 @@ def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists"
     status = failure.status_code
     if repeated and status in (409, 422):
         return "not made" if status == 409 else "exists"  # 409: the first try is still being worked on
-    if status == 429 or (status == 503 and failure.retry_after is not None):
+    asked_to_wait = failure.retry_after is not None
+    if status == 429 or (status in (503, 529) and asked_to_wait) or means_later(errand, failure):
         return "not made"
-    return "unsure" if status >= 500 and status != 501 else "refused"
+    return "unsure" if status >= 500 and status not in UNSUPPORTED else "refused"
 
 
 def replays_keys(errand: Errand[In, Out]) -> Flow[bool]:

@@ -231,6 +231,9 @@ RULES: tuple[Rule, ...] = (
     _rule("status.of", _itself, lambda it: not 0 < it.status.of < math.inf, "it must be a number above 0",
           ("status", "of")),
 
+    _rule("later.codes", _itself, lambda it: any(code < 400 for code in it.later.codes),
+          "a refusal has a code of 400 or more", ("later", "codes")),
+
     _rule("poll", _itself, lambda it: not it.poll, "there must be at least one status request", ("poll",)),
     _rule("poll", _polls, lambda it: not (it[0].state or it[0].failed or it[1].state or it[1].codes),
           "nothing says the job's state: declare status.state, or codes here"),

@@ -60,6 +60,11 @@ class DeclaredContract(Contract[Any, Any]):
         """The declaration's `grace`, in seconds."""
         return self.declaration.grace
 
+    def means_later(self, status: int, code: str | None) -> bool:
+        """Tell whether the declaration has this HTTP status, or this code of the service's own, in `[later]`."""
+        later = self.declaration.later
+        return status in later.codes or (code is not None and code.casefold() in later.folded)
+
     @property
     def folders(self) -> bool:
         """Always: only the replies say how many files there are."""

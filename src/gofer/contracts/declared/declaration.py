@@ -250,6 +250,19 @@ class Refusal:
 
 
 @frozen
+class Later:
+    """Which refusals say that nothing was done, and to come later: by their HTTP codes, or the service's own."""
+
+    codes: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @cached_property
+    def folded(self) -> frozenset[str]:
+        """The service's own codes, case folded."""
+        return frozenset(word.casefold() for word in self.words)
+
+
+@frozen
 class Declaration:
     """A contract as data."""
 
@@ -269,6 +282,7 @@ class Declaration:
     reason: Reason | None = None
     cancel: Cancel | None = None
     refusal: Refusal | None = None
+    later: Later = field(factory=Later)
     source: str = field(default="", eq=False)
     text: str = field(default="", eq=False, repr=False)
 
