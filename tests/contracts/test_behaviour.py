@@ -217,6 +217,15 @@ def test_a_service_that_offers_no_cancellation_says_so_by_its_code(blocking, ser
     assert (job.cancel(), job.status) == (False, "working")
 
 
+@pytest.mark.parametrize("code", [400, 404, 409])
+def test_a_cancellation_that_comes_too_late_is_true(any_face, serve, code):
+    """The job ends a moment before, and the service refuses: the job is polled, `cancel` is True, the result stays."""
+    server = serve(lambda call: http(code) if call.path.endswith("/stop") else states("done")(call))
+    job = client_of(any_face, server.url, said(CANCELLABLE)).submit({})
+    assert (job.status, job.cancel(), job.status) == ("waiting", True, "done")
+    assert job.result(timeout=10) == {"state": "done"}
+
+
 def test_a_job_that_runs_out_of_its_budget_is_cancelled_as_declared(any_face, serve):
     """`run` cancels a job that its caller abandons."""
     server = serve(lambda call: as_json({"id": "1", "state": "working"}))

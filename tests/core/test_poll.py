@@ -20,6 +20,7 @@ from gofer.errors import (
     JobFailed,
     JobLost,
     NotFound,
+    Rejected,
     Unauthorized,
     Unreachable,
     WaitTimeout,
@@ -364,6 +365,26 @@ def test_a_cancellation_is_confirmed(answer):
     world = World(lambda request, world: answer)
     errand = errand_to(world)
     assert world.play(flows.cancel(errand), errand) is True
+
+
+@pytest.mark.parametrize("refusal", [400, 404, 405, 409, 410, 422, 500, 501])
+@pytest.mark.parametrize("end", ["completed", "failed"])
+def test_cancelling_a_job_that_has_ended_is_true_however_it_is_refused(refusal, end):
+    """If the cancellation is refused, the job is polled once, and `cancel` returns True if it has ended."""
+    world = World(lambda request, world: reply(refusal) if request.method == "DELETE" else reply(200, doc(end)))
+    errand = errand_to(world)
+    assert world.play(flows.cancel(errand), errand) is True
+    assert errand.record.status == end
+    assert [request.method for request in world.requests].count("GET") == 1
+
+
+@pytest.mark.parametrize("poll", [reply(200, doc("searching")), reply(500), reply(404), Unreachable("cut")], ids=str)
+def test_a_refused_cancellation_of_a_running_job_is_raised(poll):
+    """If the poll does not show that the job has ended, the service's refusal is raised."""
+    world = World(lambda request, world: reply(409) if request.method == "DELETE" else poll)
+    errand = errand_to(world)
+    with pytest.raises(Rejected, match="409"):
+        world.play(flows.cancel(errand), errand)
 
 
 def test_an_unreachable_service_is_polled_until_the_budget_ends():
