@@ -6,7 +6,7 @@ import pytest
 
 import gofer
 from support.declared import as_json, client_of, path_of, query_of, said, sent_to
-from support.raw_server import RESET, RawServer, http
+from support.raw_server import RESET, RawServer, http, raw_server
 
 DECLARED = """
 name = "mine"
@@ -183,6 +183,25 @@ def test_a_lost_submission_is_repeated_only_where_it_is_declared_idempotent(bloc
             assert (len(server.calls), bool(unsure.value.key)) == (1, True)
     finally:
         server.close()
+
+
+@pytest.mark.parametrize(
+    "key", ['headers = { idempotency-key = "{key}" }', 'query = { token = "{key}" }', 'form = { t = "{key}" }']
+)
+def test_a_lost_submission_is_not_advised_to_be_repeated_without_its_key(any_face, key):
+    """The advice and `key=` are for declarations that send the key, wherever it is; others refuse `key=` unsent."""
+    sent = DECLARED.replace('json = "{input}"', key if "form" in key else f'json = "{{input}}"\n{key}')
+    with raw_server(lambda call: [RESET]) as server:
+        with pytest.raises(gofer.SubmitUncertain, match=r"submit\(request, key=error\.key\)") as unsure:
+            client_of(any_face, server.url, said(sent)).submit({"a": 1})
+        client = client_of(any_face, server.url, said(DECLARED))
+        with pytest.raises(gofer.SubmitUncertain, match="check at the service"):
+            client.submit({"a": 1})
+        sent_before = len(server.calls)
+        for verb in (client.submit, client.run):
+            with pytest.raises(gofer.UsageError, match="sends none"):
+                verb({"a": 1}, key=unsure.value.key)
+        assert len(server.calls) == sent_before
 
 
 CANCELLABLE = DECLARED + '[cancel]\nmethod = "POST"\nurl = "{base}/jobs/{id}/stop"\n'

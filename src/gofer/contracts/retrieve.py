@@ -33,6 +33,11 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         default="ask", kw_only=True
     )
 
+    @property
+    def sends_key(self) -> bool:
+        """Always: a service that does not replay keys ignores it."""
+        return True
+
     def build_submission(
         self, base: str, request: RetrieveRequest, *, key: str, budget: float | None, hold: int
     ) -> Request:

@@ -209,5 +209,5 @@ def _farewell(errand: AnyErrand) -> Flow[None]:
 
 def _uncancelled(errand: AnyErrand) -> str:
     """Say that a submission whose caller has left may have made a job, and how to find it."""
-    find = f" submit(request, key={errand.key!r}) may find it." if errand.contract.replays_keys != "no" else ""
+    find = f" submit(request, key={errand.key!r}) may find it." if errand.contract.sends_key else ""
     return f"The caller left before the submission was answered; it may have made a job, which was not cancelled.{find}"
