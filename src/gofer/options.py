@@ -37,7 +37,8 @@ class ClientOptions:
         retry: when to retry a failed submission; by default four tries.
         patience: when to retry a failed poll or download; by default for five minutes of failures in a row.
         poll: the polling interval, as a tenacity wait strategy, if the service does not support long polling; by
-            default it grows from 0.5 s to 60 s.
+            default it grows from 0.5 s to 60 s. An unchanged job is polled after 0.25 s at the earliest, and no earlier
+            than a Retry-After of the service asks for (120 s at most).
         hold: seconds that the service may hold a request (long polling); 0 turns long polling off.
         stall: seconds that a download may pause. It is a pause too if less than 1 KiB arrives in this time.
         on_abandon: what to do with the job after a timeout, Ctrl-C or a cancellation: "cancel", "leave" (the job keeps

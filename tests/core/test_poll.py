@@ -117,6 +117,19 @@ def test_polls_of_a_service_that_claims_to_hold_but_answers_at_once_keep_their_d
     assert min(b - a for a, b in itertools.pairwise(starts[1:-1])) >= 0.249
 
 
+@pytest.mark.parametrize("interval", [0, 0.1, 0.25, 0.3, 1, 2.5, 200])
+@pytest.mark.parametrize("hold", [0, 20])
+def test_the_callers_polling_interval_is_obeyed_down_to_the_floor(interval, hold):
+    """If the service does not hold requests, polls are as far apart as `poll=` says, but at least 0.25 s."""
+    service = JobUntil(10 * max(interval, 0.25))
+    world = World(service)
+    errand = errand_to(world, poll=wait_fixed(interval), hold=hold)
+    world.play(flows.wait(errand), errand)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(service.starts)]
+    assert len(gaps) >= 10
+    assert gaps == pytest.approx([interval] + [max(interval, 0.25)] * (len(gaps) - 1))  # the first poll shows news
+
+
 @pytest.mark.parametrize(
     "fault", [AnswerLost("cut"), reply(500), reply(503), reply(429), reply(502, "<html>")], ids=str
 )
@@ -289,11 +302,18 @@ def test_a_failed_job_raises_with_the_services_code_and_message(code):
 
 
 def test_a_cancelled_job_has_its_own_error():
-    """A job that failed with CANCELLED raises JobCancelled."""
-    world = World(lambda request, world: reply(200, doc("failed", error_code="CANCELLED")))
-    errand = errand_to(world)
-    with pytest.raises(JobCancelled):
-        world.play(flows.result(errand), errand)
+    """A job that failed with CANCELLED raises JobCancelled, and the message does not call it failed."""
+    for more, words in (
+        ({}, "The job was cancelled. [job j1]"),
+        ({"error": "by x"}, "The job was cancelled: by x [job j1]"),
+    ):
+        document = doc("failed", error_code="CANCELLED", **more)
+        world = World(lambda request, world, document=document: reply(200, document))
+        errand = errand_to(world)
+        with pytest.raises(JobCancelled) as caught:
+            world.play(flows.result(errand), errand)
+        assert str(caught.value) == words
+        assert caught.value.error_code == "CANCELLED"
 
 
 def test_waiting_never_raises_for_a_failed_job():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from gofer.contracts.base import Snapshot
@@ -33,10 +34,8 @@ def cancel(errand: AnyErrand) -> Flow[bool]:
         refusal = error
     if snapshot is None:
         poll = errand.memory.next_poll()
-        try:
+        with suppress(TransportError, ServiceError, BadReply, OutOfTime, UsageError):
             snapshot = yield from _poll_without_retry(errand)
-        except (TransportError, ServiceError, BadReply, OutOfTime, UsageError):
-            pass  # nothing more was learned
     if snapshot is not None:
         _ = errand.polled(snapshot, poll)
     if refusal is None or errand.record.status.done:

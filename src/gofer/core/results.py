@@ -113,11 +113,13 @@ def in_a_line(text: str) -> str:
 def failure(ended: Snapshot[Any]) -> errors.JobFailed:
     """Make the error for a job that ended without a result."""
     status = ended.status
-    kind = errors.JobCancelled if status.state is State.CANCELLED else errors.JobFailed
-    code = f" with {status.error_code}" if status.error_code else ""
-    reason = f": {in_a_line(status.error)}" if status.error else "."
+    if status.state is State.CANCELLED:  # the service's word for it may be "failed"
+        kind, words = errors.JobCancelled, "The job was cancelled"
+    else:
+        code = f" with {status.error_code}" if status.error_code else ""
+        kind, words = errors.JobFailed, f"The job ended as {status}{code}"
     return kind(
-        f"The job ended as {status}{code}{reason}",
+        words + (f": {in_a_line(status.error)}" if status.error else "."),
         error_code=status.error_code,
         error=status.error,
         value=ended.value,

@@ -17,7 +17,16 @@ from gofer.core.exchange import Tries, accept, describe, exchange, too_many
 from gofer.core.judging import redirected
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.errors import AnswerLost, BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable, UsageError
+from gofer.errors import (
+    AnswerLost,
+    BadReply,
+    GoferError,
+    ServiceError,
+    SubmitUncertain,
+    TransportError,
+    Unreachable,
+    UsageError,
+)
 from gofer.events import Submitted
 from gofer.wire import Reply, Request
 
