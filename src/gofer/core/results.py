@@ -113,11 +113,11 @@ def in_a_line(text: str) -> str:
 def failure(ended: Snapshot[Any]) -> errors.JobFailed:
     """Make the error for a job that ended without a result."""
     status = ended.status
-    if status.state is State.CANCELLED:  # the service's word for it may be "failed"
-        kind, words = errors.JobCancelled, "The job was cancelled"
-    else:
-        code = f" with {status.error_code}" if status.error_code else ""
-        kind, words = errors.JobFailed, f"The job ended as {status}{code}"
+    cancelled = status.state is State.CANCELLED
+    kind = errors.JobCancelled if cancelled else errors.JobFailed
+    code = f" with {status.error_code}" if status.error_code else ""
+    # A service's word for a cancelled job may be "failed".
+    words = "The job was cancelled" if cancelled else f"The job ended as {status}{code}"
     return kind(
         words + (f": {in_a_line(status.error)}" if status.error else "."),
         error_code=status.error_code,

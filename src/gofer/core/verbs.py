@@ -6,6 +6,7 @@ judged elsewhere. One rule holds for every document and is applied here: it come
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -15,9 +16,11 @@ from gofer.core.judging import as_document
 from gofer.core.run import Flow
 from gofer.errors import UsageError
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Reply, Request, shown
 
 A = TypeVar("A")
+
+_log = logging.getLogger("gofer")
 
 
 def ask(command: Asks[A]) -> Flow[A]:
@@ -51,7 +54,9 @@ def send(errand: Errand[Any, Any], request: Request, timeout: float) -> Flow[Rep
     seconds = _seconds(errand, timeout)
     errand.attempts += 1
     cap = errand.rules.json_cap
-    return as_document(cast("Reply", (yield Send(request, seconds, cap))), cap)
+    reply = cast("Reply", (yield Send(request, seconds, cap)))
+    _log_reply(request, reply)
+    return as_document(reply, cap)
 
 
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
@@ -59,7 +64,15 @@ def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None 
     request = yield from _prepared(errand, request)
     seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
     errand.attempts += 1
-    return cast("Head", (yield Open(request, seconds, min(errand.rules.stall, errand.left), errand.rules.crawl)))
+    stall = min(errand.rules.stall, errand.left)
+    head = cast("Head", (yield Open(request, seconds, stall, errand.rules.crawl)))
+    _log_reply(request, head)
+    return head
+
+
+def _log_reply(request: Request, head: Head) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s %s: %d", request.method, shown(request.url), head.status)
 
 
 def read(errand: Errand[Any, Any], cap: int) -> Flow[Body]:
