@@ -5,6 +5,7 @@ import json
 import attrs
 import pytest
 
+from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import flows
 from gofer.core.errand import Errand
@@ -224,6 +225,13 @@ def test_repeating_by_the_key_is_advised_only_if_one_is_sent(lost, keyless):
     kind = Keyless if keyless else RetrieveContract
     error, _ = fails(Scripted(lost), SubmitUncertain, contract=kind(replays_keys="no"))
     assert ("error.key" in str(error), "check at the service" in str(error)) == (not keyless, keyless)
+
+
+@pytest.mark.parametrize(("replays", "sends"), [("yes", True), ("ask", True), ("no", False)])
+def test_a_contract_of_ones_own_sends_keys_if_it_speaks_of_replaying_them(replays, sends):
+    """A class says by `replays_keys` alone whether its submissions carry the key, unless it says otherwise."""
+    own = type("Own", (Contract,), {"replays_keys": replays})()
+    assert own.sends_key is sends
 
 
 @pytest.mark.parametrize("verb", ["start", "run"])
