@@ -200,8 +200,8 @@ class SubmitUncertain(GoferError):
     """The submission's answer was lost, and the service does not promise to replay keys: the job may exist.
 
     Attributes:
-        key: `submit(request, key=error.key)` repeats this very submission. The same call without it could make a second
-            job.
+        key: the key of the submission. If the contract sends keys, `submit(request, key=error.key)` repeats this very
+            submission; else `submit` refuses the key. The same call without it could make a second job.
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
@@ -249,7 +249,7 @@ class OutOfTime(GoferError, TimeoutError):
     """The timeout of the call ended; `leg` and `spent` say where the time went.
 
     Attributes:
-        key: the key that repeats the submission, if it may have arrived and was not answered; else None.
+        key: the key of the submission, as in `SubmitUncertain`, if it may have arrived and was not answered; else None.
         cancelled: whether gofer has cancelled the job, as `run` does unless `on_abandon="leave"`. Then attaching to it
             ends as `JobCancelled`, and `retryable` is False.
     """

@@ -38,7 +38,8 @@ class ClientOptions:
         patience: when to retry a failed poll or download; by default for five minutes of failures in a row. A failure
             that time does not cure, such as a sign-in page, is raised after ten in a row over 10 s or more.
         poll: the polling interval, as a tenacity wait strategy, if the service does not support long polling; by
-            default it grows from 0.5 s to 60 s.
+            default it grows from 0.5 s to 60 s. An unchanged job is polled after 0.25 s at the earliest, and no earlier
+            than a Retry-After of the service asks for (120 s at most).
         grace: seconds that a job may stay in a status that the contract does not have; then `BadReply` is raised. By
             default the contract's own: 600 for the retrieval service, and 60 for a declaration that sets none.
         hold: seconds that the service may hold a request (long polling); 0 turns long polling off.

@@ -148,7 +148,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
         Args:
             job_id: the job.
             timeout: seconds in total.
-            poll_interval: seconds between two polls, if the service does not support long polling.
+            poll_interval: seconds between two polls, at least 0.25, if the service does not support long polling.
 
         Raises:
             WaitTimeout: the timeout ended first (also a TimeoutError); the job keeps running.

@@ -6,7 +6,7 @@ import pytest
 
 import gofer
 from support.declared import as_json, client_of, path_of, query_of, said, sent_to
-from support.raw_server import RESET, RawServer, http
+from support.raw_server import RESET, RawServer, http, raw_server
 
 DECLARED = """
 name = "mine"
@@ -185,6 +185,25 @@ def test_a_lost_submission_is_repeated_only_where_it_is_declared_idempotent(bloc
         server.close()
 
 
+@pytest.mark.parametrize(
+    "key", ['headers = { idempotency-key = "{key}" }', 'query = { token = "{key}" }', 'form = { t = "{key}" }']
+)
+def test_a_lost_submission_is_not_advised_to_be_repeated_without_its_key(any_face, key):
+    """The advice and `key=` are for declarations that send the key, wherever it is; others refuse `key=` unsent."""
+    sent = DECLARED.replace('json = "{input}"', key if "form" in key else f'json = "{{input}}"\n{key}')
+    with raw_server(lambda call: [RESET]) as server:
+        with pytest.raises(gofer.SubmitUncertain, match=r"submit\(request, key=error\.key\)") as unsure:
+            client_of(any_face, server.url, said(sent)).submit({"a": 1})
+        client = client_of(any_face, server.url, said(DECLARED))
+        with pytest.raises(gofer.SubmitUncertain, match="check at the service"):
+            client.submit({"a": 1})
+        sent_before = len(server.calls)
+        for verb in (client.submit, client.run):
+            with pytest.raises(gofer.UsageError, match="sends none"):
+                verb({"a": 1}, key=unsure.value.key)
+        assert len(server.calls) == sent_before
+
+
 CANCELLABLE = DECLARED + '[cancel]\nmethod = "POST"\nurl = "{base}/jobs/{id}/stop"\n'
 
 
@@ -215,6 +234,15 @@ def test_a_service_that_offers_no_cancellation_says_so_by_its_code(blocking, ser
     server = serve(lambda call: http(code) if call.path.endswith("/stop") else as_json({"id": "1", "state": "working"}))
     job = client_of(blocking, server.url, said(CANCELLABLE)).submit({})
     assert (job.cancel(), job.status) == (False, "working")
+
+
+@pytest.mark.parametrize("code", [400, 404, 409])
+def test_a_cancellation_that_comes_too_late_is_true(any_face, serve, code):
+    """The job ends a moment before, and the service refuses: the job is polled, `cancel` is True, the result stays."""
+    server = serve(lambda call: http(code) if call.path.endswith("/stop") else states("done")(call))
+    job = client_of(any_face, server.url, said(CANCELLABLE)).submit({})
+    assert (job.status, job.cancel(), job.status) == ("waiting", True, "done")
+    assert job.result(timeout=10) == {"state": "done"}
 
 
 def test_a_job_that_runs_out_of_its_budget_is_cancelled_as_declared(any_face, serve):

@@ -7,6 +7,7 @@ import pytest
 
 from core.test_download import PAPER as FILE
 from core.test_download import Files
+from core.test_submit import Keyless
 from gofer.contracts.base import Ref
 from gofer.core import flows
 from gofer.core.commands import CheckTarget, Send
@@ -303,6 +304,30 @@ def test_a_submission_without_an_answer_is_warned_of_when_the_caller_leaves(case
     assert "'key-1'" in warning
     assert "job  " not in warning
     assert "out of time" not in warning.lower()
+
+
+@pytest.mark.parametrize("verb", ["start", "run"])
+@pytest.mark.parametrize("leave_at", [0, 1])
+def test_a_submission_that_is_left_alone_is_warned_of(verb, leave_at, caplog):
+    """Also where the job is not to be cancelled, a caller who leaves gets the key, and only if there is no answer."""
+    world = World(Service(states=("searching",)))
+    errand = Errand(world.service(on_abandon="leave"))
+    more = {"target": None, "hold": 0} if verb == "run" else {}
+    with caplog.at_level("WARNING", "gofer"), pytest.raises(Abandoned):
+        world.play(getattr(flows, verb)(errand, PAPER, "key-1", **more), errand, leave_at=leave_at)
+    assert [request.method for request in world.requests] == ["POST"] * leave_at
+    assert ["'key-1'" in record.getMessage() for record in caplog.records] == [True] * (1 - leave_at)
+
+
+def test_a_warning_names_no_key_if_none_is_sent(caplog):
+    """The caller cannot find the job by a key that the service never got."""
+    world = World(lambda request, world: reply(500))
+    errand = Errand(world.service(contract=Keyless(replays_keys="no")))
+    with caplog.at_level("WARNING", "gofer"), pytest.raises(Abandoned):
+        world.play(flows.run(errand, PAPER, "key-1", None, hold=0), errand, leave_at=0)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "may have made a job" in warning
+    assert "key" not in warning
 
 
 def test_a_caller_who_leaves_before_the_submission_is_sent_is_not_warned(caplog):

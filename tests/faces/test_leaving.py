@@ -82,6 +82,42 @@ def test_ctrl_c_cancels_a_one_shot_errand(holds, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def the_warned_key(caplog):
+    """Return the key that the one warning names."""
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "gofer"]
+    assert "may have made a job" in warning
+    return warning.partition("key='")[2].partition("'")[0]
+
+
+def test_ctrl_c_in_a_submission_alone_is_warned_of_with_the_key(caplog):
+    """`retrieve` sends nothing more, and the warning has the key that was sent."""
+    service = Endless(holds_submission=True)
+    with raw_server(service) as server:
+        presser = interrupt_when(service.submitted)
+        with gofer.RetrieveClient(base_url=server.url) as client, pytest.raises(KeyboardInterrupt):
+            client.retrieve(DOI)
+        presser.join()
+        (call,) = server.calls
+    assert the_warned_key(caplog) == call.headers["idempotency-key"].strip('"')
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_submission_alone_is_warned_of_with_the_key(backend, caplog):
+    """The async face gives the same warning."""
+    service = Endless(holds_submission=True)
+
+    async def main(url):
+        async with gofer.AsyncRetrieveClient(base_url=url) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(client.retrieve, DOI)
+            await anyio.to_thread.run_sync(service.submitted.wait)
+            tasks.cancel_scope.cancel()
+
+    with raw_server(service) as server:
+        anyio.run(main, server.url, backend=backend)
+        (call,) = server.calls
+    assert the_warned_key(caplog) == call.headers["idempotency-key"].strip('"')
+
+
 def test_ctrl_c_leaves_the_job_of_a_handle():
     """A handle's wait may be broken off and taken up again."""
     service = Endless()

@@ -19,7 +19,7 @@ ERRAND: tuple[tuple[int, str, tuple[type[BaseException], ...]], ...] = (
     (130, "interrupted by Ctrl-C", (KeyboardInterrupt,)),
     (1, "the job failed, was cancelled, refused or lost, or its file is wrong", (errors.GoferError,)),
 )
-"""Code, meaning and errors of `get`, `run` and `attach`. The first row that fits counts, so the root comes last."""
+"""Code, meaning and errors of every command about jobs. The first row that fits counts, so the root comes last."""
 
 CONTRACT = ((0, "done"), (2, "bad usage, or the declaration is wrong"), (130, "interrupted by Ctrl-C"))
 CONTRACT_CHECK = (*CONTRACT, (1, "a recorded reply could not be read"))

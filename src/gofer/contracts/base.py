@@ -109,6 +109,11 @@ class Contract(Protocol[In_contra, Out]):
         return "no"
 
     @property
+    def sends_key(self) -> bool:
+        """Whether a submission carries its idempotency key; else no later call can repeat it by the key."""
+        return self.replays_keys != "no"
+
+    @property
     def grace(self) -> float | None:
         """Seconds after which a word that the contract does not have is an error; None takes it as still active.
 

@@ -47,6 +47,11 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         """Ten minutes for a status of a newer service."""
         return UNKNOWN_STATUS_SECONDS
 
+    @property
+    def sends_key(self) -> bool:
+        """Always: a service that does not replay keys ignores it."""
+        return True
+
     def build_submission(
         self, base: str, request: RetrieveRequest, *, key: str, budget: float | None, hold: int
     ) -> Request:

@@ -110,11 +110,13 @@ def in_a_line(text: str) -> str:
 def failure(ended: Snapshot[Any]) -> errors.JobFailed:
     """Make the error for a job that ended without a result."""
     status = ended.status
-    kind = errors.JobCancelled if status.state is State.CANCELLED else errors.JobFailed
+    cancelled = status.state is State.CANCELLED
+    kind = errors.JobCancelled if cancelled else errors.JobFailed
     code = f" with {status.error_code}" if status.error_code else ""
-    reason = f": {in_a_line(status.error)}" if status.error else "."
+    # A service's word for a cancelled job may be "failed".
+    words = "The job was cancelled" if cancelled else f"The job ended as {status}{code}"
     return kind(
-        f"The job ended as {status}{code}{reason}",
+        words + (f": {in_a_line(status.error)}" if status.error else "."),
         error_code=status.error_code,
         error=status.error,
         value=ended.value,

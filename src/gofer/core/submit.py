@@ -19,7 +19,16 @@ from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.places import Use
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.errors import AnswerLost, BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
+from gofer.errors import (
+    AnswerLost,
+    BadReply,
+    GoferError,
+    ServiceError,
+    SubmitUncertain,
+    TransportError,
+    Unreachable,
+    UsageError,
+)
 from gofer.events import Submitted
 from gofer.wire import Reply, Request
 
@@ -35,7 +44,15 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
 
     With `hold`, the service may answer with the finished job. `again` says that the key has been sent before, by a
     submission whose fate is unclear.
+
+    Raises:
+        UsageError: the key has been sent before, but the contract sends none, so this would be another submission.
     """
+    if again and not errand.contract.sends_key:
+        raise UsageError(
+            f"A key cannot repeat this submission: the contract {errand.contract.name!r} sends none (`sends_key`). "
+            "Check at the service whether the job exists; submit without a key only if it does not."
+        )
     errand.key = key
     errand.use, errand.at_risk = Use.OTHER, errand.at_risk or again
     hold = int(min(hold, max(0.0, errand.left - 1.0)))
@@ -146,8 +163,8 @@ def replays_keys(errand: Errand[In, Out]) -> Flow[bool]:
 
 
 def _uncertain(errand: Errand[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
-    return SubmitUncertain(
-        f"The submission may have made a job: {why} ({describe(failure)}). "
-        "submit(request, key=error.key) repeats this very submission.",
-        key=errand.key,
-    )
+    if errand.contract.sends_key:
+        advice = "submit(request, key=error.key) repeats this very submission."
+    else:
+        advice = "No key was sent: check at the service whether the job exists, as the same call may make a second one."
+    return SubmitUncertain(f"The submission may have made a job: {why} ({describe(failure)}). {advice}", key=errand.key)

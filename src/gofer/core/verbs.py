@@ -6,6 +6,7 @@ judged elsewhere. One rule holds for every document and is applied here: it come
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -30,9 +31,11 @@ from gofer.core.judging import as_document
 from gofer.core.run import Flow
 from gofer.errors import Unreachable, UsageError
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request, may_be_sent
+from gofer.wire import Head, Reply, Request, may_be_sent, shown
 
 A = TypeVar("A")
+
+_log = logging.getLogger("gofer")
 
 
 def ask(command: Asks[A]) -> Flow[A]:
@@ -91,6 +94,7 @@ def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits:
         reply = cast("Reply", (yield Send(request, seconds, cap)))
     finally:
         errand.leave()
+    _log_reply(request, reply)
     return as_document(reply, cap)
 
 
@@ -103,10 +107,12 @@ def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None 
         seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
         errand.attempts += 1
         command = Open(request, seconds, min(errand.rules.stall, errand.left), errand.rules.crawl)
-        return cast("Head", (yield command))
+        head = cast("Head", (yield command))
     except BaseException:
         errand.leave()
         raise
+    _log_reply(request, head)
+    return head
 
 
 def drop(errand: Errand[Any, Any]) -> Flow[None]:
@@ -115,6 +121,11 @@ def drop(errand: Errand[Any, Any]) -> Flow[None]:
         yield Drop()
     finally:
         errand.leave()
+
+
+def _log_reply(request: Request, head: Head) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s %s: %d", request.method, shown(request.url), head.status)
 
 
 def read(errand: Errand[Any, Any], cap: int) -> Flow[Body]:

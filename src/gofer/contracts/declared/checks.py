@@ -240,7 +240,7 @@ RULES: tuple[Rule, ...] = (
     _rule("submit", _itself, lambda it: not it.submit.id and not it.submit.links,
           "the job is found by an id or by links: declare one of them", ("submit", "id")),
     _rule("submit.idempotent", _itself,
-          lambda it: it.submit.idempotent and all(hole.name != "key" for hole in it.submit.holes),
+          lambda it: it.submit.idempotent and not it.submit.sends_key,
           "a lost submission is repeated by its key, and no {{key}} is sent", ("submit", "idempotent")),
     _rule("result.file", _results, lambda result: result.file and (result.value or result.failed or result.files),
           "the answer is the file itself, and nothing is read out of it", ("file",)),

@@ -56,6 +56,11 @@ class DeclaredContract(Contract[Any, Any]):
         return "yes" if self.declaration.submit.idempotent else "no"
 
     @property
+    def sends_key(self) -> bool:
+        """Whether the submission has a `{key}`."""
+        return self.declaration.submit.sends_key
+
+    @property
     def grace(self) -> float | None:
         """The declaration's `grace`, in seconds."""
         return self.declaration.grace

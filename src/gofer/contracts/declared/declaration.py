@@ -118,6 +118,11 @@ class Submit(Call):
     links: Mapping[str, Places] = field(factory=dict[str, Places])
     values: Mapping[str, Places] = field(factory=dict[str, Places])
 
+    @property
+    def sends_key(self) -> bool:
+        """Whether the idempotency key is somewhere in it."""
+        return any(hole.name == "key" for hole in self.holes)
+
 
 @frozen
 class Start(Call):
