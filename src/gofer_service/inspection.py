@@ -88,17 +88,17 @@ async def _lines(*args: str) -> AsyncGenerator[str, None]:
     async with await _opened(command) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe by default
         output = BufferedByteReceiveStream(process.stdout)
-        try:
-            while True:
-                line: bytes | None = None
-                with anyio.move_on_after(SECONDS), suppress(anyio.IncompleteRead, anyio.DelimiterNotFound):
-                    line = await output.receive_until(b"\n", MAX_LINE)
-                if line is None:
-                    return
-                yield line.decode("utf-8", "replace")
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
+        while True:
+            line: bytes | None = None
+            with anyio.move_on_after(SECONDS), suppress(anyio.IncompleteRead, anyio.DelimiterNotFound):
+                line = await output.receive_until(b"\n", MAX_LINE)
+            if line is None:
+                break
+            yield line.decode("utf-8", "replace")
+        with anyio.move_on_after(0.5):
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
 
 
 async def _opened(command: Sequence[str]) -> Process:
