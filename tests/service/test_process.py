@@ -93,6 +93,55 @@ def test_two_services_cannot_share_their_data(tmp_path: Path) -> None:
         assert "Traceback" not in run.stderr
 
 
+def refused(*options: str) -> str:
+    """Run a service that must not start, and give its one line."""
+    command = [sys.executable, "-m", "gofer_service", "--port", "0", *options]
+    environment = {**os.environ, "PYTHONPATH": SOURCES, "SERVICE_TOKEN": ""}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=20, check=False)
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1
+    return run.stderr
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but some text" * 100, b"SQLite format 3\0" + b"x" * 5000])
+def test_damaged_records_are_a_sentence_at_the_start(tmp_path: Path, content: bytes) -> None:
+    """A service whose records are damaged does not start, and says which file it is and what to do."""
+    (tmp_path / "jobs.sqlite3").write_bytes(content)
+    said = refused("--data", str(tmp_path))
+    assert said.startswith(f"gofer service: the records in {tmp_path / 'jobs.sqlite3'} are damaged (")
+    assert "put back a copy, or move it away" in said
+    assert (tmp_path / "jobs.sqlite3").read_bytes() == content
+
+
+def test_a_page_that_is_damaged_is_found_at_the_start(tmp_path: Path) -> None:
+    """Damage in the middle of the records is found before a job meets it."""
+    with embedded(data=tmp_path) as url, httpx.Client(base_url=url) as http:
+        for _ in range(30):
+            finish(http)
+    path = tmp_path / "jobs.sqlite3"
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    assert "are damaged" in refused("--data", str(tmp_path))
+
+
+def test_it_is_open_only_if_asked_to(tmp_path: Path) -> None:
+    """On all addresses and without a token, the process starts only with --open."""
+    assert "pass --open" in refused("--data", str(tmp_path), "--host", "0.0.0.0")
+    options = ("--host", "0.0.0.0", "--open", "--allow-host", "papers.example.org", "--log-requests")
+    command = [sys.executable, "-m", "gofer_service", "--port", "0", "--data", str(tmp_path), *options]
+    environment = {**os.environ, "PYTHONPATH": SOURCES, "SERVICE_TOKEN": ""}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stderr is not None
+        try:
+            url = child.stderr.readline().split()[-1].replace("0.0.0.0", "127.0.0.1")
+            for host, status in (("papers.example.org", 200), ("other.example.org", 400)):
+                assert httpx.get(f"{url}/jobs", headers={"Host": host}).status_code == status
+                assert child.stderr.readline().startswith(f"127.0.0.1 GET /jobs {status} ")
+        finally:
+            child.kill()
+
+
 def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
     """serve() raises when it cannot listen, and leaves the data to others."""
     with embedded() as url, pytest.raises(OSError, match="in use"):

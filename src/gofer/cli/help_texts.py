@@ -319,7 +319,8 @@ Examples:
 SERVE = f"""Run the reference service here, until Ctrl-C.
 
 It finds papers by DOI in a folder of files. Jobs and results are kept in the data folder, so that after a restart the
-service continues with unfinished jobs. If SERVICE_TOKEN is set, requests about jobs must carry it.
+service continues with unfinished jobs. If SERVICE_TOKEN is set, requests about jobs must carry it. It must be set if
+--host is an address that other machines can reach, or --open must say that everybody may use the service.
 
 In a folder of your own, name each file after its DOI, with _ for each /: 10.1234_abc.pdf is 10.1234/abc. Or list it in
 the folder's index.jsonl: {{"doi": "10.1234/abc", "file": "any name.pdf"}}. A PDF whose metadata or first page has the
@@ -329,6 +330,7 @@ DOI is found too. New files need no restart. docs/howto/your-papers.md has the d
 Examples:
   gofer serve
   gofer serve --library ~/papers --port 8080
+  gofer serve --library ~/papers --host 0.0.0.0 --allow-host papers.example.org
 
 {_table(exit_codes.SERVE)}
 """
