@@ -1,6 +1,6 @@
-"""The project's habits, one session each: `nox -l` lists them, `nox -s tests` runs one.
+"""The tasks of the project, one session each: `nox -l` lists them, `nox -s tests` runs one.
 
-Every session installs what it needs into an environment of its own; Python and pip are all that must be there.
+Every session installs what it needs into an environment of its own; only Python and pip must be installed.
 """
 
 import shutil
@@ -25,7 +25,7 @@ def groups(*names: str) -> list[str]:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Send one errand by every face against the embedded service, on the sample library."""
+    """Run one errand by each face with the embedded service, on the sample library."""
     session.install("-q", "-e.[cli,service]")
     session.run("python", "-m", "gofer_service.demo", *session.posargs)
 
@@ -34,13 +34,13 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the default tests, in less than three minutes: real service, real sockets, cassettes replayed."""
     session.install("-q", EVERYTHING, *groups("tests"))
-    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]  # many of them wait
+    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]  # many tests only wait
     session.run("pytest", *workers, *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Play the matrix of faults on all six drivers; the default tests do on three of them."""
+    """Run the matrix of faults on all six drivers; the default tests run it on three."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.env["EVERY_DRIVER"] = "1"
     workers = [] if session.posargs else ["-n", "2", "--dist", "loadgroup"]
@@ -49,14 +49,14 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Play a million errands against the model service, in virtual time: `nox -s simulate -- --seed 7`."""
+    """Play a million errands with the model service, in virtual time: `nox -s simulate -- --seed 7`."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.run("python", "tests/simulation/simulate.py", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Hold style and layers."""
+    """Check style and layers."""
     session.install("-q", EVERYTHING, *groups("lint", "tests"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -73,7 +73,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def record(session: nox.Session) -> None:
-    """Record every cassette anew from a fresh contract server; nothing changed means no difference."""
+    """Record every cassette again from a fresh contract server; without a change there is no difference."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.run("python", "tests/record.py", *session.posargs)
     session.run("git", "diff", "--stat", "--", "cassettes", external=True)
@@ -81,7 +81,7 @@ def record(session: nox.Session) -> None:
 
 @nox.session
 def dialects(session: nox.Session) -> None:
-    """Hold the dialects against real servers, installed under .nox; `-- --record` records their cassettes anew."""
+    """Test the dialects with real servers, installed under .nox; `-- --record` records their cassettes again."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.env["DIALECTS_HOME"] = str(HERE / ".nox" / "dialects-home")
     arguments = list(session.posargs)
@@ -105,6 +105,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against what people write today, side by side in one run, and print the ratios."""
+    """Compare gofer with the code that people write today, in one run, and print the ratios."""
     session.install("-q", EVERYTHING, *groups("bench"))
     session.run("python", "bench/run.py", *session.posargs)

@@ -128,7 +128,7 @@ def test_a_failed_job_ends_the_errand_without_a_download():
 
 
 def test_at_the_deadline_the_job_is_cancelled():
-    """`run` cancels its job when the budget ends, because nobody will fetch the result."""
+    """`run` cancels its job when the budget ends, because no caller will fetch the result."""
     service = Service(states=("searching",))
     world = run(service, timeout=10)
     assert isinstance(world.error, OutOfTime)

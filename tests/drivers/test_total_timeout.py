@@ -1,4 +1,4 @@
-"""The blocking face keeps its total timeout on every socket of httpx and httpx2, whoever made the client.
+"""The blocking face keeps its total timeout on every socket of httpx and httpx2, also with a borrowed client.
 
 The service drips: it sends a small piece at a time, for much longer than a call may take. A test passes if the service
 could not send all its pieces, because gofer closed the connection.

@@ -1,4 +1,4 @@
-"""The disk fails in mid-download: a TargetError, nothing wrong at the target, and what came is kept where it can be."""
+"""The disk fails during a download: TargetError is raised, no wrong file is at the target, and the part is kept."""
 
 import contextlib
 import os
@@ -40,12 +40,12 @@ def slow():
 
 @contextlib.contextmanager
 def permission(folder):
-    """Give what takes the permission to write into a folder, and give it back in the end."""
+    """Yield a function that takes away the permission to write into a folder; restore it in the end."""
 
     def lose():
         folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
         if os.getuid() == 0:
-            os.seteuid(NOBODY)  # no permission binds root
+            os.seteuid(NOBODY)  # permissions do not apply to root
 
     try:
         yield lose
@@ -55,18 +55,18 @@ def permission(folder):
         folder.chmod(stat.S_IRWXU)
 
 
-def when_written(target, harm):
-    """Give what does harm as soon as there is a part file and its mark."""
+def when_written(target, action):
+    """Return a function that waits for the part file and its mark, then does the action."""
 
     def halfway():
         wait_until(lambda: mark_of(target).exists() and mark_of(target).stat().st_size)
-        harm()
+        action()
 
     return halfway
 
 
-def test_a_full_disk_is_said_and_the_part_goes_on_when_there_is_room(driver, slow, tmp_path):
-    """What fitted stays; with room again, only the rest is fetched."""
+def test_a_full_disk_raises_target_error_and_keeps_the_part(driver, slow, tmp_path):
+    """The bytes that fitted stay, and when there is room again, only the rest is fetched."""
     service, server = slow
     (tmp_path / "paper.pdf").write_bytes(b"old")
     job = driver.client(server.url).job("job-1")
@@ -89,8 +89,8 @@ def test_a_full_disk_is_said_and_the_part_goes_on_when_there_is_room(driver, slo
     assert service.ranges == [None, f"bytes={kept}-"]
 
 
-def test_permission_lost_on_the_way_keeps_the_whole_part(driver, slow, tmp_path):
-    """The file came whole but may not be put in place: with permission again, nothing is fetched twice."""
+def test_a_permission_lost_during_the_download_keeps_the_complete_part(driver, slow, tmp_path):
+    """If the complete file may not be put in place, the part stays and no byte is fetched twice."""
     service, server = slow
     target = tmp_path / "paper.pdf"
     job = driver.client(server.url).job("job-1")
@@ -107,8 +107,8 @@ def test_permission_lost_on_the_way_keeps_the_whole_part(driver, slow, tmp_path)
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
 
 
-def test_a_folder_removed_on_the_way_is_said_and_made_again_the_next_time(driver, slow, tmp_path):
-    """The part goes with its folder; another call starts from nothing."""
+def test_a_folder_removed_during_the_download_raises_target_error(driver, slow, tmp_path):
+    """The part is removed with its folder, and the next call makes the folder and fetches the complete file."""
     service, server = slow
     target = tmp_path / "deep" / "paper.pdf"
     service.halfway = when_written(target, lambda: shutil.rmtree(target.parent))
@@ -120,8 +120,8 @@ def test_a_folder_removed_on_the_way_is_said_and_made_again_the_next_time(driver
     assert target.read_bytes() == PAPER
 
 
-def test_a_part_put_in_anothers_place_is_not_taken_for_ours(driver, slow, tmp_path):
-    """The folder is removed and another errand has begun there: its half-written part never becomes the file."""
+def test_the_part_of_another_errand_is_not_put_in_place(driver, slow, tmp_path):
+    """If another errand has replaced the part file during the download, TargetError is raised."""
     service, server = slow
     target = tmp_path / "deep" / "paper.pdf"
 
@@ -136,8 +136,8 @@ def test_a_part_put_in_anothers_place_is_not_taken_for_ours(driver, slow, tmp_pa
     assert not target.exists()
 
 
-def test_a_directory_in_the_targets_place_keeps_the_whole_part(driver, slow, tmp_path):
-    """Somebody made a directory of the target's name meanwhile: it stays, and so does the part."""
+def test_a_directory_in_the_targets_place_keeps_the_complete_part(driver, slow, tmp_path):
+    """If the target has become a directory during the download, the directory and the part stay."""
     service, server = slow
     target = tmp_path / "paper.pdf"
     service.halfway = when_written(target, target.mkdir)
@@ -153,7 +153,7 @@ def test_a_directory_in_the_targets_place_keeps_the_whole_part(driver, slow, tmp
 
 
 def test_a_part_that_cannot_be_begun_leaves_nothing(driver, slow, tmp_path):
-    """Where the mark cannot be written, no empty part stays behind, and no event loop waits for its removal."""
+    """If the mark cannot be written, no empty part stays, and no event loop is blocked by its removal."""
     _, server = slow
     target = tmp_path / "paper.pdf"
     mark_of(target).symlink_to(tmp_path / "nowhere" / "mark")
@@ -163,7 +163,7 @@ def test_a_part_that_cannot_be_begun_leaves_nothing(driver, slow, tmp_path):
 
 
 def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monkeypatch):
-    """The part is synced, then put in place, then the folder is synced: whenever the power fails, no file is torn."""
+    """The part is synced, then put in place, then the folder is synced, so a power failure leaves no torn file."""
     target, disk, synced = tmp_path / "paper.pdf", LocalDisk(), []
     target.write_bytes(b"old")
     disk.writer(Store(target, 0, Mark("here"), len(PAPER), None, False, None)).write([PAPER])
@@ -178,13 +178,13 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
 
 
 @pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]"])
-def test_a_manifest_that_lists_more_than_is_there_counts_for_nothing(tmp_path, listed):
-    """A file that somebody removed from the staging folder is fetched again, and no folder lacks it."""
+def test_a_manifest_that_lists_a_missing_file_is_ignored(tmp_path, listed):
+    """The manifest of a staging folder counts only if all its files are there."""
     staging = tmp_path / ".out.parts"
     staging.mkdir()
     (staging / "a").write_bytes(b"a")
     (staging / "manifest.json").write_text(listed)
     assert LocalDisk().perform(CheckFolder(tmp_path / "out", staging)) is None
     (staging / "b").write_bytes(b"b")
-    whole = LocalDisk().perform(CheckFolder(tmp_path / "out", staging))
-    assert whole == (listed.encode() if '"b"' in listed else None)
+    answer = LocalDisk().perform(CheckFolder(tmp_path / "out", staging))
+    assert answer == (listed.encode() if '"b"' in listed else None)

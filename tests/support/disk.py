@@ -1,4 +1,4 @@
-"""The one disk in memory that the tests without I/O share: parts, files and folders, as the drivers use a disk."""
+"""The disk in memory that the tests without I/O share: parts, files and folders, as the drivers use a disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gofer.errors import TargetError, WrongFile
 
 @define
 class Memory:
-    """What is on the disk, whoever uses it: parts and files by their targets. It outlives the process that wrote it."""
+    """What is on the disk: parts and files by their targets. It outlives the process that wrote it."""
 
     parts: dict[Path, tuple[bytearray | bytes, Mark]] = field(factory=dict)
     files: dict[Path, bytes] = field(factory=dict)
@@ -51,7 +51,7 @@ class MemoryDisk:
         return self.writing is not None
 
     def perform(self, command: DiskCommand) -> DiskAnswer:
-        """Carry out a command."""
+        """Perform a command."""
         parts, files = self.memory.parts, self.memory.files
         match command:
             case CheckTarget(target):
@@ -75,7 +75,7 @@ class MemoryDisk:
         return None
 
     def writer(self, command: Store) -> MemoryWriter:
-        """Begin a part, or go on with one."""
+        """Begin a part, or continue one."""
         self.writing = command.target
         data, mark = self.memory.parts.get(command.target, (b"", command.mark))
         kept = bytearray(data[: command.offset])
@@ -86,7 +86,7 @@ class MemoryDisk:
         """Do nothing, as a killed process does."""
 
     def close(self) -> None:
-        """Leave the part, if there is anything in it."""
+        """Keep the part unless it is empty."""
         writing, self.writing = self.writing, None
         if writing is not None and writing in self.memory.parts and not self.memory.parts[writing][0]:
             del self.memory.parts[writing]
@@ -108,7 +108,7 @@ class MemoryWriter:
         return len(self.data)
 
     def stored(self) -> Stored:
-        """Say what is there."""
+        """Return what is in the part."""
         return stored(self.data, self.command.hashed)
 
 

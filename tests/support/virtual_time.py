@@ -1,4 +1,4 @@
-"""Time that passes in no time: a clock for each way of waiting, moved by nothing but the waiting itself."""
+"""Virtual time: a clock for the blocking face and for each event loop, which only waiting moves."""
 
 import asyncio
 import selectors
@@ -8,7 +8,7 @@ from gofer.core.commands import Now
 from gofer.transports.httpx_io import HttpxIO
 
 GRACE = 0.01
-"""Real seconds that worker threads get before an event loop's clock jumps: part files are written in them."""
+"""Real seconds that worker threads get before an event loop's clock jumps, since they write the part files."""
 
 
 class VirtualIO(HttpxIO):
@@ -19,7 +19,7 @@ class VirtualIO(HttpxIO):
         self.passed = 0.0
 
     def now(self) -> Now:
-        """Read both clocks; the wall's is decades slow, as a caller's may be wrong."""
+        """Read both clocks; the wall clock is decades slow, since a caller's may be wrong."""
         return Now(self.passed, self.passed)
 
     def sleep(self, seconds: float) -> None:
@@ -37,7 +37,7 @@ class JumpLoop(asyncio.SelectorEventLoop):
         selector.select = self._jump  # type: ignore[method-assign]
 
     def time(self) -> float:
-        """Give the virtual time."""
+        """Return the virtual time."""
         return self._passed
 
     def _jump(self, timeout: float | None = None) -> Any:
@@ -50,7 +50,7 @@ class JumpLoop(asyncio.SelectorEventLoop):
 
 
 def jumping(backend: str) -> tuple[str, dict[str, Any]]:
-    """Give an event loop in virtual time, in the form that anyio's fixture takes."""
+    """Return an event loop in virtual time, in the form that anyio's fixture takes."""
     if backend == "asyncio":
         return backend, {"loop_factory": JumpLoop}
     import trio.testing  # here, as only these tests should pay for it

@@ -1,4 +1,4 @@
-"""A world without I/O: performs commands against a scripted service, in virtual time, and keeps a list of them."""
+"""A world without I/O: it performs commands against a scripted service, in virtual time, and keeps a list of them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def reply(status: int = 200, body: bytes | str = b"", **headers: str) -> Reply:
 
 
 class World:
-    """Performs commands; `handler` answers requests and may look at the clock, which only it and sleeping move."""
+    """Performs commands; `handler` answers requests and may move the clock, as sleeping does."""
 
     def __init__(self, handler: Handler, *, latency: float = 0.0) -> None:
         self.handler, self.latency = handler, latency
@@ -107,7 +107,7 @@ class World:
         return step.value
 
     def perform(self, command: Command) -> Outcome:
-        """Carry out one command."""
+        """Perform one command."""
         self.commands.append(command)
         try:
             return (
@@ -123,12 +123,12 @@ class World:
             case Authorise(signer, request):
                 return signer(request)
             case Send(request, timeout, cap):
-                whole = self._exchange(request, timeout)
-                return evolve(whole, body=whole.body[:cap], cut=len(whole.body) > cap)
+                complete = self._exchange(request, timeout)
+                return evolve(complete, body=complete.body[:cap], cut=len(complete.body) > cap)
             case Open(request, timeout, _):
-                whole = self._exchange(request, timeout)
-                self.body = whole.body
-                return Head(whole.url, whole.status, whole.headers)
+                complete = self._exchange(request, timeout)
+                self.body = complete.body
+                return Head(complete.url, complete.status, complete.headers)
             case Sleep(seconds):
                 self.mono += seconds
             case Store():
