@@ -73,7 +73,7 @@ def test_closed_streams(url: str, tmp_path: Path) -> None:
         target = tmp_path / closed
         line = shlex.join([*GOFER, "get", PAPER, "--to", str(target)])
         ran = subprocess.run(
-            ["/bin/sh", "-c", f"exec {line} {closed}>&-"], env=environment(SERVICE_URL=url), timeout=20
+            ["/bin/sh", "-c", f"exec {line} {closed}>&-"], env=environment(SERVICE_URL=url), timeout=60
         )
         assert ran.returncode == 0
         assert target.exists()
