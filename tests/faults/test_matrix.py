@@ -39,7 +39,7 @@ SHORT = 2.0
 BUDGET = 4.0
 """Seconds of the budget if only that ends a lasting fault; otherwise the budget is ample."""
 LATE = 20
-"""Seconds after its budget in which an errand must have ended, however busy the machine; virtual time tests the rest."""
+"""Seconds after its budget in which an errand must have ended on any machine; virtual time tests the budget."""
 HOLDING = 0.8
 """Seconds more if a submission is held: the core keeps one second back, and a busy machine needs some."""
 REFUSED = 0.08
