@@ -3,8 +3,15 @@
 Every session installs what it needs into an environment of its own; only Python and pip must be installed.
 """
 
+import os
 import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -16,6 +23,7 @@ nox.options.reuse_venv = "yes"
 HERE = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 EVERYTHING = "-e.[cli,service,httpx2]"
+SPIN = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends also if nox is killed
 
 
 def groups(*names: str) -> list[str]:
@@ -36,6 +44,18 @@ def tests(session: nox.Session) -> None:
     session.install("-q", EVERYTHING, *groups("tests"))
     workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]  # many tests only wait
     session.run("pytest", *workers, *session.posargs)
+
+
+@nox.session
+def busy(session: nox.Session) -> None:
+    """Run the default tests beside four busy processes for each processor, which shows verdicts that hang on time."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]
+    with ExitStack() as stack:
+        for _ in range(4 * (os.cpu_count() or 1)):
+            load = stack.enter_context(subprocess.Popen([sys.executable, "-c", SPIN]))
+            stack.callback(load.kill)
+        session.run("pytest", *workers, *session.posargs)
 
 
 @nox.session
@@ -93,6 +113,37 @@ def dialects(session: nox.Session) -> None:
         return
     workers = [] if arguments else ["-n", "4", "--dist", "loadgroup"]
     session.run("pytest", *workers, "tests/dialects/test_live.py", *arguments)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist and from it the wheel, check both, and run the demo from the wheel, away from the checkout."""
+    session.install("-q", *groups("build"))
+    dist = HERE / ".nox" / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = str(session.run("git", "ls-files", external=True, silent=True)).splitlines()
+    compare(session, sdist, packed - {"PKG-INFO"}, {name for name in tracked if not name.startswith(".ci/")})
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    compare(session, wheel, packed, {name.removeprefix("src/") for name in tracked if name.startswith("src/")})
+
+    with TemporaryDirectory(prefix="gofer-") as outside, session.chdir(outside):
+        session.run("python", "-m", "venv", "venv")
+        session.run("venv/bin/python", "-m", "pip", "install", "-q", f"{wheel}[cli,service]", external=True)
+        session.run("venv/bin/python", "-m", "gofer_service.demo", external=True, env={"PYTHONPATH": None})
+
+
+def compare(session: nox.Session, archive: Path, packed: set[str], wanted: set[str]) -> None:
+    """Fail unless exactly these files are packed."""
+    if packed != wanted:
+        session.error(f"{archive.name} lacks {sorted(wanted - packed)} and should not have {sorted(packed - wanted)}")
+    session.log(f"{archive.name} has its {len(packed)} files and no others.")
 
 
 @nox.session

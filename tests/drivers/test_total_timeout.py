@@ -29,7 +29,7 @@ from gofer.wire import Request
 from support.raw_server import Call, http, raw_server
 
 ONCE = Retry(wait_fixed(0), stop_after_attempt(1))
-PIECES, PAUSE, TIMEOUT = 400, 0.05, 0.5
+PIECES, PAUSE, TIMEOUT = 1200, 0.05, 1.5
 
 families = pytest.mark.parametrize("family", [httpx, httpx2], ids=["httpx", "httpx2"])
 parts = pytest.mark.parametrize("part", ["head", "body"])

@@ -16,8 +16,8 @@ from support.raw_server import Call, RawServer, http
 PIECE = 8_192
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until a condition is true, for ten seconds at most by default."""
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until a condition is true, for a minute at most."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "the condition never became true"
@@ -38,7 +38,7 @@ def process(script: str, *args: str | Path) -> Generator[subprocess.Popen[str]]:
 def finish(script: str, *args: str | Path) -> str:
     """Run a script to its end and return what it printed."""
     with process(script, *args) as child:
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=60)
         assert child.returncode == 0, err
         return out.strip()
 

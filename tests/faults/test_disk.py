@@ -75,7 +75,7 @@ def test_a_full_disk_raises_target_error_and_keeps_the_part(driver, slow, tmp_pa
     resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
     try:
         with pytest.raises(TargetError, match="too large") as caught:
-            job.download(tmp_path / "paper.pdf", timeout=10)
+            job.download(tmp_path / "paper.pdf", timeout=60)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -84,7 +84,7 @@ def test_a_full_disk_raises_target_error_and_keeps_the_part(driver, slow, tmp_pa
     assert (tmp_path / "paper.pdf").read_bytes() == b"old"
     kept = part_of(tmp_path / "paper.pdf").stat().st_size
     assert 0 < kept <= ROOM
-    job.download(tmp_path / "paper.pdf", timeout=10)
+    job.download(tmp_path / "paper.pdf", timeout=60)
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
     assert service.ranges == [None, f"bytes={kept}-"]
 
@@ -98,10 +98,10 @@ def test_a_permission_lost_during_the_download_keeps_the_complete_part(driver, s
     with permission(tmp_path) as lose:
         service.halfway = when_written(target, lose)
         with pytest.raises(TargetError, match="Permission denied"):
-            job.download(target, timeout=10)
+            job.download(target, timeout=60)
     assert not target.exists()
     assert part_of(target).read_bytes() == PAPER
-    job.download(target, timeout=10)
+    job.download(target, timeout=60)
     assert target.read_bytes() == PAPER
     assert service.sent[1:] == [0]
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
@@ -114,9 +114,9 @@ def test_a_folder_removed_during_the_download_raises_target_error(driver, slow, 
     service.halfway = when_written(target, lambda: shutil.rmtree(target.parent))
     job = driver.client(server.url).job("job-1")
     with pytest.raises(TargetError):
-        job.download(target, timeout=10)
+        job.download(target, timeout=60)
     assert not target.parent.exists()
-    job.download(target, timeout=10)
+    job.download(target, timeout=60)
     assert target.read_bytes() == PAPER
 
 
@@ -132,7 +132,7 @@ def test_the_part_of_another_errand_is_not_put_in_place(driver, slow, tmp_path):
 
     service.halfway = when_written(target, replace)
     with pytest.raises(TargetError, match="removed meanwhile"):
-        driver.client(server.url).job("job-1").download(target, timeout=10)
+        driver.client(server.url).job("job-1").download(target, timeout=60)
     assert not target.exists()
 
 
@@ -143,10 +143,10 @@ def test_a_directory_in_the_targets_place_keeps_the_complete_part(driver, slow, 
     service.halfway = when_written(target, target.mkdir)
     job = driver.client(server.url).job("job-1")
     with pytest.raises(TargetError, match="directory"):
-        job.download(target, timeout=10)
+        job.download(target, timeout=60)
     assert target.is_dir()
     target.rmdir()
-    job.download(target, timeout=10)
+    job.download(target, timeout=60)
     assert target.read_bytes() == PAPER
     assert service.sent[1:] == [0]
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
@@ -158,7 +158,7 @@ def test_a_part_that_cannot_be_begun_leaves_nothing(driver, slow, tmp_path):
     target = tmp_path / "paper.pdf"
     mark_of(target).symlink_to(tmp_path / "nowhere" / "mark")
     with pytest.raises(TargetError, match="No such file"):
-        driver.client(server.url).job("job-1").download(target, timeout=10)
+        driver.client(server.url).job("job-1").download(target, timeout=60)
     assert list(tmp_path.iterdir()) == []
 
 

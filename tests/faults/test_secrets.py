@@ -75,17 +75,17 @@ def test_no_secret_is_written_anywhere(driver, tmp_path, caplog):
             job = one.retrieve(DOI)
             written += [job.ticket, repr(job), repr(one)]
             with pytest.raises(gofer.GoferError) as caught:  # cut once, then refused: a part file stays
-                job.download(tmp_path / f"{number}.pdf", timeout=5)
+                job.download(tmp_path / f"{number}.pdf", timeout=60)
             written += [*texts_of(caught.value), caught.value.ticket, "".join(traceback.format_exception(caught.value))]
             phase["file"] = lambda _: [http(401, '{"detail":"who are you"}')]
             with pytest.raises(gofer.Unauthorized) as caught:
-                job.download(tmp_path / "refused.pdf", timeout=5)
+                job.download(tmp_path / "refused.pdf", timeout=60)
             written += texts_of(caught.value)
             phase["file"] = lambda _: [http(200, PAPER)]
-            written.append(repr(one.run(gofer.RetrieveRequest(DOI), to=tmp_path / "complete.pdf", timeout=5)))
+            written.append(repr(one.run(gofer.RetrieveRequest(DOI), to=tmp_path / "complete.pdf", timeout=60)))
             phase["file"] = lambda _: [RESET]
             with pytest.raises(gofer.TransportError) as caught:
-                job.download(tmp_path / "lost.pdf", timeout=5)
+                job.download(tmp_path / "lost.pdf", timeout=60)
             written += texts_of(caught.value)
         sent = {value for call in server.calls for value in call.headers.values()}
         assert any(SECRETS[0] in value for value in sent)

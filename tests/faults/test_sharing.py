@@ -39,8 +39,8 @@ def test_sixteen_threads_share_a_client(tmp_path):
         together = threading.Barrier(THREADS)
 
         def errand(number):
-            together.wait(10)
-            return client.retrieve_and_download(dois[number % 2], tmp_path / f"{number}.pdf", timeout=20)[1].job_id
+            together.wait(60)
+            return client.retrieve_and_download(dois[number % 2], tmp_path / f"{number}.pdf", timeout=60)[1].job_id
 
         with ThreadPoolExecutor(THREADS) as pool:
             jobs = list(pool.map(errand, range(THREADS)))
@@ -93,7 +93,7 @@ def test_a_fork_has_connections_of_its_own():
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
-        done = subprocess.run([sys.executable, "-c", FORKED, url], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([sys.executable, "-c", FORKED, url], capture_output=True, text=True, timeout=60)
         server.shutdown()
         thread.join()
     assert done.returncode == 0, done.stderr
@@ -111,9 +111,9 @@ def test_running_errands_outlive_a_closed_client(mode, tmp_path):
     with raw_server(service) as server, face(mode, "httpx") as driver, ThreadPoolExecutor(2) as pool:
         before = sockets()
         client = driver.client(server.url)
-        fetching = pool.submit(client.job("job-1").download, target, timeout=20)
+        fetching = pool.submit(client.job("job-1").download, target, timeout=60)
         submitting = pool.submit(client.retrieve, "10.5555/12345678")
-        assert service.submitted.wait(10)
+        assert service.submitted.wait(60)
         wait_until(lambda: part_of(target).exists() and service.sent and service.sent[0] > len(PAPER) // 4)
         client.close()
         service.answering.set()

@@ -126,7 +126,8 @@ class RawServer:
             if isinstance(piece, bytes):
                 connection.sendall(piece)
             elif isinstance(piece, threading.Event):
-                piece.wait(10)
+                while not piece.wait(0.02) and not self._closing.is_set():
+                    pass
             else:
                 self._closing.wait(float(str(piece)))
 
