@@ -14,7 +14,7 @@ import httpx
 from gofer.client import Client, Job
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
 from gofer.core import flows
-from gofer.core.download import fetch
+from gofer.core.deliver import deliver_file
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveJobResponse, RetrieveRequest, RetrieveResult
 from gofer.options import TIMEOUT, Options, shows_options
@@ -167,7 +167,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
         """
         errand = self._errand(self.job(job_id).memory)
         file = self._contract.file(self._service.base, errand.ref)
-        return str(self._perform(fetch(errand, target_of(local_path).path, file), errand).path)
+        return str(self._perform(deliver_file(errand, target_of(local_path), file), errand).path)
 
     def retrieve_and_download(
         self,

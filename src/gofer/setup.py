@@ -141,7 +141,12 @@ def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
     text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, for example 'papers/paper.pdf'.")
-    if not text.endswith(("/", os.sep)):
+    try:
+        _ = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"The target {text!r} has characters that no file name can have.") from error
+    text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
+    if os.path.basename(text) not in ("", ".", ".."):  # noqa: PTH119  (a Path drops the slash at the end)
         return Target(Path(text), "either" if folders else "file")
     if not folders:
         raise UsageError(f"The target {text!r} is a folder; name the file to write, for example {text}paper.pdf.")

@@ -1,8 +1,9 @@
 """Several files of a job, downloaded into a folder: all of them, or none.
 
-They are gathered in a staging folder beside the target, each complete and verified and noted in a manifest. The staging
-folder then takes the folder's place in one step. A later try of the same job finds the staging folder again, and does
-not fetch again what its manifest lists.
+They are gathered in a staging folder, each complete and verified and noted in a manifest. The staging folder lies
+beside the target and then takes its place in one step; it lies in the target where that is a folder already, and the
+files are moved into it then. A later try of the same job finds the staging folder again, and does not fetch again what
+its manifest lists.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) ->
     """Download these files into a folder; return the folder and what is in it."""
     folder, staging = target.path, target.staging(errand)
     errand.move(Move.FETCH)
-    noted = _noted((yield from verbs.ask(CheckFolder(folder, staging))))
+    noted = _noted((yield from verbs.ask(CheckFolder(target.place, staging))))
     fetched: list[Fetched] = []
     entries: list[Mapping[str, Any]] = []
     for file, name in zip(files, safe_names(files), strict=True):
@@ -47,7 +48,7 @@ def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) ->
         errand.move(Move.RESUME)
     if not files:
         yield Put(staging / MANIFEST, _manifest(errand, entries))
-    yield Assemble(staging, folder)
+    yield Assemble(staging, target.place)
     errand.move(Move.STORED)
     yield from verbs.tell(errand, Saved(errand.job_id, folder, sum(one.size for one in fetched), weakest(fetched)))
     return folder, tuple(fetched)

@@ -74,9 +74,11 @@ def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) 
     return as_document(Reply(head.url, head.status, head.headers, body.content, body.cut), most)
 
 
-def store(errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
+def store(
+    errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool, room: int
+) -> Flow[Stored]:
     """Write the opened body to disk."""
-    return cast("Stored", (yield Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)))
+    return cast("Stored", (yield Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id, room)))
 
 
 def sleep(errand: Errand[Any, Any], seconds: float) -> Flow[None]:
