@@ -130,6 +130,7 @@ def test_a_file_put_into_the_folder_meanwhile_is_not_overwritten(tmp_path):
         with pytest.raises(gofer.TargetError, match="meanwhile"):
             LocalDisk().perform(Assemble(staging, out))
         assert (out / name).read_text() == "mine"
+        assert (staging / "manifest.json").exists()  # it is moved last
         (out / name).unlink()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from faults.processes import SlowService, requests, wait_until
 from gofer import TargetError, UsageError
-from gofer.core.commands import Keep, Mark, Store
+from gofer.core.commands import CheckTarget, Keep, Mark, Store
 from gofer.transports import places
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
@@ -193,6 +193,19 @@ def test_anothers_link_is_not_followed(driver, server, tmp_path):
     with pytest.raises(TargetError, match="another user"):
         fetch(driver, server, link)
     assert (server.calls, precious.read_bytes()) == ([], b"precious")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of another user")
+def test_anothers_file_that_a_sticky_folder_protects_is_found_before_a_job_is_made(tmp_path, monkeypatch):
+    """As in /tmp, where only its owner may replace a file."""
+    target = tmp_path / "paper.pdf"
+    target.write_bytes(b"old")
+    tmp_path.chmod(0o1777)
+    for place in (target, tmp_path):
+        os.chown(place, STRANGER, STRANGER)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    with pytest.raises(TargetError, match="another user's"):
+        LocalDisk().perform(CheckTarget(target))
 
 
 def test_a_second_name_of_the_target_keeps_the_old_file(driver, server, tmp_path):
