@@ -181,7 +181,8 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
 
         Args:
             doi: in any of its usual spellings.
-            local_path: the file to write; missing folders are created.
+            local_path: the file to write; missing folders are created. If it ends in ".{format}", the file gets the
+                suffix of the format that comes.
             title: helps the service to recognise the right paper.
             authors: their names.
             timeout: seconds in total. The service gets nine tenths of them, so that it stops first and says why.

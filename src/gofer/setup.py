@@ -21,6 +21,7 @@ from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
+from gofer.core.names import FORMAT
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.service import Service, Signer
 from gofer.core.target import Target
@@ -147,9 +148,11 @@ def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
         raise UsageError(f"The target {text!r} has characters that no file name can have.") from error
     text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
     if os.path.basename(text) not in ("", ".", ".."):  # noqa: PTH119  (a Path drops the slash at the end)
-        return Target(Path(text), "either" if folders else "file")
+        return Target(Path(text), "either" if folders and not text.endswith(FORMAT) else "file")
     if not folders:
-        raise UsageError(f"The target {text!r} is a folder; name the file to write, for example {text}paper.pdf.")
+        raise UsageError(
+            f"The target {text!r} is a folder; name the file to write, for example {Path(text) / 'paper.pdf'}."
+        )
     return Target(Path(text), "folder")
 
 

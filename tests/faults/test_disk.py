@@ -176,7 +176,7 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
         synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), target.read_bytes()))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    disk.perform(Keep(target))
+    disk.perform(Keep(target, target))
     disk.close()
     assert synced == [(False, b"old"), (True, PAPER)]
 

@@ -245,7 +245,7 @@ def test_the_mode_of_anothers_file_is_not_taken(tmp_path):
     target.chmod(0o666)
     os.chown(target, STRANGER, STRANGER)
     disk.writer(Store(target, 0, Mark("here"), 10, None, False, None)).write([b"new"])
-    disk.perform(Keep(target))
+    disk.perform(Keep(target, target))
     assert stat.S_IMODE(target.stat().st_mode) & 0o022 == 0
     assert target.stat().st_gid == STRANGER  # what its group may do is still for that group
 
@@ -272,7 +272,7 @@ def test_a_disk_that_fails_to_sync_is_a_failure(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(TargetError):
-        disk.perform(Keep(target))
+        disk.perform(Keep(target, target))
     disk.close()
     assert not target.exists()
 

@@ -67,8 +67,8 @@ class MemoryDisk:
                 return None if staging is None else files.get(staging / MANIFEST)
             case Measure(target, hashed):
                 return stored(parts[target][0], hashed)
-            case Keep(target):
-                files[target] = bytes(parts.pop(target)[0])
+            case Keep(target, at):
+                files[at] = bytes(parts.pop(target)[0])
             case Discard(target):
                 parts.pop(target, None)
             case Put(target, content):

@@ -19,7 +19,7 @@ The disk performs the others (`DiskCommand`), all behind one method:
     CheckTarget(target)              -> Part | None    whether it can be written; the part file that an earlier try left
     CheckFolder(folder, staging)     -> bytes | None   whether it can be filled; the manifest that an earlier try left
     Measure(target, hashed)          -> Stored         the part file as it is, where it is complete already
-    Keep(target)                     -> None           the part file is synced and takes the target's place
+    Keep(target, at)                 -> None           the part file is synced and takes its place, in one step
     Discard(target)                  -> None           the part file is removed
     Put(target, content)             -> None           a small file, complete, in one step
     Assemble(staging, folder)        -> None           the files in the staging folder are in the folder
@@ -236,9 +236,10 @@ class Measure(Asks[Stored]):
 
 @frozen
 class Keep(Asks[None]):
-    """Sync the part file to disk and put it in the target's place in one step."""
+    """Sync the part file of a target to disk and put it at the place `at`, beside the part, in one step."""
 
     target: Path
+    at: Path
 
 
 @frozen

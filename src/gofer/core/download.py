@@ -16,6 +16,7 @@ from gofer.core import verbs
 from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Mark, Measure, Part, Put, Stored
 from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
 from gofer.core.judging import content_length, content_range, encoding_of, sha256_of, strong_etag
+from gofer.core.names import with_format
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results
 from gofer.core.run import Flow
@@ -37,7 +38,7 @@ def fetch(errand: AnyErrand, target: Target, file: ResultFile) -> Flow[Fetched]:
     """Download one file to a checked target, and report it under the name that the caller gave."""
     errand.move(Move.FETCH)
     saved = yield from save(errand, target.place, file)
-    fetched = evolve(saved, path=target.path)
+    fetched = evolve(saved, path=target.path.with_name(saved.path.name) if target.open else target.path)
     errand.move(Move.STORED)
     promise = _promise(errand, file)
     yield from verbs.tell(errand, Saved(errand.job_id, fetched.path, fetched.size, fetched.verified, promise.format))
@@ -48,8 +49,9 @@ def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Put one file at a path: content that the service sent along is written, any other file is downloaded."""
     if file.content is None:
         return (yield from to_file(errand, target, file))
-    yield Put(target, file.content)
-    return Fetched(target, len(file.content), Verified.LENGTH)
+    at = with_format(target, file.format)
+    yield Put(at, file.content)
+    return Fetched(at, len(file.content), Verified.LENGTH)
 
 
 def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
@@ -84,8 +86,9 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
                 raise
             cured, reached = True, 0
         else:
-            yield Keep(target)
-            return Fetched(target, stored.size, verified)
+            at = with_format(target, _promise(errand, file).format or head.media_type)
+            yield Keep(target, at)
+            return Fetched(at, stored.size, verified)
         errand.move(Move.RESUME)
 
 

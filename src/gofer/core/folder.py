@@ -19,6 +19,7 @@ from gofer.core import verbs
 from gofer.core.commands import MANIFEST, Assemble, CheckFolder, Put
 from gofer.core.download import save
 from gofer.core.exchange import AnyErrand
+from gofer.core.names import safe_name
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.core.target import Target
@@ -72,18 +73,11 @@ def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:
         return {}
 
 
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
-
-
 def safe_names(files: Sequence[ResultFile]) -> list[str]:
     """Make safe file names of the service's: no path, nothing hidden or reserved, no two alike in any case."""
     taken, names = {MANIFEST}, list[str]()
     for file in files:
-        last = re.split(r"[/\\]", file.name)[-1]
-        name = "".join(char if char.isprintable() and char not in '<>:"|?*' else "_" for char in last).strip(" .")
-        name = f"_{name}" if not name or _RESERVED.fullmatch(name) else name
-        while len(name.encode()) > 200:
-            name = name[1:]
+        name = safe_name(re.split(r"[/\\]", file.name)[-1])
         if "." not in name:
             name += formats.suffix_of(file.format)
         stem, dot, suffix = name.rpartition(".")

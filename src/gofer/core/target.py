@@ -12,6 +12,7 @@ from attrs import Factory, evolve, field, frozen
 from gofer.core import verbs
 from gofer.core.commands import CheckFolder, CheckTarget, Locate
 from gofer.core.exchange import AnyErrand
+from gofer.core.names import FORMAT
 from gofer.core.run import Flow
 
 
@@ -34,6 +35,11 @@ class Target:
     kind: Literal["file", "folder", "either"] = "file"
     place: Path = field(default=Factory(_path, takes_self=True))
     is_there: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the format that comes decides on the suffix; the job is to give one file then."""
+        return self.kind == "file" and self.path.name.endswith(FORMAT)
 
     def staging(self, errand: AnyErrand) -> Path:
         """Return where this job's files are gathered before the folder is complete."""

@@ -65,8 +65,8 @@ class LocalDisk:
                 return check_folder(folder, staging)
             case commands.Measure(target, hashed):
                 return measure(self._hold(target), target, hashed=hashed)
-            case commands.Keep(target):
-                self._keep(target)
+            case commands.Keep(target, at):
+                self._keep(target, at)
             case commands.Discard(target):
                 self._discard(target)
             case commands.Put(target, content):
@@ -129,25 +129,26 @@ class LocalDisk:
         except FileNotFoundError:
             return None
 
-    def _keep(self, target: Path) -> None:
+    def _keep(self, target: Path, at: Path) -> None:
         file, part, mark = self._hold(target), part_of(target), mark_of(target)
-        with writing(target):
+        with writing(at):
+            at = at if at == target else locate(at).path  # its name was not there to be checked before
             sync(file.fileno())
             if not is_at(file, part):
-                raise TargetError(f"{target} cannot be written: its part file was removed meanwhile.")
+                raise TargetError(f"{at} cannot be written: its part file was removed meanwhile.")
             note = read_private(mark)
             mark.unlink()  # before the lock is gone: the next mark is another errand's
-            take_mode(file, target)
+            take_mode(file, at)
             if os.name != "posix":
                 file.close()  # other systems do not rename an open file
             try:
-                part.replace(target)
+                part.replace(at)
             except OSError:
                 write_private(mark, note)  # the part is complete, and the next errand needs its mark
                 if os.name == "posix":
                     os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o777 | 0o600)  # and has to open it
                 raise
-            sync_folder(target.parent)
+            sync_folder(at.parent)
         self._release()
 
     def _discard(self, target: Path) -> None:
@@ -163,7 +164,7 @@ class LocalDisk:
             _ = file.seek(0)
             write_all(file, content)
             write_private(mark_of(target), b"")
-        self._keep(target)
+        self._keep(target, target)
 
 
 def copy_into(source: Path, file: BinaryIO) -> None:
