@@ -116,7 +116,8 @@ class AsyncClient(Generic[In, Out]):
 
         Args:
             request: what the contract takes.
-            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file.
+            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file. A path
+                that ends in ".{format}" gets the suffix of the format that comes.
             timeout: seconds in total; None for no deadline.
             key: the key of an uncertain submission that is to be repeated; by default a new one.
 
@@ -266,7 +267,8 @@ class AsyncJob(Generic[Out]):
 
         Args:
             to: the file to write; missing folders are created. If it ends in a slash, or is a folder already, the
-                files are written into that folder, which must be empty.
+                files are written into that folder, which must be empty. If it ends in ".{format}", the file gets the
+                suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
             timeout: seconds in total; None for no deadline.
 
         Raises:

@@ -22,9 +22,10 @@ from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core.places import Places
+from gofer.core.names import FORMAT
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.service import Service, Signer
+from gofer.core.slots import Slots
 from gofer.core.target import Target
 from gofer.errors import UsageError
 from gofer.options import Auth, ClientOptions
@@ -45,10 +46,10 @@ else:
 RETRIEVE = RetrieveContract()
 """The contract of a client without `contract=`."""
 
-_PLACES = weakref.WeakSet[Places]()
+_SLOTS = weakref.WeakSet[Slots]()
 
 if hasattr(os, "register_at_fork"):  # a child has none of its parent's requests
-    os.register_at_fork(after_in_child=lambda: list(map(Places.reset, _PLACES)))
+    os.register_at_fork(after_in_child=lambda: list(map(Slots.reset, _SLOTS)))
 
 HEALTH_SECONDS = 5.0
 """Seconds that a health check may take in total."""
@@ -85,9 +86,9 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         on_abandon=options.on_abandon,
         verify=options.verify,
     )
-    places = Places(int(positive(options.max_connections, "max_connections")))
-    _PLACES.add(places)
-    return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers), places)
+    slots = Slots(int(positive(options.max_connections, "max_connections")))
+    _SLOTS.add(slots)
+    return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers), slots)
 
 
 def contract_of(
@@ -147,10 +148,17 @@ def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
     text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, for example 'papers/paper.pdf'.")
-    if not text.endswith(("/", os.sep)):
-        return Target(Path(text), "either" if folders else "file")
+    try:
+        _ = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"The target {text!r} has characters that no file name can have.") from error
+    text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
+    if os.path.basename(text) not in ("", ".", ".."):  # noqa: PTH119  (a Path drops the slash at the end)
+        return Target(Path(text), "either" if folders and not text.endswith(FORMAT) else "file")
     if not folders:
-        raise UsageError(f"The target {text!r} is a folder; name the file to write, for example {text}paper.pdf.")
+        raise UsageError(
+            f"The target {text!r} is a folder; name the file to write, for example {Path(text) / 'paper.pdf'}."
+        )
     return Target(Path(text), "folder")
 
 

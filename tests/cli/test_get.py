@@ -119,7 +119,7 @@ def test_cancelled_job(tmp_path: Path) -> None:
     ("args", "says"),
     [
         (["get", "no-doi", "--to", "x"], "is not a DOI"),
-        (["get", PAPER, "--to", "."], "is a directory"),
+        (["get", PAPER, "--to", "."], "is a folder"),
         (["get", PAPER, "--to", "there/"], "is a folder"),
         (["get", PAPER, "--to", "file/x"], "is not a directory"),
         (["get", PAPER], "--to"),

@@ -40,7 +40,7 @@ def by_handle(errand, target):
 
 def by_id(errand, target):
     """Fetch the file of a job that was never polled."""
-    return (yield from fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
+    return (yield from fetch(errand, Target(target), errand.contract.file(errand.service.base, errand.ref)))
 
 
 def download(service, *, flow=by_handle, parts=None, timeout=None, **rules):

@@ -10,7 +10,7 @@ from core.test_download import Files
 from core.test_submit import Keyless
 from gofer.contracts.base import Ref
 from gofer.core import flows
-from gofer.core.commands import CheckTarget, Send
+from gofer.core.commands import CheckTarget, Locate, Send
 from gofer.core.errand import Errand
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.target import Target
@@ -107,7 +107,7 @@ def test_an_errand_without_a_target_fetches_no_file():
 def test_the_target_is_checked_before_a_job_is_made():
     """If the target cannot be written, nothing is submitted."""
     world = run(Service())
-    assert isinstance(world.commands[0], CheckTarget)
+    assert [type(command) for command in world.commands[:3]] == [Locate, CheckTarget, Send]
     refusing = World(Service())
     refusing.handler = Service()
     errand = Errand(refusing.service())
@@ -297,7 +297,7 @@ def test_a_submission_without_an_answer_is_warned_of_when_the_caller_leaves(case
     service = Service(replays=replays)
     service.faults = list(faults)
     with caplog.at_level("WARNING", "gofer"):
-        world = run(service, leave_at=1, timeout=60, latency=0.7)
+        world = run(service, leave_at=2, timeout=60, latency=0.7)
     assert isinstance(world.error, Abandoned)
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "submission" in warning

@@ -100,7 +100,7 @@ def until(condition):
 
 
 def test_a_submission_that_waits_for_a_place_is_not_uncertain():
-    """With every place taken, a submission waits within its budget; then the error says that nothing was sent."""
+    """With every slot taken, a submission waits within its budget; then the error says that nothing was sent."""
     service = Service()
     with (
         raw_server(service) as server,
@@ -150,11 +150,11 @@ def test_jobs_that_are_waited_for_leave_room_for_others():
         service.release.set()
         for thread in threads:
             thread.join()
-    assert client._service.places._taken == 0
+    assert client._service.slots._taken == 0
 
 
 def test_a_watch_that_is_left_gives_its_place_back():
-    """Leaving the loop early, and not going on with it, takes no place from others."""
+    """Leaving the loop early, and not going on with it, takes no slot from others."""
     with (
         raw_server(lambda call: [http(200, '{"job_id":"1","status":"searching"}')]) as server,
         gofer.RetrieveClient(base_url=server.url, max_connections=1) as client,
@@ -166,13 +166,13 @@ def test_a_watch_that_is_left_gives_its_place_back():
         for _ in client.job("1").watch():
             break
         assert client.job("1").refresh() == "searching"
-    assert client._service.places._taken == 0
+    assert client._service.slots._taken == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_fork_has_places_of_its_own():
-    """A child that was forked while every place was taken can send."""
+    """A child that was forked while every slot was taken can send."""
     service = Service()
     with raw_server(service) as server:
         client = gofer.RetrieveClient(base_url=server.url, max_connections=1)
@@ -181,7 +181,7 @@ def test_a_fork_has_places_of_its_own():
         until(lambda: service.polls == 1)
         child = os.fork()
         if child == 0:
-            signal.alarm(60)  # a child that waits for its parent's places is not to hang
+            signal.alarm(60)  # a child that waits for its parent's slots is not to hang
             os._exit(0 if client.retrieve(DOI).job_id == "1" else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         service.release.set()

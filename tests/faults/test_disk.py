@@ -12,7 +12,7 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.core.commands import CheckFolder, Keep, Mark, Store
+from gofer.core.commands import CheckFolder, Keep, Mark, Put, Store
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
 from support.faces import MODES, face
@@ -36,6 +36,19 @@ def slow():
     service = SlowService(PAPER)
     with raw_server(service) as server:
         yield service, server
+
+
+@contextlib.contextmanager
+def limited(size):
+    """Let no file grow beyond this size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 @contextlib.contextmanager
@@ -70,15 +83,8 @@ def test_a_full_disk_raises_target_error_and_keeps_the_part(driver, slow, tmp_pa
     service, server = slow
     (tmp_path / "paper.pdf").write_bytes(b"old")
     job = driver.client(server.url).job("job-1")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
-    try:
-        with pytest.raises(TargetError, match="too large") as caught:
-            job.download(tmp_path / "paper.pdf", timeout=60)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with limited(ROOM), pytest.raises(TargetError, match="too large") as caught:
+        job.download(tmp_path / "paper.pdf", timeout=60)
     assert (caught.value.job_id, caught.value.leg) == ("job-1", "download")
     assert caught.value.ticket
     assert (tmp_path / "paper.pdf").read_bytes() == b"old"
@@ -155,10 +161,8 @@ def test_a_directory_in_the_targets_place_keeps_the_complete_part(driver, slow, 
 def test_a_part_that_cannot_be_begun_leaves_nothing(driver, slow, tmp_path):
     """If the mark cannot be written, no empty part stays, and no event loop is blocked by its removal."""
     _, server = slow
-    target = tmp_path / "paper.pdf"
-    mark_of(target).symlink_to(tmp_path / "nowhere" / "mark")
-    with pytest.raises(TargetError, match="No such file"):
-        driver.client(server.url).job("job-1").download(target, timeout=60)
+    with limited(10), pytest.raises(TargetError, match="too large"):
+        driver.client(server.url).job("job-1").download(tmp_path / "paper.pdf", timeout=60)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -172,9 +176,17 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
         synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), target.read_bytes()))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    disk.perform(Keep(target))
+    disk.perform(Keep(target, target))
     disk.close()
     assert synced == [(False, b"old"), (True, PAPER)]
+
+
+def test_a_small_file_that_does_not_fit_is_not_cut(tmp_path):
+    """What was sent along in the job's document is complete at the target, or there is an error."""
+    disk = LocalDisk()
+    with contextlib.closing(disk), limited(1000), pytest.raises(TargetError, match="too large"):
+        disk.perform(Put(tmp_path / "value.json", bytes(1500)))
+    assert not (tmp_path / "value.json").exists()
 
 
 @pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]"])

@@ -16,9 +16,11 @@ from gofer.core.commands import (
     DiskAnswer,
     DiskCommand,
     Keep,
+    Locate,
     Mark,
     Measure,
     Part,
+    Place,
     Put,
     Store,
     Stored,
@@ -54,6 +56,8 @@ class MemoryDisk:
         """Perform a command."""
         parts, files = self.memory.parts, self.memory.files
         match command:
+            case Locate(target):
+                return Place(target, any(target in path.parents for path in files))
             case CheckTarget(target):
                 found = parts.get(target)
                 return None if found is None else Part(len(found[0]), found[1])
@@ -63,8 +67,8 @@ class MemoryDisk:
                 return None if staging is None else files.get(staging / MANIFEST)
             case Measure(target, hashed):
                 return stored(parts[target][0], hashed)
-            case Keep(target):
-                files[target] = bytes(parts.pop(target)[0])
+            case Keep(target, at):
+                files[at] = bytes(parts.pop(target)[0])
             case Discard(target):
                 parts.pop(target, None)
             case Put(target, content):

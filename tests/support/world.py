@@ -92,7 +92,7 @@ class World:
     def service(self, **changes: Any) -> Service[Any, Any]:
         """The retrieval service at the end of this world."""
         contract = changes.pop("contract", RetrieveContract())
-        named = {name: changes.pop(name) for name in ("signer", "places") if name in changes}
+        named = {name: changes.pop(name) for name in ("signer", "slots") if name in changes}
         return Service(contract, BASE, rules(**changes), **named)
 
     def play(self, flow: Flow[T], errand: Errand[Any, Any], *, leave_at: int | None = None) -> T:

@@ -16,10 +16,12 @@ from gofer.core import verbs
 from gofer.core.commands import CheckTarget, Discard, Keep, Mark, Measure, Part, Put, Stored
 from gofer.core.exchange import AnyErrand, Tries, follow_open, retry_or_raise
 from gofer.core.judging import content_length, content_range, encoding_of, sha256_of, strong_etag
+from gofer.core.names import with_format
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results
 from gofer.core.run import Flow
 from gofer.core.table import Move
+from gofer.core.target import Target
 from gofer.errors import AnswerLost, NotSupported, TransportError, WrongFile
 from gofer.events import Saved
 from gofer.models import Fetched, ResultFile, State, Verified
@@ -32,13 +34,14 @@ PAGES = frozenset({"text/html", "application/xhtml+xml", ""})
 """Media types of what may be a web page, as a proxy or a sign-in sends with status 200."""
 
 
-def fetch(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
-    """Download one file to a path, and report it."""
+def fetch(errand: AnyErrand, target: Target, file: ResultFile) -> Flow[Fetched]:
+    """Download one file to a checked target, and report it under the name that the caller gave."""
     errand.move(Move.FETCH)
-    fetched = yield from save(errand, target, file)
+    saved = yield from save(errand, target.place, file)
+    fetched = evolve(saved, path=target.path.with_name(saved.path.name) if target.open else target.path)
     errand.move(Move.STORED)
     promise = _promise(errand, file)
-    yield from verbs.tell(errand, Saved(errand.job_id, target, fetched.size, fetched.verified, promise.format))
+    yield from verbs.tell(errand, Saved(errand.job_id, fetched.path, fetched.size, fetched.verified, promise.format))
     return fetched
 
 
@@ -46,8 +49,9 @@ def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Put one file at a path: content that the service sent along is written, any other file is downloaded."""
     if file.content is None:
         return (yield from to_file(errand, target, file))
-    yield Put(target, file.content)
-    return Fetched(target, len(file.content), Verified.LENGTH)
+    at = with_format(target, file.format)
+    yield Put(at, file.content)
+    return Fetched(at, len(file.content), Verified.LENGTH)
 
 
 def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
@@ -72,7 +76,7 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
             page = yield from _possible_page(errand, head)
             if page is not None:
                 continue
-            stored, total, named = yield from _transfer(errand, target, source, head, part)
+            stored, total, named = yield from _transfer(errand, target, file, source, head, part)
             verified = _verify(errand, file, head, stored, total, named)
         except TransportError as error:
             yield from tries.back_off(error)
@@ -82,8 +86,9 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
                 raise
             cured, reached = True, 0
         else:
-            yield Keep(target)
-            return Fetched(target, stored.size, verified)
+            at = with_format(target, _promise(errand, file).format or head.media_type)
+            yield Keep(target, at)
+            return Fetched(at, stored.size, verified)
         errand.move(Move.RESUME)
 
 
@@ -166,7 +171,7 @@ def _poll_after_page(errand: AnyErrand, page: Head | None) -> Flow[None]:
 
 
 def _transfer(
-    errand: AnyErrand, target: Path, source: str, head: Head, part: Part | None
+    errand: AnyErrand, target: Path, file: ResultFile, source: str, head: Head, part: Part | None
 ) -> Flow[tuple[Stored, int | None, bytes | None]]:
     """Write the opened body to disk; return it with the size and the digest that were named for the complete file."""
     named = sha256_of(head) or (part.mark.digest if part is not None and head.status != 200 else None)
@@ -186,7 +191,10 @@ def _transfer(
         yield from verbs.drop(errand)
         return (yield from verbs.ask(Measure(target, hashed=named is not None))), total, named
     limit = errand.rules.file_cap if total is None else total
-    stored = yield from verbs.store(errand, target, offset, mark, limit=limit, hashed=named is not None)
+    size = (_promise(errand, file).size or 0) if total is None else total
+    stored = yield from verbs.store(
+        errand, target, offset, mark, limit=limit, hashed=named is not None, room=size - offset
+    )
     if total is not None and stored.size < total:
         raise AnswerLost(f"The body ended after {stored.size} of {total} bytes.")
     return stored, total, named

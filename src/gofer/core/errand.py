@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from gofer.contracts.base import Ref, Snapshot
 from gofer.core.commands import Now
-from gofer.core.places import Use
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.service import Service
+from gofer.core.slots import Use
 from gofer.core.table import LEGS, TABLE, WAYS_OUT, Move, Stage
 from gofer.errors import GoferError, OutOfTime, WaitTimeout
 from gofer.models import State
@@ -55,7 +55,7 @@ class Errand(Generic[In, Out]):
         self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service
         self.use = Use.OTHER  # what the next request is for
-        self.place: Use | None = None  # the place that is taken for it, or for the reply that is open
+        self.slot: Use | None = None  # the slot that is taken for it, or for the reply that is open
         self.spent: dict[str, float] = {}
         self.now = Now(math.nan, math.nan)
         self.deadline: float | None = None
@@ -98,20 +98,20 @@ class Errand(Generic[In, Out]):
             error.key = self.key
         return error
 
-    # --- places ---
+    # --- slots ---
 
     def enter(self, use: Use) -> bool:
-        """Take a place among the client's requests at once, if there is one."""
-        if not self.service.places.take(use):
+        """Take a slot among the client's requests at once, if there is one."""
+        if not self.service.slots.take(use):
             return False
-        self.place = use
+        self.slot = use
         return True
 
     def leave(self) -> None:
-        """Give the place back; harmless without one."""
-        place, self.place = self.place, None
-        if place is not None:
-            self.service.places.give_back(place)
+        """Give the slot back; harmless without one."""
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            self.service.slots.give_back(slot)
 
     # --- stages ---
 

@@ -16,11 +16,11 @@ from gofer.core.deliver import deliver, deliver_to_memory
 from gofer.core.errand import Errand
 from gofer.core.exchange import AnyErrand, Tries, accept, describe, exchange, follow, refused
 from gofer.core.folder import weakest
-from gofer.core.places import Use
 from gofer.core.policies import OnAbandon
 from gofer.core.poll import await_end, poll_once, start_if_idle
 from gofer.core.results import read_results
 from gofer.core.run import Flow
+from gofer.core.slots import Use
 from gofer.core.submit import replays_keys, submit
 from gofer.core.table import Move, Stage
 from gofer.core.target import Target, check_target

@@ -11,9 +11,9 @@ from attrs import evolve
 from gofer.core import verbs
 from gofer.core.exchange import BRIEFLY, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
 from gofer.core.judging import retry_after
-from gofer.core.places import Use
 from gofer.core.policies import Retry, pause_between
 from gofer.core.run import Flow
+from gofer.core.slots import Use
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.core.table import Move
 from gofer.errors import BadReply, JobLost, ServiceError, TransportError

@@ -47,7 +47,7 @@ class Run(Generic[T]):
         return self._step(Abandoned("The caller left the errand."), throw=True)
 
     def close(self) -> None:
-        """End the flow where it is, if it is not over; its place is free for others then."""
+        """End the flow where it is, if it is not over; its slot is free for others then."""
         self.over = True
         self._flow.close()
         self._errand.leave()

@@ -16,8 +16,8 @@ from gofer.core import verbs
 from gofer.core.errand import Errand
 from gofer.core.exchange import Tries, accept, describe, exchange, means_later, too_many
 from gofer.core.judging import UNSUPPORTED, redirected
-from gofer.core.places import Use
 from gofer.core.run import Flow
+from gofer.core.slots import Use
 from gofer.core.table import Move
 from gofer.errors import (
     AnswerLost,

@@ -67,24 +67,24 @@ def _prepared(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
 
 
 def _queue(errand: Errand[Any, Any]) -> Flow[None]:
-    """Wait for a place. That costs the budget only: nothing was sent, so no timeout of a request runs."""
-    places = errand.service.places
-    turn = places.queue(errand.use)
+    """Wait for a slot. That costs the budget only: nothing was sent, so no timeout of a request runs."""
+    slots = errand.service.slots
+    turn = slots.queue(errand.use)
     try:
         granted = yield from ask(AwaitTurn(turn, errand.deadline))
     except BaseException:
-        places.give_up(turn)
+        slots.give_up(turn)
         raise
     if not granted:
-        places.give_up(turn)
-        raise errand.late(Unreachable(f"Nothing was sent: max_connections={places.total} requests were under way."))
-    errand.place = errand.use
+        slots.give_up(turn)
+        raise errand.late(Unreachable(f"Nothing was sent: max_connections={slots.total} requests were under way."))
+    errand.slot = errand.use
 
 
 def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits: bool = False) -> Flow[Reply]:
     """Exchange one small request and reply; `submits` says that it may make a job."""
     request = yield from _prepared(errand, request)
-    if errand.place is None and not errand.enter(errand.use):
+    if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
         seconds = _seconds(errand, timeout)
@@ -101,7 +101,7 @@ def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits:
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
     """Send a request and return the head of its reply; the body waits to be stored, read or dropped."""
     request = yield from _prepared(errand, request)
-    if errand.place is None and not errand.enter(errand.use):
+    if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
         seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
@@ -143,10 +143,13 @@ def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) 
     return as_document(Reply(head.url, head.status, head.headers, body.content, body.cut), most)
 
 
-def store(errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool) -> Flow[Stored]:
+def store(
+    errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, limit: int, hashed: bool, room: int
+) -> Flow[Stored]:
     """Write the opened body to disk."""
+    command = Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id, room)
     try:
-        return cast("Stored", (yield Store(target, offset, mark, limit, errand.deadline, hashed, errand.job_id)))
+        return cast("Stored", (yield command))
     finally:
         errand.leave()
 

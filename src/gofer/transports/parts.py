@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from gofer.core.commands import Mark, Store, Stored
 from gofer.errors import TargetError, WrongFile
+from gofer.transports.private import is_ours, open_private, read_private, write_all, write_private
 
 try:
     import fcntl
@@ -75,7 +77,7 @@ def open_part(target: Path) -> FileIO:
     with writing(target):
         part.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            file = FileIO(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666), "r+")
+            file = open_private(part, create=True, mode=mode_for(target))
             try:
                 lock(file, target)
                 if is_at(file, part):
@@ -84,6 +86,35 @@ def open_part(target: Path) -> FileIO:
                 file.close()
                 raise
             file.close()  # another errand kept or discarded it between our opening and our locking it
+
+
+def mode_for(target: Path) -> int:
+    """Return the permissions to make a target's part with: what is private is so from its first byte on."""
+    try:
+        found = target.lstat().st_mode
+    except FileNotFoundError:
+        return 0o666
+    return (found & 0o777) | 0o600 if stat.S_ISREG(found) else 0o666
+
+
+def take_mode(file: FileIO, target: Path) -> None:
+    """Give a part the permissions of the file that it replaces: whoever could not read that file cannot read it."""
+    try:
+        old, new = target.lstat(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return
+    if os.name != "posix" or not stat.S_ISREG(old.st_mode):
+        return
+    mode = old.st_mode & 0o777
+    if not is_ours(old, target.parent):
+        mode &= new.st_mode  # another user has chosen them
+    if old.st_gid != new.st_gid:
+        try:
+            os.fchown(file.fileno(), -1, old.st_gid)
+        except OSError:
+            mode &= ~0o070  # not a group of ours: what it may do is not for the group of the new file
+    if mode != new.st_mode & 0o777:
+        os.fchmod(file.fileno(), mode)
 
 
 def lock(file: FileIO, target: Path) -> None:
@@ -101,7 +132,7 @@ def lock(file: FileIO, target: Path) -> None:
 def is_at(file: FileIO, place: Path) -> bool:
     """Tell whether an open file is the one at this place."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), place.stat())
+        return os.path.samestat(os.fstat(file.fileno()), place.lstat())
     except FileNotFoundError:
         return False
 
@@ -119,9 +150,10 @@ def read_mark(target: Path) -> Mark:
     """Read the note beside a part.
 
     Raises:
+        TargetError: something else lies in its place.
         OSError, ValueError, KeyError, TypeError: there is none, or it is spoilt.
     """
-    note = json.loads(mark_of(target).read_text())
+    note = json.loads(read_private(mark_of(target)))
     digest = note["digest"]
     return Mark(note["source"], note["etag"], note["total"], None if digest is None else bytes.fromhex(digest))
 
@@ -140,8 +172,7 @@ class PartWriter:
         with writing(command.target):
             _ = file.truncate(command.offset)
             if command.offset == 0:
-                with FileIO(mark_of(command.target), "w") as note:
-                    _ = note.write(_note(command.mark))
+                write_private(mark_of(command.target), _note(command.mark))
             elif self._hash is not None:
                 _hash_into(self._hash, file)  # the kept prefix is read again from disk
             self._size = self._pushed = file.seek(command.offset)
@@ -159,9 +190,7 @@ class PartWriter:
         if self._size + len(block) > self._limit:
             raise WrongFile(f"More than the {self._limit} bytes that were named came.", reason="size")
         try:
-            written = self._file.write(block)
-            while written < len(block):
-                written += self._file.write(memoryview(block)[written:])
+            write_all(self._file, block)
         except OSError as error:
             raise unwritable(self._target, error) from error
         self._size += len(block)

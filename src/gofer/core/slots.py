@@ -1,6 +1,6 @@
 """How many requests of one client may be under way at once: plain counts, and who is next.
 
-A place is taken before a request is sent, and given back when its reply is closed. Places are shared by all errands of
+A slot is taken before a request is sent, and given back when its reply is closed. Slots are shared by all errands of
 a client, in any thread. Nothing waits here: a driver waits for a `Turn` that the flow could not have at once.
 """
 
@@ -12,10 +12,10 @@ from enum import StrEnum
 
 
 class Use(StrEnum):
-    """What a place is for."""
+    """What a slot is for."""
 
     HELD = "held"
-    """A request that asks to be held. It never queues: without a place it is sent unheld."""
+    """A request that asks to be held. It never queues: without a slot it is sent unheld."""
     POLL = "poll"
     """A poll."""
     OTHER = "other"
@@ -25,29 +25,29 @@ class Use(StrEnum):
 
 
 class Turn:
-    """A request that waits for its place; `granted` once it has it."""
+    """A request that waits for its slot; `granted` once it has it."""
 
     def __init__(self, use: Use) -> None:
         self.use, self.granted = use, False
         self._wake: Callable[[], None] | None = None
 
     def when_granted(self, wake: Callable[[], None]) -> None:
-        """Have a function called when the place is granted; at once if it is already."""
+        """Have a function called when the slot is granted; at once if it is already."""
         self._wake = wake
         if self.granted:
             wake()
 
     def grant(self) -> None:
-        """Note that the place is there, and wake whoever waits for it."""
+        """Note that the slot is there, and wake whoever waits for it."""
         self.granted = True
         if self._wake is not None:
             self._wake()
 
 
-class Places:
-    """The places of one client.
+class Slots:
+    """The slots of one client.
 
-    Of `total` places at most half are for held requests, a tenth is kept free of polls, and one is kept for farewells,
+    Of `total` slots at most half are for held requests, a tenth is kept free of polls, and one is kept for farewells,
     so that jobs that are waited for do not keep others from being submitted, downloaded or cancelled.
     """
 
@@ -65,7 +65,7 @@ class Places:
         self._taken, self._held, self._queue = 0, 0, list[Turn]()
 
     def take(self, use: Use) -> bool:
-        """Take a place at once; False if there is none, or others wait for the same use."""
+        """Take a slot at once; False if there is none, or others wait for the same use."""
         with self._lock:
             if any(turn.use is use for turn in self._queue) or not self._free(use):
                 return False
@@ -73,7 +73,7 @@ class Places:
             return True
 
     def queue(self, use: Use) -> Turn:
-        """Wait for a place: first come, first served among requests of one use."""
+        """Wait for a slot: first come, first served among requests of one use."""
         turn = Turn(use)
         with self._lock:
             self._queue.append(turn)
@@ -82,14 +82,14 @@ class Places:
         return turn
 
     def give_back(self, use: Use) -> None:
-        """Give a place back to whoever is next."""
+        """Give a slot back to whoever is next."""
         with self._lock:
             self._count(use, -1)
             granted = self._grants()
         _wake(granted)
 
     def give_up(self, turn: Turn) -> None:
-        """Leave the queue; a place that was granted meanwhile is given back."""
+        """Leave the queue; a slot that was granted meanwhile is given back."""
         with self._lock:
             waits = turn in self._queue
             if waits:
