@@ -45,6 +45,7 @@ OPERATIONS = {
     if method != "parameters"
 }
 OF_EVERY_REQUEST = {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"}
+OF_EVERY_REQUEST |= {"cache-control"}  # of polls: for caches on the way, and nothing to the service
 OF_EVERY_REPLY = {"cache-control", "connection", "content-length", "content-type", "x-content-type-options"}
 MODELS = {
     "Submission": RetrieveRequest,
