@@ -182,7 +182,7 @@ def test_a_caller_who_leaves_closes_the_file(tmp_path: Path) -> None:
         path = f"/jobs/{finish(http)['job_id']}/file"
         host, port = urlsplit(url).hostname, urlsplit(url).port
         with socket.create_connection((host, port)) as caller:
-            caller.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            caller.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert caller.recv(1000).startswith(b"HTTP/1.1 200")
             assert held_open()
         deadline = time.monotonic() + 60

@@ -246,6 +246,8 @@ def _translate(family: ModuleType, error: BaseException, place: str) -> GoferErr
         return Unreachable(f"No request could be sent to {place} ({words}).")
     if isinstance(error, family.TimeoutException):
         return AnswerLost(f"{place} did not answer in time ({words}).")
+    if _is_malformed(error):
+        return AnswerLost(f"{place} answered with malformed HTTP ({words}).", malformed=True)
     return AnswerLost(f"The connection to {place} broke before the answer was complete ({words}).")
 
 
@@ -253,5 +255,14 @@ def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
     while error is not None:
         if isinstance(error, kind):
             return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_malformed(error: BaseException | None) -> bool:
+    """Tell whether h11 could not read the answer, for another reason than that it is cut off."""
+    while error is not None:
+        if type(error).__module__.startswith("h11."):
+            return "closed" not in str(error).lower()
         error = error.__cause__ or error.__context__
     return False
