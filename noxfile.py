@@ -1,10 +1,17 @@
-"""The project's habits, one session each: `nox -l` lists them, `nox -s tests` runs one.
+"""The tasks of the project, one session each: `nox -l` lists them, `nox -s tests` runs one.
 
-Every session installs what it needs into an environment of its own; Python and pip are all that must be there.
+Every session installs what it needs into an environment of its own; only Python and pip must be installed.
 """
 
+import os
 import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -16,6 +23,7 @@ nox.options.reuse_venv = "yes"
 HERE = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 EVERYTHING = "-e.[cli,service,httpx2]"
+SPIN = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends also if nox is killed
 
 
 def groups(*names: str) -> list[str]:
@@ -25,7 +33,7 @@ def groups(*names: str) -> list[str]:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Send one errand by every face against the embedded service, on the sample library."""
+    """Run one errand by each face with the embedded service, on the sample library."""
     session.install("-q", "-e.[cli,service]")
     session.run("python", "-m", "gofer_service.demo", *session.posargs)
 
@@ -34,13 +42,25 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the default tests, in less than three minutes: real service, real sockets, cassettes replayed."""
     session.install("-q", EVERYTHING, *groups("tests"))
-    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]  # many of them wait
+    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]  # many tests only wait
     session.run("pytest", *workers, *session.posargs)
 
 
 @nox.session
+def busy(session: nox.Session) -> None:
+    """Run the default tests beside four busy processes for each processor, which shows verdicts that hang on time."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]
+    with ExitStack() as stack:
+        for _ in range(4 * (os.cpu_count() or 1)):
+            load = stack.enter_context(subprocess.Popen([sys.executable, "-c", SPIN]))
+            stack.callback(load.kill)
+        session.run("pytest", *workers, *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
-    """Play the matrix of faults on all six drivers; the default tests do on three of them."""
+    """Run the matrix of faults on all six drivers; the default tests run it on three."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.env["EVERY_DRIVER"] = "1"
     workers = [] if session.posargs else ["-n", "2", "--dist", "loadgroup"]
@@ -49,14 +69,14 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Play a million errands against the model service, in virtual time: `nox -s simulate -- --seed 7`."""
+    """Play a million errands with the model service, in virtual time: `nox -s simulate -- --seed 7`."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.run("python", "tests/simulation/simulate.py", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Hold style and layers."""
+    """Check style and layers."""
     session.install("-q", EVERYTHING, *groups("lint", "tests"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -73,7 +93,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def record(session: nox.Session) -> None:
-    """Record every cassette anew from a fresh contract server; nothing changed means no difference."""
+    """Record every cassette again from a fresh contract server; without a change there is no difference."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.run("python", "tests/record.py", *session.posargs)
     session.run("git", "diff", "--stat", "--", "cassettes", external=True)
@@ -81,7 +101,7 @@ def record(session: nox.Session) -> None:
 
 @nox.session
 def dialects(session: nox.Session) -> None:
-    """Hold the dialects against real servers, installed under .nox; `-- --record` records their cassettes anew."""
+    """Test the dialects with real servers, installed under .nox; `-- --record` records their cassettes again."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.env["DIALECTS_HOME"] = str(HERE / ".nox" / "dialects-home")
     arguments = list(session.posargs)
@@ -96,6 +116,37 @@ def dialects(session: nox.Session) -> None:
 
 
 @nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist and from it the wheel, check both, and run the demo from the wheel, away from the checkout."""
+    session.install("-q", *groups("build"))
+    dist = HERE / ".nox" / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = str(session.run("git", "ls-files", external=True, silent=True)).splitlines()
+    compare(session, sdist, packed - {"PKG-INFO"}, {name for name in tracked if not name.startswith(".ci/")})
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    compare(session, wheel, packed, {name.removeprefix("src/") for name in tracked if name.startswith("src/")})
+
+    with TemporaryDirectory(prefix="gofer-") as outside, session.chdir(outside):
+        session.run("python", "-m", "venv", "venv")
+        session.run("venv/bin/python", "-m", "pip", "install", "-q", f"{wheel}[cli,service]", external=True)
+        session.run("venv/bin/python", "-m", "gofer_service.demo", external=True, env={"PYTHONPATH": None})
+
+
+def compare(session: nox.Session, archive: Path, packed: set[str], wanted: set[str]) -> None:
+    """Fail unless exactly these files are packed."""
+    if packed != wanted:
+        session.error(f"{archive.name} lacks {sorted(wanted - packed)} and should not have {sorted(packed - wanted)}")
+    session.log(f"{archive.name} has its {len(packed)} files and no others.")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build; a warning is an error."""
     session.install("-q", EVERYTHING, *groups("docs"))
@@ -105,6 +156,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against what people write today, side by side in one run, and print the ratios."""
+    """Compare gofer with the code that people write today, in one run, and print the ratios."""
     session.install("-q", EVERYTHING, *groups("bench"))
     session.run("python", "bench/run.py", *session.posargs)

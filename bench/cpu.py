@@ -1,8 +1,8 @@
-"""`cpu`: the CPU time of an errand beyond that of httpx written by hand, for exactly the same requests and headers.
+"""`cpu`: the CPU time of an errand, compared with a loop of httpx for exactly the same requests and headers.
 
-The service is in another process and answers from constants. An errand is a submission and two looks; with the file,
-one request more, and there the hand's file is once as durable as gofer's (synced, then put in place) and once just
-written.
+The service is in another process and answers from constants. An errand is a submission and two polls; with the file, it
+is one request more. The loop then writes the file once as durably as gofer (synced, then put in place), and once
+without syncing it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from gofer import AsyncRetrieveClient, RetrieveClient, RetrieveRequest
 from service import service
 
 DOI = "10.5555/12345678"
-ORDER = RetrieveRequest(DOI, timeout_seconds=120)
+REQUEST = RetrieveRequest(DOI, timeout_seconds=120)
 JSON = {"accept": "application/json", "accept-encoding": "identity"}
 FILE = {"accept-encoding": "identity", "want-repr-digest": "sha-256=10"}
 
@@ -37,17 +37,17 @@ def measure(*, quick: bool) -> list[Figure]:
             took = interleaved(
                 {
                     "gofer": partial(_blocking, _gofer, RetrieveClient(base_url=url), target, errands),
-                    "hand": partial(
-                        _blocking, partial(_by_hand, durable=durable), httpx.Client(base_url=url), target, errands
+                    "loop": partial(
+                        _blocking, partial(_loop, durable=durable), httpx.Client(base_url=url), target, errands
                     ),
                     "awaited gofer": partial(_awaited, url, _agofer, target, errands),
-                    "awaited hand": partial(_awaited, url, partial(_aby_hand, durable=durable), target, errands),
+                    "awaited loop": partial(_awaited, url, partial(_aloop, durable=durable), target, errands),
                 },
                 rounds,
             )
-            what = "no file" if target is None else "file synced" if durable else "file; the hand does not sync"
-            for face, ours, hand in (("blocking", "gofer", "hand"), ("awaited", "awaited gofer", "awaited hand")):
-                figure = at_most(f"{face} / httpx by hand, {what}", ratios(took[ours], took[hand]), 1.15)
+            what = "no file" if target is None else "file synced" if durable else "file; the loop does not sync it"
+            for face, ours, loop in (("blocking", "gofer", "loop"), ("awaited", "awaited gofer", "awaited loop")):
+                figure = at_most(f"{face} / httpx loop, {what}", ratios(took[ours], took[loop]), 1.15)
                 figures.append(figure if target is None or durable else Figure(figure.name, figure.measured))
     return figures
 
@@ -61,7 +61,7 @@ def _blocking(errand: Callable[..., object], client: object, target: Path | None
 
 
 def _awaited(url: str, errand: Callable[..., Awaitable[object]], target: Path | None, errands: int) -> float:
-    async def go() -> float:
+    async def errands_of_a_client() -> float:
         client = AsyncRetrieveClient(base_url=url) if errand is _agofer else httpx.AsyncClient(base_url=url)
         async with client:
             _ = await errand(client, target)
@@ -70,15 +70,15 @@ def _awaited(url: str, errand: Callable[..., Awaitable[object]], target: Path | 
                 _ = await errand(client, target)
             return time.process_time() - began
 
-    return asyncio.run(go())
+    return asyncio.run(errands_of_a_client())
 
 
 def _gofer(client: RetrieveClient, target: Path | None) -> object:
-    return client.run(ORDER, to=target)
+    return client.run(REQUEST, to=target)
 
 
 async def _agofer(client: AsyncRetrieveClient, target: Path | None) -> object:
-    return await client.run(ORDER, to=target)
+    return await client.run(REQUEST, to=target)
 
 
 def _submission() -> dict[str, str]:
@@ -86,7 +86,7 @@ def _submission() -> dict[str, str]:
     return {**JSON, "content-type": "application/json", "idempotency-key": f'"{uuid.uuid4()}"', "prefer": prefer}
 
 
-def _look(reply: httpx.Response) -> dict[str, str]:
+def _poll(reply: httpx.Response) -> dict[str, str]:
     return {**JSON, "prefer": "wait=20", "if-none-match": reply.headers["etag"]}
 
 
@@ -94,10 +94,10 @@ def _body() -> bytes:
     return json.dumps({"doi": DOI, "timeout_seconds": 120}).encode()
 
 
-def _by_hand(client: httpx.Client, target: Path | None, *, durable: bool = False) -> object:
+def _loop(client: httpx.Client, target: Path | None, *, durable: bool = False) -> object:
     reply = client.post("/retrieve", content=_body(), headers=_submission()).raise_for_status()
     while (job := reply.json())["status"] not in ("completed", "failed"):
-        reply = client.get(f"/jobs/{job['job_id']}", headers=_look(reply)).raise_for_status()
+        reply = client.get(f"/jobs/{job['job_id']}", headers=_poll(reply)).raise_for_status()
     if target is not None:
         with client.stream("GET", f"/jobs/{job['job_id']}/file", headers=FILE) as stream, target.open("wb") as out:
             for chunk in stream.raise_for_status().iter_raw():
@@ -108,10 +108,10 @@ def _by_hand(client: httpx.Client, target: Path | None, *, durable: bool = False
     return job
 
 
-async def _aby_hand(client: httpx.AsyncClient, target: Path | None, *, durable: bool = False) -> object:
+async def _aloop(client: httpx.AsyncClient, target: Path | None, *, durable: bool = False) -> object:
     reply = (await client.post("/retrieve", content=_body(), headers=_submission())).raise_for_status()
     while (job := reply.json())["status"] not in ("completed", "failed"):
-        reply = (await client.get(f"/jobs/{job['job_id']}", headers=_look(reply))).raise_for_status()
+        reply = (await client.get(f"/jobs/{job['job_id']}", headers=_poll(reply))).raise_for_status()
     if target is not None:
         async with client.stream("GET", f"/jobs/{job['job_id']}/file", headers=FILE) as stream:
             with target.open("wb") as out:
@@ -124,7 +124,7 @@ async def _aby_hand(client: httpx.AsyncClient, target: Path | None, *, durable: 
 
 
 def _keep(part: Path) -> None:
-    """Sync a file to disk and put it in its place, for good."""
+    """Sync a file to disk and put it in its place, as gofer does."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     _ = part.replace(part.with_suffix(".kept"))

@@ -1,7 +1,7 @@
-"""`declared`: what a declared contract costs a poll, against the class that somebody wrote by hand.
+"""`declared`: the CPU time of a declared contract for one poll, compared with a contract that is a class.
 
-The same service both times: `retrieve.toml` beside this file declares what `RetrieveContract` does in code. One poll is
-everything that the core asks a contract for between two answers.
+Both are of one service: `retrieve.toml` beside this file declares what `RetrieveContract` does in code. One poll is
+everything that the core calls of a contract between two answers.
 """
 
 import json
@@ -35,7 +35,7 @@ REPLY = Reply(f"{BASE}/jobs/{REF.id}", 200, {"content-type": "application/json"}
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """Poll with both, in CPU time."""
+    """Compare the CPU time of a poll with both."""
     contracts = {"class": RetrieveContract(), "declared": declared(Path(__file__).with_name("retrieve.toml"))}
     polls = 1_000 if quick else 10_000
     variants = {name: lambda contract=contract: _seconds(contract, polls) for name, contract in contracts.items()}

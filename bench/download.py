@@ -1,8 +1,8 @@
-"""`download`: the throughput, the memory and the manners of a big download, against bare httpx loops.
+"""`download`: throughput, memory and the event loop's pauses during a large download, compared with loops of httpx.
 
 A local nginx serves a file and the job's documents. Every transfer runs in a fresh process, so that its memory can be
-told. gofer writes a part file, checks it, syncs it to disk and puts it in place; the bare loop only writes: the ratio
-is given against it, and against the same loop followed by the sync.
+measured. gofer writes a part file, verifies it, syncs it to disk and puts it in place. One loop only writes the file;
+the other also syncs it. The ratios are to both.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from gofer.transports import parts
 
 MIB = 1 << 20
 SMALL = 128 * MIB
-"""Bytes that come over the slow disk."""
+"""Bytes of the file for the slow disk."""
 
 CONFIG = """
 daemon off; worker_processes 1; error_log stderr crit; pid {folder}/pid;
@@ -56,7 +56,7 @@ http {{
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """Compare both faces with bare loops, then look at the event loop over a slow disk."""
+    """Compare both faces with the loops, then measure the event loop's pauses while the disk is slow."""
     if shutil.which("nginx") is None:
         return [Figure("skipped", "nginx is not installed: apt-get install nginx-light")]
     rounds, size = (3, 500 * MIB) if quick else (5, 2048 * MIB)
@@ -64,20 +64,20 @@ def measure(*, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name, _nginx(Path(name), size) as url:
         for face in ("blocking", "awaited"):
             grown: dict[str, list[float]] = {}
-            ways = [f"{face}-{way}" for way in ("gofer", "digest", "bare", "bare+fsync")]
+            ways = [f"{face}-{way}" for way in ("gofer", "digest", "loop", "loop+fsync")]
             took = interleaved({way: partial(_child, way, url, Path(name), grown) for way in ways}, rounds)
-            gofer, digest, bare, synced = (took[way] for way in ways)
+            gofer, digest, loop, synced = (took[way] for way in ways)
             figures += [
-                at_least(f"{face}, size checked / bare loop, throughput", ratios(bare, gofer), 0.95),
-                at_least(f"{face}, size checked / bare loop + fsync, throughput", ratios(synced, gofer), 0.95),
-                Figure(f"{face}, digest checked / bare loop + fsync, throughput", spread(ratios(synced, digest))),
+                at_least(f"{face}, size verified / loop, throughput", ratios(loop, gofer), 0.95),
+                at_least(f"{face}, size verified / loop + fsync, throughput", ratios(synced, gofer), 0.95),
+                Figure(f"{face}, digest verified / loop + fsync, throughput", spread(ratios(synced, digest))),
                 at_most(f"{face}, memory grown by, MiB", grown[ways[0]] + grown[ways[1]], 40, ".1f"),
-                Figure(f"{face}, memory grown by the bare loop, MiB", spread(grown[ways[2]])),
+                Figure(f"{face}, memory grown by the loop, MiB", spread(grown[ways[2]])),
             ]
-        stalls = interleaved({way: partial(_child, way, url, Path(name)) for way in ("slow-gofer", "slow-bare")}, 3)
+        stalls = interleaved({way: partial(_child, way, url, Path(name)) for way in ("slow-gofer", "slow-loop")}, 3)
     figures += [
-        at_most("awaited, longest gap in the loop on a slow disk, ms", stalls["slow-gofer"], 30, ".1f"),
-        Figure("the same of a bare loop that writes in the loop, ms", spread(stalls["slow-bare"])),
+        at_most("awaited, longest pause of the event loop on a slow disk, ms", stalls["slow-gofer"], 30, ".1f"),
+        Figure("the same for a loop of httpx that writes in the event loop, ms", spread(stalls["slow-loop"])),
     ]
     return figures
 
@@ -105,7 +105,7 @@ def _nginx(folder: Path, size: int) -> Generator[str]:
 
 
 def _child(way: str, url: str, folder: Path, grown: dict[str, list[float]] | None = None) -> float:
-    """Transfer once in a fresh process; return its figure, and note how much its memory grew."""
+    """Download once in a fresh process; return its figure, and note how much its memory grew."""
     command = [sys.executable, __file__, way, url, str(folder / "target")]
     figure, memory = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300).stdout)
     if grown is not None:
@@ -124,14 +124,14 @@ def _transfer(way: str, url: str, target: Path) -> None:
             with RetrieveClient(base_url=url) as client:
                 _ = client.job(job).download(target)
         case "blocking", _:
-            _bare(url, target, sync=how == "bare+fsync")
+            _loop(url, target, sync=how == "loop+fsync")
         case _, "gofer" | "digest":
             asyncio.run(_agofer(url, job, target))
         case _:
-            asyncio.run(_abare(url, target, sync=how == "bare+fsync"))
+            asyncio.run(_aloop(url, target, sync=how == "loop+fsync"))
 
 
-def _bare(url: str, target: Path, *, sync: bool) -> None:
+def _loop(url: str, target: Path, *, sync: bool) -> None:
     with httpx.Client() as client, client.stream("GET", f"{url}/jobs/size/file") as reply, target.open("wb") as file:
         for chunk in reply.iter_raw():
             _ = file.write(chunk)
@@ -145,12 +145,12 @@ async def _agofer(url: str, job: str, target: Path) -> None:
         _ = await client.job(job).download(target)
 
 
-async def _abare(url: str, target: Path, *, sync: bool = False) -> None:
+async def _aloop(url: str, target: Path, *, sync: bool = False) -> None:
     async with httpx.AsyncClient() as client:
-        await _abare_by(client, f"{url}/jobs/size/file", target, sync=sync)
+        await _aloop_with(client, f"{url}/jobs/size/file", target, sync=sync)
 
 
-async def _abare_by(client: httpx.AsyncClient, url: str, target: Path, *, sync: bool = False) -> None:
+async def _aloop_with(client: httpx.AsyncClient, url: str, target: Path, *, sync: bool = False) -> None:
     async with client.stream("GET", url) as reply:
         with parts.FileIO(target, "w") as file:
             async for chunk in reply.aiter_raw():
@@ -168,28 +168,28 @@ class SlowFile(parts.FileIO):
         return super().write(block)
 
 
-async def _longest_gap(way: str, url: str, target: Path) -> float:
-    """Tick while the file comes over a slow disk; return the longest time between two ticks, in ms."""
+async def _longest_pause(way: str, url: str, target: Path) -> float:
+    """Tick during a download to a slow disk; return the longest time between two ticks, in ms."""
     parts.FileIO = SlowFile  # type: ignore[misc]
-    gaps: list[float] = []
+    pauses: list[float] = []
 
     async def tick() -> None:
         while True:
             began = time.perf_counter()
             await asyncio.sleep(0.001)
-            gaps.append(1000 * (time.perf_counter() - began))
+            pauses.append(1000 * (time.perf_counter() - began))
 
-    # The first request of a client reads certificates, which is no part of a download.
-    async with AsyncRetrieveClient(base_url=url) as gofer, httpx.AsyncClient() as bare:
+    # The first request of a client reads certificates, which does not belong to the download.
+    async with AsyncRetrieveClient(base_url=url) as gofer, httpx.AsyncClient() as plain:
         _ = await gofer.get_job_status("small")
-        _ = await bare.get(f"{url}/jobs/small")
+        _ = await plain.get(f"{url}/jobs/small")
         ticker = asyncio.create_task(tick())
         if way == "slow-gofer":
             _ = await gofer.job("small").download(target)
         else:
-            await _abare_by(bare, f"{url}/jobs/small/file", target)
+            await _aloop_with(plain, f"{url}/jobs/small/file", target)
         _ = ticker.cancel()
-    return max(gaps)
+    return max(pauses)
 
 
 def _resident() -> float:
@@ -197,19 +197,19 @@ def _resident() -> float:
 
 
 def _peak() -> float:
-    """The most memory this process ever had, in MiB; what `getrusage` tells is inherited from whoever started it."""
+    """The most memory that this process had, in MiB; the figure of `getrusage` is inherited from the parent process."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main() -> None:
-    """Transfer once; print the figure (seconds, or the longest gap in ms) and by how many MiB the memory grew."""
+    """Download once; print the figure (seconds, or the longest pause in ms) and by how many MiB the memory grew."""
     way, url, target = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     target.unlink(missing_ok=True)
-    os.sync()  # what the one before left is no burden of this one
+    os.sync()  # so that the bytes of the previous download are not written during this one
     before, began = _resident(), time.perf_counter()
     if way.startswith("slow"):
-        figure = asyncio.run(_longest_gap(way, url, target))
+        figure = asyncio.run(_longest_pause(way, url, target))
     else:
         _transfer(way, url, target)
         figure = time.perf_counter() - began

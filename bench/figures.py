@@ -1,4 +1,4 @@
-"""What a benchmark reports: one `Figure` a row, and the table of them. Ratios only; absolute times are no figures."""
+"""What a benchmark reports: one `Figure` for each row of a table. Times are reported as ratios where possible."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure; `ok` is None where there is no target."""
+    """One measured figure; `ok` is None if there is no target."""
 
     name: str
     measured: str
@@ -16,22 +16,22 @@ class Figure:
 
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:
-    """Write the median of some rounds, with the least and the greatest."""
+    """Format the median of some rounds, with the least and the greatest."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
 
 
 def at_most(name: str, values: Sequence[float], limit: float, form: str = ".2f") -> Figure:
-    """Make the figure of a ratio whose median must not exceed a limit."""
+    """Make a figure whose median must not exceed a limit."""
     return Figure(name, spread(values, form), f"<= {limit:g}", statistics.median(values) <= limit)
 
 
 def at_least(name: str, values: Sequence[float], limit: float, form: str = ".2f") -> Figure:
-    """Make the figure of a ratio whose median must reach a limit."""
+    """Make a figure whose median must reach a limit."""
     return Figure(name, spread(values, form), f">= {limit:g}", statistics.median(values) >= limit)
 
 
 def interleaved(variants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measure every variant once a round, each round from another start, so that a slow minute hurts all alike."""
+    """Measure every variant once a round, each round in another order, so that a busy machine slows all of them."""
     names = list(variants)
     measured: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
@@ -42,12 +42,12 @@ def interleaved(variants: dict[str, Callable[[], float]], rounds: int) -> dict[s
 
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
-    """Divide round by round: what both met in one round cancels out."""
+    """Divide round by round, so that what slows both in one round cancels out."""
     return [above / below for above, below in zip(over, under, strict=True)]
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """Lay the figures out as one table."""
+    """Format the figures as one table."""
     rows = [("figure", "target", "measured", "")]
     rows += [(f.name, f.target, f.measured, {True: "ok", False: "OVER", None: ""}[f.ok]) for f in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

@@ -1,9 +1,9 @@
-"""`hops`: how much of gofer one errand enters. It counts and times nothing, so there is no ratio and no target.
+"""`hops`: how many functions and files of gofer one errand enters. It measures no time and has no target.
 
-One blocking `retrieve_and_download` runs against a transport in memory, after an equal one that filled the caches. The
+One blocking `retrieve_and_download` runs with a transport in memory, after one that fills the caches. The
 service holds no request. It prints four rows:
 
-- for a job that is done at the first poll, and for one that is done at the second: the functions of gofer that the
+- for a job that has ended at the first poll, and for one that has ended at the second: the functions of gofer that the
   errand enters, the files they are in, and the calls. Lambdas and comprehensions do not count. Each time that a
   generator resumes counts as a call.
 - the frames of gofer on the stack, from the verb down, when the driver writes the first byte into the part file; and
@@ -32,7 +32,7 @@ FILES = (io.FileIO, io.BufferedWriter, io.BufferedRandom)
 PACKAGE = str(Path(gofer.__file__).parent) + os.sep
 
 
-def measure(*, quick: bool) -> list[Figure]:  # noqa: ARG001  (it always is)
+def measure(*, quick: bool) -> list[Figure]:  # noqa: ARG001  (it is always quick)
     """Count an errand of one poll, and one of two."""
     one, two = _counted(polls=1), _counted(polls=2)
     return [
@@ -65,12 +65,12 @@ class Count:
             self._yields(frame, arg)
 
     def _yields(self, frame: FrameType, value: object) -> None:
-        """Note where a flow yields: an object of a class of gofer's, which then passes every `yield from` above."""
+        """Note where a flow yields an object of a class of gofer's; every `yield from` above then yields it again."""
         if type(value).__module__.startswith("gofer.") and value is not self._yielded:
             self._yielded, self._frames = value, _frames(frame)
 
     def entered(self) -> str:
-        """Write how many functions, files and calls there were."""
+        """Format how many functions, files and calls there were."""
         entered = +self.calls
         files = {code.co_filename for code in entered}
         return f"{len(entered)} functions in {len(files)} files, {entered.total()} calls"

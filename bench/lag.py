@@ -1,8 +1,8 @@
-"""`lag`: from the end of a job to the client that knows of it, and what knowing costs in requests.
+"""`lag`: the time from the end of a job until the client requests its file, and the requests that this costs.
 
-Two services. The reference service, over a socket: jobs of 0.3 to 6 s, the moment of their end noted by the service
-itself. And a plain one of four endpoints that holds nothing, in virtual time: jobs of a second to two hours. A client
-knows when it asks for the file. Beside gofer runs the loop that people write today: look, sleep two seconds.
+There are two services. The reference service, over a socket, has jobs of 0.3 to 6 s and notes when each one ends. A
+plain one of four endpoints, without long polls and in virtual time, has jobs of a second to two hours. gofer is
+compared with the loop that people write today: poll, sleep two seconds.
 """
 
 import json
@@ -27,19 +27,19 @@ from gofer.transports import Head, Now, Request
 from service import service
 
 DOI = "10.5555/12345678"
-AT_ONCE = 12
+CONCURRENCY = 12
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """Measure against the reference service, then against a plain one."""
+    """Measure with the reference service, then with a plain one."""
     return _over_a_socket(24 if quick else 48) + _in_virtual_time(400 if quick else 3000)
 
 
 # --- the reference service, over a socket ---
 
 
-class Noting(httpx.HTTPTransport):
-    """A transport that notes, for each thread's errand, its requests and when it asked for the file."""
+class NotingTransport(httpx.HTTPTransport):
+    """A transport that notes, for each thread's errand, its requests and when it requested the file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Noting(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Note the request and send it."""
         if request.url.path.endswith("/file"):
-            self.mine.knew = time.time()
+            self.mine.noticed = time.time()
         else:
             self.mine.requests = getattr(self.mine, "requests", 0) + 1
         return super().handle_request(request)
@@ -62,20 +62,20 @@ def _over_a_socket(jobs: int) -> list[Figure]:
     with service("timed") as url, TemporaryDirectory() as folder:
         _ = _errand(url, _all_in_one, Path(folder) / "warm", 0.1)
         for name, way in ways.items():
-            with ThreadPoolExecutor(AT_ONCE) as pool:
+            with ThreadPoolExecutor(CONCURRENCY) as pool:
                 errands = [pool.submit(_errand, url, way, Path(folder) / str(n), s) for n, s in enumerate(lengths)]
                 lags, requests = zip(*(errand.result() for errand in errands), strict=True)
             ours = way is not _loop
             mean, most = 1000 * statistics.mean(lags), max(requests)
             figures += [
                 Figure(
-                    f"held requests, {name}: mean lag, ms (median, least .. greatest)",
+                    f"long polls, {name}: mean lag, ms (median, least .. greatest)",
                     f"{mean:.0f}  ({spread([1000 * lag for lag in lags], '.0f')})",
                     "<= 25" if ours else "",
                     mean <= 25 if ours else None,
                 ),
                 Figure(
-                    f"held requests, {name}: requests before the file, at most (mean)",
+                    f"long polls, {name}: requests before the file, at most (mean)",
                     f"{most} ({statistics.mean(requests):.1f})",
                     "<= 3" if ours else "",
                     most <= 3 if ours else None,
@@ -85,12 +85,12 @@ def _over_a_socket(jobs: int) -> list[Figure]:
 
 
 def _errand(url: str, way: Callable[[str, httpx.BaseTransport, Path, str], str], to: Path, seconds: float) -> Any:
-    """Run one errand; return by how many seconds it lagged behind the job's end, and its requests before the file."""
-    with Noting() as transport:
+    """Run one errand; return its lag behind the job's end in seconds, and its requests before the file."""
+    with NotingTransport() as transport:
         job_id = way(url, transport, to, str(seconds))
-        knew, requests = transport.mine.knew, transport.mine.requests
+        noticed, requests = transport.mine.noticed, transport.mine.requests
     finished = httpx.get(f"{url}/jobs/{job_id}").json()["finished"]
-    return knew - datetime.fromisoformat(finished).timestamp(), requests
+    return noticed - datetime.fromisoformat(finished).timestamp(), requests
 
 
 def _all_in_one(url: str, transport: httpx.BaseTransport, to: Path, title: str) -> str:
@@ -115,7 +115,7 @@ def _loop(url: str, transport: httpx.BaseTransport, to: Path, title: str) -> str
 # --- a plain service, in virtual time ---
 
 EXCHANGE = 0.02
-"""Seconds a request takes there."""
+"""Seconds that one exchange takes."""
 
 
 class Document:
@@ -125,7 +125,7 @@ class Document:
         self.data = data
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield it."""
+        """Yield the body."""
         yield self.data
 
     def close(self) -> None:
@@ -133,23 +133,23 @@ class Document:
 
 
 class Plain:
-    """Four endpoints, no extension, one job of a known length; and a clock that moves when someone waits."""
+    """A wire to a service of four endpoints with one job of this length, and a clock that only waiting moves."""
 
     def __init__(self, seconds: float) -> None:
-        self.clock, self.ends, self.looks = 0.0, seconds + EXCHANGE, 0
+        self.clock, self.ends, self.polls = 0.0, seconds + EXCHANGE, 0
 
     def now(self) -> Now:
         """Read the clock."""
         return Now(self.clock, self.clock)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Put the clock forward."""
         self.clock += seconds
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Document]:  # noqa: ARG002
         """Answer a submission or a poll."""
         self.clock += EXCHANGE
-        self.looks += request.method == "GET"
+        self.polls += request.method == "GET"
         document = {"job_id": "1", "status": "completed" if self.clock >= self.ends else "searching"}
         return Head(request.url, 200, {"content-type": "application/json"}), Document(json.dumps(document).encode())
 
@@ -163,32 +163,32 @@ def _in_virtual_time(jobs: int) -> list[Figure]:
     edges = [1, 3, 10, 30, 60, 300, 1200, 7200]
     for low, high in pairwise(edges):
         here = [(s, us, them) for s, us, them in zip(lengths, ours, loops, strict=True) if low <= s < high]
-        share = statistics.mean(us[0] / max(0.5, 0.1 * s) for s, us, _ in here)
+        ratio = statistics.mean(us[0] / max(0.5, 0.1 * s) for s, us, _ in here)
         figures.append(
             Figure(
                 f"plain service, jobs of {low} to {high} s: mean lag / max(0.5 s, a tenth of the job)",
-                f"{share:.2f}; {statistics.mean(us[1] for _, us, _ in here):.0f} looks for "
+                f"{ratio:.2f}; {statistics.mean(us[1] for _, us, _ in here):.0f} polls for "
                 f"{statistics.mean(them[1] for _, _, them in here):.0f} of the loop",
                 "<= 1",
-                share <= 1,
+                ratio <= 1,
             )
         )
     worst = max(us[1] / them[1] for s, us, them in zip(lengths, ours, loops, strict=True) if s > 60)
-    name = "plain service, jobs over 60 s: looks / those of the loop, worst job"
+    name = "plain service, jobs over 60 s: polls / polls of the loop, worst job"
     return [*figures, Figure(name, f"{worst:.2f}", "< 1", worst < 1)]
 
 
 def _waited(seconds: float, rng: random.Random) -> tuple[float, int]:
-    """Run one errand of gofer; return its lag and its looks."""
+    """Run one errand of gofer; return its lag and its polls."""
     io = Plain(seconds)
     _ = Client("http://plain.example", io=io, rng=rng).run(RetrieveRequest(DOI))
-    return io.clock - io.ends, io.looks
+    return io.clock - io.ends, io.polls
 
 
 def _looped(seconds: float) -> tuple[float, int]:
-    """Work out the same of a loop that looks, then sleeps two seconds."""
+    """Return the same for a loop that polls, then sleeps two seconds."""
     io = Plain(seconds)
     io.clock = EXCHANGE
     while b"completed" not in io.open(Request("GET", "http://plain.example/jobs/1"), timeout=30, stall=30)[1].data:
         io.sleep(2)
-    return io.clock - io.ends, io.looks
+    return io.clock - io.ends, io.polls

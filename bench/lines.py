@@ -2,8 +2,8 @@
 
 python bench/lines.py [--per-file] [src]
 
-A line of code is one that has a token other than a comment and is not blank, which a line in the middle of a string can
-be. Strings that stand alone as a statement are left out: docstrings, and those below an attribute.
+A line of code is not blank and has a token other than a comment. Lines inside a string count too, except blank ones.
+Strings that are a statement of their own do not count: docstrings, and those below an attribute.
 """
 
 import argparse
@@ -27,8 +27,10 @@ NO_CODE = {
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("src", nargs="?", type=Path, default=SRC, help="the folder of the packages; ours by default")
-    parser.add_argument("--per-file", action="store_true", help="a row for every file")
+    parser.add_argument(
+        "src", nargs="?", type=Path, default=SRC, help="the folder of the packages; the project's src by default"
+    )
+    parser.add_argument("--per-file", action="store_true", help="print a row for every file")
     args = parser.parse_args()
     print("   code   lines")
     total = 0
@@ -40,7 +42,7 @@ def main() -> None:
         for file, (code, lines) in counts.items():
             if args.per_file or lines > LONG:
                 print(f"{code:7,} {lines:7,}    {file.relative_to(args.src)}{'  LONG' * (lines > LONG)}")
-    print(f"{total:7,}          together")
+    print(f"{total:7,}          in total")
 
 
 def counted(file: Path) -> tuple[int, int]:

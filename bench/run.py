@@ -1,4 +1,4 @@
-"""Measure gofer against what people write today, side by side in one run, and print one table (`hops`: counts only).
+"""Compare gofer with the code that people write today, in one run, and print one table (`hops` only counts).
 
 python bench/run.py [hops] [imports] [declared] [cpu] [lag] [download] [--quick]
 """
@@ -15,12 +15,12 @@ NAMES = ("hops", "imports", "declared", "cpu", "lag", "download")
 def main() -> None:
     """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; all by default")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"one of {', '.join(NAMES)}; all by default")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller files")
     args = parser.parse_intermixed_args()
     unknown = set(args.names) - set(NAMES)
     if unknown:
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; the names are {', '.join(NAMES)}")
     figures: list[Figure] = []
     for name in args.names or NAMES:
         began = time.monotonic()

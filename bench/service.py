@@ -1,7 +1,7 @@
 """The services of the benchmarks, each in a process of its own, so that only the client's work is measured.
 
-`quick` answers from constants: it is there to be no part of the figure. `timed` is the reference service whose jobs
-take exactly as long as their title says.
+`quick` answers from constants, so that it takes little time. `timed` is the reference service with jobs that take as
+long as their title says.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PAPER = sample_library() / "10.5555_12345678.pdf"
 
 @contextmanager
 def service(kind: str) -> Generator[str]:
-    """Run a service and give its URL."""
+    """Run a service and yield its URL."""
     command = [sys.executable, __file__, kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -48,7 +48,7 @@ _JOB = b'{"job_id":"bench","status":"%s","doi":"10.5555/12345678","file_size":%d
 
 
 class Quick:
-    """The contract with nothing behind it: a job steps on with each look, told by the entity tag that comes back."""
+    """The contract's answers without any state: the entity tag of a poll says which status comes next."""
 
     def __init__(self) -> None:
         self.file = PAPER.read_bytes()
@@ -61,10 +61,10 @@ class Quick:
         if scope["path"].endswith("/file"):
             kind, tag, body = b"application/pdf", b'"file"', self.file
         else:
-            tag, word = {b'"1"': (b'"2"', b"searching"), b'"2"': (b'"3"', b"completed")}.get(
+            tag, status = {b'"1"': (b'"2"', b"searching"), b'"2"': (b'"3"', b"completed")}.get(
                 asked.get(b"if-none-match", b""), (b'"1"', b"pending")
             )
-            kind, body = b"application/json", _JOB % (word, len(self.file))
+            kind, body = b"application/json", _JOB % (status, len(self.file))
         headers = [
             (b"content-type", kind),
             (b"content-length", str(len(body)).encode()),
@@ -77,7 +77,7 @@ class Quick:
 
 async def _serve_quick() -> None:
     config = uvicorn.Config(Quick(), lifespan="off", log_config=None, access_log=False)
-    # The protocol is named because asyncio turns Nagle's delay off (40 ms a reply) only where it reads TCP.
+    # The protocol is named because asyncio turns off Nagle's delay (40 ms a reply) only if the socket names TCP.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

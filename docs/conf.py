@@ -51,7 +51,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
-autodoc_default_options = {"exclude-members": "known"}
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 120
 napoleon_use_ivar = True
@@ -69,7 +68,7 @@ PLACES = (
     "gofer.contracts.base",
     "gofer.transports.base",
 )
-"""Where the public names are documented; the first that fits is linked."""
+"""Modules whose pages document the public names; the first with a name is linked."""
 
 # Names of other libraries have no page here, and the build asks no other site for theirs.
 nitpick_ignore_regex = [
@@ -85,7 +84,7 @@ nitpick_ignore_regex = [
 def name_role(
     _name: str, _raw: str, text: str, _line: int, _inliner: Any, _options: Any = None, _content: Any = None
 ) -> tuple[list[nodes.Node], list[nodes.Node]]:
-    """Read what docstrings put into single backquotes: code, and a link where it is one of the public names."""
+    """Format a docstring's single backquotes as code, with a link if it is a public name."""
     literal = nodes.literal(text, text, classes=["py"])
     if text == "gofer.errors":
         page = {"refdomain": "std", "reftype": "doc", "reftarget": "/reference/errors", "refexplicit": True}
@@ -96,7 +95,7 @@ def name_role(
 
 
 def resolve(app: Any, env: Any, node: Any, contnode: nodes.Node) -> nodes.Node | None:
-    """Find the page of a name: signatures name the defining module, the pages the public one."""
+    """Find the page of a name: signatures have the module that defines it, the pages the public one."""
     target: str = node.get("reftarget", "")
     domain = env.get_domain("py")
     words = target.split(".")

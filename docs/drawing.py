@@ -40,13 +40,13 @@ LEVEL = 30
 
 
 def spine() -> list[Stage]:
-    """Give the stages of the straight way: those with a way on, and the good end."""
-    going = {stage for stage, _ in TABLE}
-    return [stage for stage in Stage if stage in going or stage is Stage.DONE]
+    """Return the stages of a call that succeeds: those with a way out, and DONE."""
+    open_stages = {stage for stage, _ in TABLE}
+    return [stage for stage in Stage if stage in open_stages or stage is Stage.DONE]
 
 
 def ends() -> list[Stage]:
-    """Give the stages an errand ends in when it does not go well."""
+    """Return the last stages of an errand that does not succeed."""
     return [stage for stage in Stage if stage not in spine()]
 
 
@@ -67,7 +67,7 @@ def diagram() -> str:
 
 
 def _over(row: dict[Stage, float]) -> tuple[list[str], float]:
-    """Draw the moves between stages of the row; give them with the height at which the row has to stand."""
+    """Draw the moves between stages of the row; return them with the height of the row."""
     order = list(row)
     straight, loops, arcs = [], [], []
     for (stage, move), there in TABLE.items():
@@ -77,7 +77,7 @@ def _over(row: dict[Stage, float]) -> tuple[list[str], float]:
     arcs.sort(key=lambda arc: abs(order.index(arc[2]) - order.index(arc[0])))
     levels: list[list[tuple[int, int]]] = []
     placed: list[tuple[int, tuple[Stage, Move, Stage]]] = []
-    for arc in arcs:  # each on the lowest level where it runs over no other
+    for arc in arcs:  # each on the lowest level where it covers no other
         low, high = sorted((order.index(arc[0]), order.index(arc[2])))
         level = next(
             number
@@ -99,7 +99,7 @@ def _over(row: dict[Stage, float]) -> tuple[list[str], float]:
     for level, (stage, move, there) in placed:
         y = top - (26 if loops else 0) - LEVEL * (level + 0.5)
         right = row[there] > row[stage]
-        # Ways out leave on the side they go to, the farther the nearer to the edge; ways in come from the other side.
+        # A move leaves a box on the side of its target, and enters the other on the opposite side.
         out = 22 + 9 * level
         x1, x2 = (row[stage] + out, row[there] - out) if right else (row[stage] - out, row[there] + out)
         turn = 8 if right else -8
@@ -120,7 +120,7 @@ def _under(row: dict[Stage, float], top: float) -> tuple[list[str], float]:
             continue
         x, y = row[stage], y_of[there]
         lowest[stage] = max(lowest.get(stage, 0.0), y)
-        # From the second on, a line joins the one that is there, so that no line is drawn twice.
+        # The second line to an end joins the first one, so that no line is drawn twice.
         tip = reached[there] == x_end - 1
         drawn.append(_move(stage, move, there, f"M{x:g},{y:g} H{reached[there]:g}", (x + 8, y - 6), "start", tip=tip))
         reached[there] = x

@@ -29,7 +29,7 @@ class FaultTable(SphinxDirective):
         body = nodes.tbody()
         for row in ROWS.values():
             assert all(row.once[leg] == row.once[other] and row.lasting[leg] == row.lasting[other] for other in same)
-            body += _row(row.words, row.once[leg], row.lasting[leg])
+            body += _row(row.text, row.once[leg], row.lasting[leg])
         group += body
         return [nodes.table("", group, classes=["fault-table"])]
 

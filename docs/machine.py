@@ -1,6 +1,6 @@
 """Two directives: `machine-diagram` puts the state machine's drawing into a page, `machine-table` its transitions.
 
-Both are made when the pages are built, so they cannot fall behind the code.
+Both are made when the pages are built, so they always match the code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gofer.core.table import TABLE, Stage
 
 
 class MachineDiagram(SphinxDirective):
-    """Put the drawing into the page, inline, so that the page's colours reach it."""
+    """Put the drawing into the page, inline, so that the page's colours apply to it."""
 
     def run(self) -> list[nodes.Node]:
         """Make the node."""

@@ -72,7 +72,7 @@ def atlas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     (folder / "curl").chmod(0o755)
     with subprocess.Popen([sys.executable, "atlas.py", port], cwd=folder) as server:
         try:
-            for _ in range(100):
+            for _ in range(1200):
                 try:
                     httpx.get(f"http://localhost:{port}/v2/drawings/none")
                     break

@@ -134,9 +134,10 @@ def finished(result: str, answer: httpx.Response, asked: list[str] | None = None
             asked.append(request.url.path)
         return answers[request.url.path]
 
-    retry = Retry(wait=wait_fixed(0.01), stop=stop_after_attempt(3))
+    few = Retry(wait=wait_fixed(0.01), stop=stop_after_attempt(3))
     contract = DeclaredContract(parse(text, "page.toml"))
-    client = Client("http://jobs.test", contract=contract, transport=httpx.MockTransport(service), retry=retry)
+    transport = httpx.MockTransport(service)
+    client = Client("http://jobs.test", contract=contract, transport=transport, retry=few, patience=few)
     return client.submit({})
 
 
@@ -218,7 +219,7 @@ def test_bare_links_are_files(url: str, names: list[str]) -> None:
 
 
 def test_a_web_page_is_asked_for_again_a_few_times() -> None:
-    """By the client's `retry`, and then it is an error; with `file` it is the file."""
+    """By the client's `patience`, and then it is an error; with `file` it is the file."""
     page = reply(200, "<!doctype html><html></html>", content_type="text/html")
     for result in ("", 'value = "/a"'):
         asked: list[str] = []

@@ -32,6 +32,7 @@ TABLES: dict[str, type[Any]] = {
     "Files": shape.Files,
     "Reason": shape.Reason,
     "Refusal": shape.Refusal,
+    "Later": shape.Later,
 }
 
 TYPES: list[tuple[Any, str]] = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gofer.client import Client, Job
 from gofer.contracts.base import Contract, Ref, Snapshot
+from gofer.core.names import safe_name
 from gofer.core.policies import OnAbandon, Retry
 from gofer.errors import (
     AnswerLost,
@@ -134,6 +135,7 @@ __all__ = [
     "WaitTimeout",
     "WrongFile",
     "__version__",
+    "safe_name",
 ]
 
 _AWAITED = {

@@ -28,14 +28,13 @@ from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
+from gofer.setup import In, Out
 from gofer.transports.adrive import adrive, awatch
 from gofer.transports.ahttpx_io import AsyncHttpxIO
 from gofer.transports.base import AsyncIO, listening
 from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.family import AwaitedClient
 
-In = TypeVar("In")
-Out = TypeVar("Out")
 T = TypeVar("T")
 
 
@@ -81,9 +80,8 @@ class AsyncClient(Generic[In, Out]):
         setup.one_door(transport=transport, http_client=http_client, io=io)
         chosen = options_of(type(self), timeout, options)
         self._service = setup.service_of(url, setup.contract_of(contract, variables), chosen)
-        most = int(setup.positive(chosen.max_connections, "max_connections"))
         # Opens nothing before its first use.
-        self._own = AsyncHttpxIO(transport=transport, client=http_client, max_connections=most)
+        self._own = AsyncHttpxIO(transport=transport, client=http_client, max_connections=chosen.max_connections)
         self._io: AsyncIO = self._own if io is None else io
         self._listeners, self._new_key = setup.listeners_of(chosen.progress), chosen.new_key or setup.random_key
 
@@ -118,7 +116,8 @@ class AsyncClient(Generic[In, Out]):
 
         Args:
             request: what the contract takes.
-            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file.
+            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file. A path
+                that ends in ".{format}" gets the suffix of the format that comes.
             timeout: seconds in total; None for no deadline.
             key: the key of an uncertain submission that is to be repeated; by default a new one.
 
@@ -268,7 +267,8 @@ class AsyncJob(Generic[Out]):
 
         Args:
             to: the file to write; missing folders are created. If it ends in a slash, or is a folder already, the
-                files are written into that folder, which must be empty.
+                files are written into that folder, which must be empty. If it ends in ".{format}", the file gets the
+                suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
             timeout: seconds in total; None for no deadline.
 
         Raises:

@@ -14,7 +14,7 @@ import httpx
 from gofer.aclient import AsyncClient, AsyncJob
 from gofer.contracts.retrieve import SERVICE_BUDGET, RetrieveContract
 from gofer.core import flows
-from gofer.core.download import fetch
+from gofer.core.deliver import deliver_file
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveJobResponse, RetrieveRequest, RetrieveResult
 from gofer.options import TIMEOUT, Options, shows_options
@@ -150,7 +150,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
         Args:
             job_id: the job.
             timeout: seconds in total.
-            poll_interval: seconds between two polls, if the service does not support long polling.
+            poll_interval: seconds between two polls, at least 0.25, if the service does not support long polling.
 
         Raises:
             WaitTimeout: the timeout ended first (also a TimeoutError); the job keeps running.
@@ -169,7 +169,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
         """
         errand = self._errand(self.job(job_id).memory)
         file = self._contract.file(self._service.base, errand.ref)
-        return str((await self._perform(fetch(errand, target_of(local_path).path, file), errand)).path)
+        return str((await self._perform(deliver_file(errand, target_of(local_path), file), errand)).path)
 
     async def retrieve_and_download(
         self,
@@ -183,7 +183,8 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
 
         Args:
             doi: in any of its usual spellings.
-            local_path: the file to write; missing folders are created.
+            local_path: the file to write; missing folders are created. If it ends in ".{format}", the file gets the
+                suffix of the format that comes.
             title: helps the service to recognise the right paper.
             authors: their names.
             timeout: seconds in total. The service gets nine tenths of them, so that it stops first and says why.

@@ -25,14 +25,13 @@ from gofer.core.target import Target
 from gofer.events import Event
 from gofer.models import Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
+from gofer.setup import In, Out
 from gofer.transports.base import IO, listening
 from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.drive import drive, watch
 from gofer.transports.family import BlockingClient
 from gofer.transports.httpx_io import HttpxIO
 
-In = TypeVar("In")
-Out = TypeVar("Out")
 T = TypeVar("T")
 
 
@@ -78,9 +77,8 @@ class Client(Generic[In, Out]):
         setup.one_door(transport=transport, http_client=http_client, io=io)
         chosen = options_of(type(self), timeout, options)
         self._service = setup.service_of(url, setup.contract_of(contract, variables), chosen)
-        most = int(setup.positive(chosen.max_connections, "max_connections"))
         # Opens nothing before its first use.
-        self._own = HttpxIO(transport=transport, client=http_client, max_connections=most)
+        self._own = HttpxIO(transport=transport, client=http_client, max_connections=chosen.max_connections)
         self._io: IO = self._own if io is None else io
         self._listeners, self._new_key = setup.listeners_of(chosen.progress), chosen.new_key or setup.random_key
 
@@ -115,7 +113,8 @@ class Client(Generic[In, Out]):
 
         Args:
             request: what the contract takes.
-            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file.
+            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file. A path
+                that ends in ".{format}" gets the suffix of the format that comes.
             timeout: seconds in total; None for no deadline.
             key: the key of an uncertain submission that is to be repeated; by default a new one.
 
@@ -265,7 +264,8 @@ class Job(Generic[Out]):
 
         Args:
             to: the file to write; missing folders are created. If it ends in a slash, or is a folder already, the
-                files are written into that folder, which must be empty.
+                files are written into that folder, which must be empty. If it ends in ".{format}", the file gets the
+                suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
             timeout: seconds in total; None for no deadline.
 
         Raises:

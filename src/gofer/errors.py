@@ -8,7 +8,7 @@
     │   └── TargetIsFolder                  there is a folder
     ├── TransportError (ConnectionError)    no answer
     │   ├── Unreachable                     the request was not sent
-    │   │   └── UntrustedCertificate        gofer does not retry
+    │   │   └── UntrustedCertificate        gofer does not retry a submission
     │   └── AnswerLost                      the request may have arrived; or the body is incomplete
     ├── ServiceError                        the service refused the request
     │   ├── Rejected                        400, 409, 422 and other 4xx
@@ -113,11 +113,19 @@ class Unreachable(TransportError):
 
 
 class UntrustedCertificate(Unreachable):
-    """This machine does not trust the service's certificate. gofer does not retry: the next try would fail too."""
+    """This machine does not trust the service's certificate. gofer retries a few times only where a job exists."""
 
 
 class AnswerLost(TransportError):
-    """The connection broke after the request may have reached the service."""
+    """The connection broke after the request may have reached the service.
+
+    Attributes:
+        malformed: whether an answer came that breaks the rules of HTTP, such as two different lengths of one body.
+    """
+
+    def __init__(self, message: str, *, malformed: bool = False) -> None:
+        super().__init__(message)
+        self.malformed = malformed
 
 
 class ServiceError(GoferError):
@@ -192,8 +200,8 @@ class SubmitUncertain(GoferError):
     """The submission's answer was lost, and the service does not promise to replay keys: the job may exist.
 
     Attributes:
-        key: `submit(request, key=error.key)` repeats this very submission. The same call without it could make a second
-            job.
+        key: the key of the submission. If the contract sends keys, `submit(request, key=error.key)` repeats this very
+            submission; else `submit` refuses the key. The same call without it could make a second job.
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
@@ -240,13 +248,14 @@ class WrongFile(GoferError):
 class OutOfTime(GoferError, TimeoutError):
     """The timeout of the call ended; `leg` and `spent` say where the time went.
 
-    `run` cancels the job then, unless `on_abandon="leave"`: attaching to it ends as `JobCancelled`.
-
     Attributes:
-        key: the key that repeats the submission, if it may have arrived and was not answered; else None.
+        key: the key of the submission, as in `SubmitUncertain`, if it may have arrived and was not answered; else None.
+        cancelled: whether gofer has cancelled the job, as `run` does unless `on_abandon="leave"`. Then attaching to it
+            ends as `JobCancelled`, and `retryable` is False.
     """
 
     key: str | None = None
+    cancelled: bool = False
 
 
 class WaitTimeout(OutOfTime):
@@ -266,11 +275,11 @@ def _retryable(error: GoferError) -> bool:
             return True
         case Unavailable(status_code=status):
             return status != 501
-        case ServiceError():  # 408 and 425 ask for the same request again (RFC 9110, section 15.5.9; RFC 8470)
-            return error.retry_after is not None or error.status_code in (408, 425)
+        case ServiceError():  # these ask for the same request again (RFC 9110, 15.5.9 and 15.5.20; RFC 8470)
+            return error.retry_after is not None or error.status_code in (408, 421, 425)
         case BadReply():
             return error.field is None
         case OutOfTime():
-            return error.key is None  # else only the key repeats the submission safely
+            return error.key is None and not error.cancelled  # else only the key repeats the submission safely
         case _:
             return False

@@ -35,9 +35,13 @@ class ClientOptions:
         auth: a bearer token, or a function that returns the signed request. Used for the service's own origin only.
         headers: sent with every request to the service's own origin.
         retry: when to retry a failed submission; by default four tries.
-        patience: when to retry a failed poll or download; by default for five minutes of failures in a row.
+        patience: when to retry a failed poll or download; by default for five minutes of failures in a row. A failure
+            that time does not cure, such as a sign-in page, is raised after ten in a row over 10 s or more.
         poll: the polling interval, as a tenacity wait strategy, if the service does not support long polling; by
-            default it grows from 0.5 s to 60 s.
+            default it grows from 0.5 s to 60 s. An unchanged job is polled after 0.25 s at the earliest, and no earlier
+            than a Retry-After of the service asks for (120 s at most).
+        grace: seconds that a job may stay in a status that the contract does not have; then `BadReply` is raised. By
+            default the contract's own: 600 for the retrieval service, and 60 for a declaration that sets none.
         hold: seconds that the service may hold a request (long polling); 0 turns long polling off.
         stall: seconds that a download may pause. It is a pause too if less than 1 KiB arrives in this time.
         on_abandon: what to do with the job after a timeout, Ctrl-C or a cancellation: "cancel", "leave" (the job keeps
@@ -48,8 +52,9 @@ class ClientOptions:
             raises `WrongFile`, "keep" stores it as it comes. A file that is in this encoding by itself, as
             `table.csv.gz` is, is always stored as it is.
         max_file_bytes: a file with more bytes is refused; by default 1 TiB.
-        max_connections: connections that the client may have open at the same time. Not used with `transport`,
-            `http_client` or `io`, which have limits of their own.
+        max_connections: requests that the client may have under way at the same time. At most half of them are held
+            (long polling), and some are kept free for submissions and downloads. Further requests wait, within the
+            budget of their verb.
         progress: True for a line on a terminal's stderr, or a function that receives events. The service is then asked
             to hold a submission for 1 s at most, so that events arrive early.
         rng: the source of jitter; pass a seeded one in tests.
@@ -62,6 +67,7 @@ class ClientOptions:
     retry: Retry | None = None
     patience: Retry | None = None
     poll: wait_base | None = None
+    grace: float | None = None
     hold: int = 20
     stall: float = 60.0
     on_abandon: OnAbandon | None = None
@@ -85,6 +91,7 @@ class Options(TypedDict, total=False):
     retry: Retry | None
     patience: Retry | None
     poll: wait_base | None
+    grace: float | None
     hold: int
     stall: float
     on_abandon: OnAbandon | None

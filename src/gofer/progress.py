@@ -7,16 +7,17 @@ import threading
 from typing import TextIO
 
 from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Saved, Submitted
+from gofer.models import State, Status
 
 
 def in_words(event: Event) -> str:
     """Return a few words for an event."""
     match event:
         case Submitted():
-            return f"submitted, {event.status or 'accepted'}"
+            return f"submitted, {word_of(event.status) or 'accepted'}"
         case Changed():
             share = "" if event.status.progress is None else f" {event.status.progress:.0%}"
-            return f"{event.status}{share}" + (f": {event.status.message}" if event.status.message else "")
+            return f"{word_of(event.status)}{share}" + (f": {event.status.message}" if event.status.message else "")
         case Retrying():
             return f"trying again in {event.pause:.1f} s: {event.why}"
         case Downloading():
@@ -25,8 +26,17 @@ def in_words(event: Event) -> str:
         case Saved():
             kind = f", {event.format}" if event.format else ""
             return f"saved {event.path} ({size_in_words(event.size)}{kind}, verified: {event.verified})"
+        case CancelSent(status=status) if status.done:
+            return word_of(status) if status.state is State.CANCELLED else f"not cancelled, the job had ended: {status}"
+        case CancelSent(confirmed=True):
+            return f"cancellation accepted, last status: {event.status}"
         case CancelSent():
-            return "cancelled" if event.confirmed else "cancellation not confirmed"
+            return "not cancelled, the service does not cancel jobs"
+
+
+def word_of(status: Status) -> str:
+    """Return the service's word for a status, or "cancelled", which some services call a failure."""
+    return "cancelled" if status.state is State.CANCELLED else str(status)
 
 
 def size_in_words(size: int) -> str:

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -21,13 +22,15 @@ from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
+from gofer.core.names import FORMAT
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.service import Service, Signer
+from gofer.core.slots import Slots
 from gofer.core.target import Target
 from gofer.errors import UsageError
 from gofer.options import Auth, ClientOptions
 from gofer.transports.base import Listener
-from gofer.wire import base_url
+from gofer.wire import base_url, may_be_sent
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # only this one has defaults before Python 3.13 (PEP 696)
@@ -42,6 +45,11 @@ else:
 
 RETRIEVE = RetrieveContract()
 """The contract of a client without `contract=`."""
+
+_SLOTS = weakref.WeakSet[Slots]()
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's requests
+    os.register_at_fork(after_in_child=lambda: list(map(Slots.reset, _SLOTS)))
 
 HEALTH_SECONDS = 5.0
 """Seconds that a health check may take in total."""
@@ -72,6 +80,7 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         retry=Retry(wait, stop_after_attempt(4)) if retry is None else retry,
         patience=Retry(wait, stop_after_delay(300)) if patience is None else patience,
         poll=wait_share(rng) if poll is None else poll,
+        grace=None if options.grace is None else positive(options.grace, "grace"),
         hold=int(positive(options.hold, "hold", zero=True)),
         timeout=positive(options.timeout, "timeout"),
         stall=positive(options.stall, "stall"),
@@ -80,7 +89,9 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         verify=options.verify,
         encoded=options.encoded,
     )
-    return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers))
+    slots = Slots(int(positive(options.max_connections, "max_connections")))
+    _SLOTS.add(slots)
+    return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers), slots)
 
 
 def contract_of(
@@ -116,13 +127,9 @@ def credentials(auth: Auth | None, headers: Mapping[str, str] | None) -> tuple[M
     elif auth is not None and not callable(auth):
         raise UsageError("auth= is a token, or a function that takes a request and returns the signed one.")
     for name, value in extra.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not _plain(value):
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not may_be_sent(value):
             raise UsageError(f"The header {name!r} is not valid: both parts are printable ASCII (value not shown).")
     return extra, auth if callable(auth) else None
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
 def positive(value: Any, name: str, *, zero: bool = False) -> float:
@@ -144,10 +151,17 @@ def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
     text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, for example 'papers/paper.pdf'.")
-    if not text.endswith(("/", os.sep)):
-        return Target(Path(text), "either" if folders else "file")
+    try:
+        _ = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"The target {text!r} has characters that no file name can have.") from error
+    text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
+    if os.path.basename(text) not in ("", ".", ".."):  # noqa: PTH119  (a Path drops the slash at the end)
+        return Target(Path(text), "either" if folders and not text.endswith(FORMAT) else "file")
     if not folders:
-        raise UsageError(f"The target {text!r} is a folder; name the file to write, for example {text}paper.pdf.")
+        raise UsageError(
+            f"The target {text!r} is a folder; name the file to write, for example {Path(text) / 'paper.pdf'}."
+        )
     return Target(Path(text), "folder")
 
 

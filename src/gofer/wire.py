@@ -31,6 +31,11 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def may_be_sent(value: object) -> bool:
+    """Tell whether a value can stand in a header: ASCII text of one line, without control characters."""
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
 @frozen
 class Request:
     """One complete request; every try sends the same bytes.

@@ -5,7 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from gofer_service.engine import EngineLocked
+from gofer_service.engine import EngineUnusable
+from gofer_service.hosts import Exposed
 from gofer_service.server import sample_library, serve
 
 
@@ -20,10 +21,24 @@ def main() -> int:
     parser.add_argument(
         "--data", type=Path, default=Path("gofer-data"), help="records and results (default: %(default)s)"
     )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name of the service; may be repeated"
+    )
+    parser.add_argument("--open", action="store_true", help="serve beyond loopback without a token")
+    parser.add_argument("--log-requests", action="store_true", help="print a line for each request on stderr")
     args = parser.parse_args()
     try:
-        serve(args.host, args.port, library=args.library, data=args.data, token=os.environ.get("SERVICE_TOKEN") or None)
-    except (EngineLocked, OSError) as error:
+        serve(
+            args.host,
+            args.port,
+            library=args.library,
+            data=args.data,
+            token=os.environ.get("SERVICE_TOKEN") or None,
+            allow_hosts=args.allow_host,
+            open_to_all=args.open,
+            log_requests=args.log_requests,
+        )
+    except (EngineUnusable, Exposed, OSError) as error:
         print(f"gofer service: {error}", file=sys.stderr)
         return 1
     return 0

@@ -8,13 +8,14 @@ import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 
 from gofer_service import files, jobs, openapi
 from gofer_service import health as health_routes
 from gofer_service.auth import BearerAuth
-from gofer_service.engine import Body, Clock, Engine
+from gofer_service.engine import Body, Clock, Engine, Unavailable
 from gofer_service.health import Health
-from gofer_service.problems import on_crash, on_http_exception
+from gofer_service.problems import on_crash, on_disconnect, on_http_exception, on_unavailable
 from gofer_service.store import Store
 
 
@@ -34,7 +35,12 @@ def create_app(
     app = Starlette(
         routes=[*jobs.routes, *files.routes, *health_routes.routes, *openapi.routes],
         middleware=[Middleware(BearerAuth, token=token)] if token else [],
-        exception_handlers={HTTPException: on_http_exception, Exception: on_crash},
+        exception_handlers={
+            HTTPException: on_http_exception,
+            ClientDisconnect: on_disconnect,
+            Unavailable: on_unavailable,
+            Exception: on_crash,
+        },
         lifespan=_lifespan,
     )
     app.router.redirect_slashes = False

@@ -129,7 +129,15 @@ class QueueFull(Exception):
     """Too many jobs are waiting already."""
 
 
-class EngineLocked(RuntimeError):
+class Unavailable(Exception):
+    """The records cannot be read or written now, and nothing was changed: they are locked, or the disk is full."""
+
+
+class EngineUnusable(RuntimeError):
+    """The engine cannot start; the message says why and what to do."""
+
+
+class EngineLocked(EngineUnusable):
     """Another process has the file of the engine open."""
 
 
@@ -166,13 +174,13 @@ class Page:
 
 
 class Engine(Protocol):
-    """Keeps job records and runs their bodies."""
+    """Keeps job records and runs their bodies. Each method except `run` raises `Unavailable` if it cannot do so now."""
 
     def run(self, body: Body, discard: Discard) -> AbstractAsyncContextManager[None]:
         """Open the records and run jobs until the block is left. Unfinished jobs stay for the next run.
 
         Raises:
-            EngineLocked: another process has them open.
+            EngineUnusable: another process has them open, or they are damaged.
         """
         ...
 
@@ -205,5 +213,9 @@ class Engine(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raise an exception if records cannot be written."""
+        """Do nothing if records can be written.
+
+        Raises:
+            Unavailable: they cannot.
+        """
         ...

@@ -100,5 +100,9 @@ def read_range(header: str | None, size: int) -> Span | None:
 
 def wants_sha256(header: str | None) -> bool:
     """Whether to send the SHA-256: always, unless ``Want-Repr-Digest`` (RFC 9530, 4) gives it the weight 0."""
-    weights = dict(re.findall(r"([a-z0-9-]+)\s*=\s*(\d+)", header or ""))
-    return int(weights.get("sha-256", "1")[:9]) > 0
+    for member in reversed((header or "").split(",")):  # the last of two equal keys counts (RFC 9651, 3.2)
+        key, _, value = member.partition("=")
+        weight = value.partition(";")[0].strip()
+        if key.strip() == "sha-256" and weight.isdecimal():
+            return int(weight[:9]) > 0
+    return True

@@ -25,9 +25,13 @@ async def while_connected(receive: Receive, work: Callable[[], Awaitable[None]])
 
 
 async def hold(request: Request, wait: Callable[[], Awaitable[_T]]) -> _T | None:
-    """Return the result of ``wait``, or None if the caller disconnects or the service stops first."""
+    """Return the result of ``wait``, or None if the caller disconnects or the service stops first.
+
+    An exception of ``wait`` is raised as it is, and not in the group that a task group would make of it.
+    """
     closing: anyio.Event = request.app.state.closing
     results: list[_T] = []
+    raised: list[Exception] = []
 
     async def work() -> None:
         async with anyio.create_task_group() as tasks:
@@ -37,8 +41,13 @@ async def hold(request: Request, wait: Callable[[], Awaitable[_T]]) -> _T | None
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(stop)
-            results.append(await wait())
+            try:
+                results.append(await wait())
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                raised.append(error)
             tasks.cancel_scope.cancel()
 
     await while_connected(request.receive, work)
+    if raised:
+        raise raised[0]
     return results[0] if results else None

@@ -1,4 +1,4 @@
-"""The job records in one SQLite file. Every method is one short transaction, and blocks.
+"""The job records in one SQLite file. Every method is one short transaction, and blocks. `get` and `list` only read.
 
 There is no thread, event loop or clock here; `local_engine` has all three. The rules that must always hold are enforced
 here: one process per file, one job per key, an ended job never changes, and only the current attempt may write.
@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from attrs import evolve
 from cattrs.preconf.json import make_converter
 
-from gofer_service.engine import ENDED, EngineLocked, ErrorCode, Job, KeyReused, Page, QueueFull, Status
+from gofer_service.engine import ENDED, EngineLocked, EngineUnusable, ErrorCode, Job, KeyReused, Page, QueueFull, Status
 
 MAX_CRASHES: Final = 3
 """A job that was running at this number of crashes is taken for their cause, and ends as failed."""
@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE INDEX IF NOT EXISTS active ON jobs (deadline) WHERE status NOT IN ('completed', 'failed');
 CREATE INDEX IF NOT EXISTS results ON jobs (expires) WHERE expires IS NOT NULL;
 """
+
+BUSY: Final = 1.0
+"""Seconds to wait for another program that has locked the file, such as a backup; then the call fails."""
+
 _converter = make_converter()
 
 
@@ -45,17 +49,36 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._retention = retention
         self._lock = _lock(path.with_name(path.name + ".lock"))
-        # The engine calls from one thread at a time, but not always from the same one.
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._db = _connect(path)
+            # A second connection reads while the first waits for a lock.
+            self._reader = _connect(path)
+            try:
+                self._prepare()
+            except BaseException:
+                self._close()
+                raise
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise EngineUnusable(_trouble(path, error)) from error
+
+    def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         # A crash of the process loses nothing this way; a power cut may lose the last writes.
         self._db.execute("PRAGMA synchronous = NORMAL")
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the file and release its lock."""
-        self._db.close()
+        self._close()
         self._lock.close()
+
+    def _close(self) -> None:
+        self._reader.close()
+        self._db.close()
 
     def recover(self, now: float) -> None:
         """Requeue the jobs that were running when the process died. End those that seem to have caused it."""
@@ -95,8 +118,8 @@ class Ledger:
             return job
 
     def get(self, job_id: str) -> Job | None:
-        """Return the record, or None."""
-        return next(iter(self._jobs("SELECT record FROM jobs WHERE id = ?", job_id)), None)
+        """Return the record, or None. It may run beside the methods that write."""
+        return _one(self._reader, job_id)
 
     def claim(self) -> Job | None:
         """Claim the oldest pending job. Its attempt grows by one; nothing else of the record changes."""
@@ -112,13 +135,13 @@ class Ledger:
     def release(self, job_id: str, attempt: int, now: float) -> None:
         """Requeue a claimed job. A regular stop does not count as a crash."""
         with self._transaction():
-            if (job := self.get(job_id)) and job.attempt == attempt and not job.ended:
+            if (job := _one(self._db, job_id)) and job.attempt == attempt and not job.ended:
                 self._requeue(job, now)
 
     def report(self, job_id: str, attempt: int, now: float, changes: dict[str, Any]) -> Job | None:
         """Write ``changes`` for the attempt; None if the attempt may no longer write."""
         with self._transaction():
-            job = self.get(job_id)
+            job = _one(self._db, job_id)
             if job is None or job.ended or job.attempt != attempt:
                 return None
             status = changes.get("status", job.status)
@@ -130,7 +153,7 @@ class Ledger:
     def cancel(self, job_id: str, now: float) -> Job | None:
         """Cancel the job unless it has ended; return the record, or None."""
         with self._transaction():
-            job = self.get(job_id)
+            job = _one(self._db, job_id)
             if job is None or job.ended:
                 return job
             error = "the job was cancelled"
@@ -169,8 +192,8 @@ class Ledger:
         return None if due is None else float(due)
 
     def list(self, status: Status | None, limit: int, cursor: int | None) -> Page:
-        """Return up to ``limit`` jobs, newest first, below the sequence number ``cursor``."""
-        rows = self._db.execute(
+        """Return up to ``limit`` jobs, newest first, below the sequence number ``cursor``. It may run as `get`."""
+        rows = self._reader.execute(
             "SELECT seq, record FROM jobs WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR seq < ?2)"
             " ORDER BY seq DESC LIMIT ?3",
             (status, cursor, limit + 1),
@@ -213,14 +236,32 @@ class Ledger:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has ended it already if the disk is full
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # The engine uses a connection from one thread at a time, but not always from the same one.
+    return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+
+
+def _one(db: sqlite3.Connection, job_id: str) -> Job | None:
+    row = db.execute("SELECT record FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return None if row is None else _read(row[0])
 
 
 def _read(record: str) -> Job:
     return _converter.loads(record, Job)
+
+
+def _trouble(path: Path, error: sqlite3.Error) -> str:
+    why = " ".join(str(error).split())
+    if isinstance(error, sqlite3.OperationalError):
+        return f"the records in {path} cannot be opened ({why}); close other programs that use them, or free space"
+    return f"the records in {path} are damaged ({why}); put back a copy, or move it away to start without records"
 
 
 def _lock(path: Path) -> IO[str]:

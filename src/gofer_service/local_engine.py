@@ -18,7 +18,20 @@ import anyio
 import anyio.to_thread
 from attrs import define
 
-from gofer_service.engine import Body, Clock, Discard, ErrorCode, Failure, Fenced, Job, Page, Result, Status, Submission
+from gofer_service.engine import (
+    Body,
+    Clock,
+    Discard,
+    ErrorCode,
+    Failure,
+    Fenced,
+    Job,
+    Page,
+    Result,
+    Status,
+    Submission,
+    Unavailable,
+)
 from gofer_service.ledger import Ledger
 
 PROGRESS_EVERY: Final = 2.0
@@ -70,9 +83,10 @@ class LocalEngine:
         """Open the file and run jobs until the block is left. Unfinished jobs stay for the next run.
 
         Raises:
-            EngineLocked: another process has the file open.
+            EngineUnusable: another process has the file open, or it is damaged.
         """
         self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._one_reader = anyio.CapacityLimiter(1)
         self._submitted = anyio.Event()
         self._ledger = await anyio.to_thread.run_sync(partial(Ledger, self._path, retention=self._retention))
         try:
@@ -97,9 +111,12 @@ class LocalEngine:
         return job
 
     async def get(self, job_id: str) -> Job | None:
-        """Return the record, or None: see `gofer_service.engine.Engine.get`."""
+        """Return the record, or None: see `gofer_service.engine.Engine.get`. It writes only to end a late job."""
+        job = await self._call_reader(self._ledger.get, job_id)
+        if job is None or not self._is_late(job):
+            return job
         await self._expire()
-        return await self._call(self._ledger.get, job_id)
+        return await self._call_reader(self._ledger.get, job_id)
 
     async def wait(self, job_id: str, seen: int | None = None, seconds: float = 0.0) -> Job | None:
         """Return the record as soon as it differs from ``seen``: see `gofer_service.engine.Engine.wait`."""
@@ -130,12 +147,15 @@ class LocalEngine:
         return job
 
     async def list(self, status: Status | None = None, limit: int = 50, cursor: int | None = None) -> Page:
-        """Return a page of jobs: see `gofer_service.engine.Engine.list`."""
+        """Return a page of jobs: see `gofer_service.engine.Engine.list`. It writes only to end late jobs."""
+        page = await self._call_reader(self._ledger.list, status, limit, cursor)
+        if not any(map(self._is_late, page.jobs)):
+            return page
         await self._expire()
-        return await self._call(self._ledger.list, status, limit, cursor)
+        return await self._call_reader(self._ledger.list, status, limit, cursor)
 
     async def check(self) -> None:
-        """Raise sqlite3.Error if the file cannot be written."""
+        """Check that the file can be written: see `gofer_service.engine.Engine.check`."""
         await self._call(self._ledger.check)
 
     async def _work(self, body: Body, discard: Discard) -> None:
@@ -144,7 +164,7 @@ class LocalEngine:
             submitted = self._submitted
             try:
                 job = await self._call(self._ledger.claim)
-            except sqlite3.Error:
+            except Unavailable:
                 await _log_and_pause("the queue could not be read")
                 continue
             if job is None:
@@ -169,7 +189,7 @@ class LocalEngine:
             except anyio.get_cancelled_exc_class():
                 # The service stops, or the job has ended; a job that has ended is not released. If the database fails,
                 # the next start recovers the job.
-                with anyio.CancelScope(shield=True), suppress(sqlite3.Error):
+                with anyio.CancelScope(shield=True), suppress(Unavailable):
                     await self._call(self._ledger.release, job.id, job.attempt, self._clock())
                 raise
             except Exception:  # noqa: BLE001 - see below
@@ -189,7 +209,7 @@ class LocalEngine:
             try:
                 with anyio.CancelScope(shield=True):
                     return await self._report(job, ending) is not None
-            except sqlite3.Error:
+            except Unavailable:
                 await _log_and_pause(f"the end of job {job.id} could not be written")
 
     async def _report(self, job: Job, changes: dict[str, Any]) -> Job | None:
@@ -197,6 +217,9 @@ class LocalEngine:
         if changed is not None:
             self._announce(changed)
         return changed
+
+    def _is_late(self, job: Job) -> bool:
+        return not job.ended and job.deadline <= self._clock()
 
     async def _expire(self) -> None:
         for job in await self._call(self._ledger.expire, self._clock()):
@@ -210,7 +233,7 @@ class LocalEngine:
                 for key in await self._call(self._ledger.purge, self._clock()):
                     await discard(key)
                 due = await self._call(self._ledger.next_due)
-            except (sqlite3.Error, OSError):
+            except (Unavailable, OSError):
                 await _log_and_pause("overdue jobs and expired files could not be processed")
                 continue
             # At least once a second: the wall clock may jump.
@@ -225,7 +248,17 @@ class LocalEngine:
             scope.cancel()
 
     async def _call(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=self._one_at_a_time)
+        return await _in_thread(self._one_at_a_time, partial(work, *args, **kwargs))
+
+    async def _call_reader(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await _in_thread(self._one_reader, partial(work, *args, **kwargs))
+
+
+async def _in_thread(limiter: anyio.CapacityLimiter, work: Callable[[], _T]) -> _T:
+    try:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
+    except sqlite3.Error as error:
+        raise Unavailable(str(error)) from error
 
 
 @define
@@ -243,7 +276,7 @@ class _Attempt:
         """
         try:
             changed = await self._engine._report(self.job, changes)  # pyright: ignore[reportPrivateUsage] - a part of it
-        except sqlite3.Error:
+        except Unavailable:
             # Lost progress must not end the job; only its end has to be written.
             _log.exception("progress of job %s could not be written", self.job.id)
             return

@@ -40,7 +40,7 @@ def _json(schema: str, meaning: str, **more: Any) -> Node:
 
 
 def _problems(*statuses: int) -> Node:
-    return {str(status): ref("responses", PROBLEMS[status][0]) for status in (*statuses, 500)}
+    return {str(status): ref("responses", PROBLEMS[status][0]) for status in (*statuses, 500, 503)}
 
 
 def _operation(name: str, summary: str, responses: Node, *, base: bool = False, **more: Any) -> Node:
@@ -71,6 +71,7 @@ _PROBLEM_HEADERS: Final = {
     401: _sent("WWW-Authenticate"),
     416: _sent("Content-Range", "ETag"),
     429: _sent("Retry-After"),
+    503: _sent("Retry-After"),
 }
 
 _RESPONSES: Final[Node] = {

@@ -25,6 +25,7 @@ PROBLEMS: Final[Mapping[int, tuple[str, str]]] = {
     422: ("KEY_REUSED", "the `Idempotency-Key` belongs to another submission"),
     429: ("TOO_MANY_REQUESTS", "too many jobs are waiting; `Retry-After` says when to try again"),
     500: ("INTERNAL", "the service failed; its log has the reason"),
+    503: ("UNAVAILABLE", "the service cannot use its records or files now; `Retry-After` says when to try again"),
 }
 """The error code of each HTTP status, and what it means."""
 
@@ -45,6 +46,16 @@ async def on_http_exception(_: Request, error: Exception) -> Response:
     """Answer an error that a route raised, or the framework: an unknown path, a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 - Starlette's handlers are typed for any exception
     return reply(error.status_code, error.detail, error.headers)
+
+
+async def on_disconnect(_: Request, __: Exception) -> Response:
+    """End a request whose caller went away before it was complete. Nobody reads the answer, and nothing is logged."""
+    return reply(400, "the request was not complete")
+
+
+async def on_unavailable(_: Request, __: Exception) -> Response:
+    """Answer 503: the records are locked or the disk is full, and nothing was changed."""
+    return reply(503, "the service cannot use its records now; nothing was changed", {"Retry-After": "5"})
 
 
 async def on_crash(_: Request, __: Exception) -> Response:

@@ -1,23 +1,21 @@
 """The work of a job: ask each source, try the places it names, and store the first file that can be the paper.
 
-All sources share these steps, so that none can skip a check. Sources decide where papers are, `sniff` decides which
-files are accepted, and the engine decides when a job runs.
+All sources share these steps, so that none can skip a check. Sources decide where papers are, `inspection` decides
+which files are accepted, and the engine decides when a job runs.
 """
 
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import anyio
-import anyio.to_thread
 from attrs import define, field, frozen
 
 from gofer.contracts.flaws import Flaw
 from gofer_service.engine import ErrorCode, Failure, Result, Run, Status, Submission, Tried
-from gofer_service.sniff import Unfit, check
+from gofer_service.inspection import Unfit, check
 from gofer_service.sources.base import Candidate, Paper, Source
 from gofer_service.store import CHUNK, Store
 from gofer_service.vpn import VpnWatch, no_vpn
@@ -110,7 +108,7 @@ class _Search:
     async def _fetch(self, source: Source, candidate: Candidate) -> Result:
         path = candidate.path
         html = path.suffix.lower() == ".html"  # an HTML file on our own disk was saved on purpose
-        kind = await anyio.to_thread.run_sync(partial(check, path, self.wanted.title, html=html))
+        kind = await check(path, self.wanted.title, html=html)
         total = (await anyio.Path(path).stat()).st_size
         await self.run.report(
             status=Status.DOWNLOADING,

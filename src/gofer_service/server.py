@@ -4,10 +4,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -18,9 +19,12 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gofer_service.app import create_app
+from gofer_service.connections import BACKLOG, BoundedProtocol
 from gofer_service.engine import Clock
 from gofer_service.health import Health, local_probes
+from gofer_service.hosts import HostCheck, refuse_exposure
 from gofer_service.local_engine import LocalEngine
+from gofer_service.request_log import RequestLog, print_lines
 from gofer_service.retrieval import Retrieval
 from gofer_service.sources.library import Library
 from gofer_service.store import FolderStore
@@ -75,23 +79,40 @@ def serve(
     data: Path,
     token: str | None = None,
     max_pending: int = 1000,
+    allow_hosts: Sequence[str] = (),
+    open_to_all: bool = False,
+    log_requests: bool = False,
     announce: Callable[[str], object] = _announce,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Port 0 takes a free port. ``announce`` gets the URL when the service is ready.
+    """Serve until SIGINT or SIGTERM. When the service stops, it answers held requests, and requeues running jobs.
 
-    When the service stops, it answers held requests, and requeues running jobs for the next start.
+    Args:
+        host: the address or name to listen on.
+        port: the port; 0 takes a free one.
+        library: the folder of papers.
+        data: a folder for records and results, which is created.
+        token: the bearer token that job requests must carry; None means that they need no token.
+        max_pending: how many jobs may wait; more submissions are answered 429.
+        allow_hosts: names in ``Host`` that are accepted, besides ``localhost``, ``host`` and literal addresses.
+        open_to_all: whether the service may listen beyond loopback without a token.
+        log_requests: whether a line for each request is printed on stderr, by the logger ``gofer_service.requests``.
+        announce: gets the URL when the service is ready.
 
     Raises:
-        EngineLocked: another service uses ``data``.
+        EngineUnusable: another service uses ``data``, or its records cannot be used.
+        Exposed: the service would be open to other machines without a token.
         OSError: the service cannot listen on the address.
     """
-    app = local_app(library, data, token=token, max_pending=max_pending)
+    if log_requests:
+        print_lines()
     with _listen(host, port) as listener:
+        refuse_exposure(listener.getsockname()[0], token=token, open_to_all=open_to_all)
+        app = local_app(library, data, token=token, max_pending=max_pending)
 
         def ready(_: uvicorn.Server) -> None:
             announce(_url(listener))
 
-        anyio.run(_run, app, listener, ready)
+        anyio.run(partial(_run, names=[host, *allow_hosts], log_requests=log_requests), app, listener, ready)
 
 
 @contextmanager
@@ -158,11 +179,22 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-async def _run(app: Starlette, listener: socket.socket, ready: Callable[[uvicorn.Server], object]) -> None:
+async def _run(
+    app: Starlette,
+    listener: socket.socket,
+    ready: Callable[[uvicorn.Server], object],
+    *,
+    names: Sequence[str] = (),
+    log_requests: bool = False,
+) -> None:
     # uvicorn does not run the lifespan, so that its errors reach the caller unchanged.
     async with app.router.lifespan_context(app):
+        checked = _with_date(HostCheck(app, names), app.state.clock)
         config = uvicorn.Config(
-            _with_date(app, app.state.clock),
+            RequestLog(checked) if log_requests else checked,
+            http=BoundedProtocol,
+            ws="none",
+            backlog=BACKLOG,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -197,7 +229,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(128)
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -40,7 +40,7 @@ def gofer(
     """Run a command to its end; `url` goes into SERVICE_URL."""
     named = {} if url is None else {"SERVICE_URL": url}
     words, env = [*GOFER, *map(str, args)], environment(**named, **extra)
-    return subprocess.run(words, env=env, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20)
+    return subprocess.run(words, env=env, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def read_until(child: subprocess.Popen[str], words: str) -> str:
 
 def wait_for(server: RawServer, method: str, path_end: str = "") -> None:
     """Wait until a request of this method, and with this end of its path, has come."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not any(call.method == method and call.path.endswith(path_end) for call in server.calls):
         assert time.monotonic() < deadline
         time.sleep(0.01)

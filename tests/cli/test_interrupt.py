@@ -23,7 +23,7 @@ def test_cancels_the_job(tmp_path: Path) -> None:
     with contract_server() as url, started("get", "10.5555/cancelme", "--to", tmp_path / "x", "--json", url=url) as run:
         read_until(run, "searching")
         run.send_signal(signal.SIGINT)
-        stdout, stderr = run.communicate(timeout=10)
+        stdout, stderr = run.communicate(timeout=60)
         assert run.returncode == 130
         assert "The job is cancelled." in stderr
         assert "gofer attach" not in stderr
@@ -46,7 +46,7 @@ def test_cancels_a_job_still_being_submitted(tmp_path: Path) -> None:
     with raw_server(answer_late) as server, started("get", PAPER, "--to", tmp_path / "x", url=server.url) as run:
         wait_for(server, "POST")
         run.send_signal(signal.SIGINT)
-        _, stderr = run.communicate(timeout=10)
+        _, stderr = run.communicate(timeout=60)
         first, _, second, last = server.calls
     assert run.returncode == 130
     assert "The job is cancelled." in stderr
@@ -65,7 +65,7 @@ def test_a_second_one_ends_at_once(tmp_path: Path) -> None:
         run.send_signal(signal.SIGINT)
         wait_for(server, "DELETE")
         run.send_signal(signal.SIGINT)
-        _, stderr = run.communicate(timeout=10)  # the answer to DELETE takes longer
+        _, stderr = run.communicate(timeout=60)  # the answer to DELETE takes longer
     assert run.returncode == 130
     assert "has not confirmed that the job is cancelled" in stderr
     assert attach_line(stderr)
@@ -96,7 +96,7 @@ def test_says_no_more_than_the_service(tmp_path: Path, cancelled: list[object], 
     with raw_server(answer) as server, started("get", PAPER, "--to", tmp_path / "x", url=server.url) as run:
         read_until(run, "submitted")
         run.send_signal(signal.SIGINT)
-        _, stderr = run.communicate(timeout=10)
+        _, stderr = run.communicate(timeout=60)
     assert run.returncode == 130
     assert text in stderr
     assert "The job is cancelled." not in stderr
@@ -120,7 +120,7 @@ def test_during_the_download(tmp_path: Path, command: str) -> None:
             read_until(run, "completed")
             wait_for(server, "GET", "/file")
             run.send_signal(signal.SIGINT)
-            _, stderr = run.communicate(timeout=10)
+            _, stderr = run.communicate(timeout=60)
         assert run.returncode == 130
         assert "The job has ended; its status is completed." in stderr
         assert gofer(*shlex.split(attach_line(stderr))[1:], url=server.url).returncode == 0
@@ -136,7 +136,7 @@ def test_a_service_that_cannot_cancel(tmp_path: Path, args: list[str]) -> None:
     ):
         read_until(run, "searching")
         run.send_signal(signal.SIGINT)
-        _, stderr = run.communicate(timeout=10)
+        _, stderr = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "does not cancel jobs" in stderr
     assert attach_line(stderr)
@@ -163,7 +163,7 @@ def test_before_anything_is_sent(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with started("run", "--contract", "uws", "--input", pipe) as run, pipe.open("wb"):  # opened once it is read
         run.send_signal(signal.SIGINT)
-        stdout, stderr = run.communicate(timeout=10)
+        stdout, stderr = run.communicate(timeout=60)
     assert (run.returncode, stdout, stderr) == (130, "", "Interrupted. Nothing was sent.\n")
 
 
@@ -174,7 +174,7 @@ def test_attach_leaves_the_job(tmp_path: Path) -> None:
         with started("attach", str(Ticket("retrieve", url, job["job_id"])), "--to", tmp_path / "x") as run:
             read_until(run, "searching")
             run.send_signal(signal.SIGINT)
-            _, stderr = run.communicate(timeout=10)
+            _, stderr = run.communicate(timeout=60)
         assert run.returncode == 130
         assert "Interrupted. The job was left as it is." in stderr
         assert attach_line(stderr)

@@ -155,7 +155,7 @@ def test_failed_job(mine: Any, tmp_path: Path) -> None:
 def test_deadline_leaves_the_job(mine: Any, tmp_path: Path) -> None:
     """At the deadline the job is not cancelled (exit code 4); the attach line gets its folder, in any process."""
     server, free = mine
-    ran = run_mine(server, tmp_path, "wait", "--to", f"{tmp_path}/out/", "--timeout", "1.5", "--json")
+    ran = run_mine(server, tmp_path, "wait", "--to", f"{tmp_path}/out/", "--timeout", "5", "--json")
     assert ran.returncode == 4, ran.stderr
     document = one_object(ran.stdout)
     assert (document["status"], document["path"]) == ("working", None)
@@ -173,7 +173,7 @@ def test_a_secret_goes_only_where_the_person_says(mine: Any, tmp_path: Path) -> 
     """The service of a ticket gets a secret variable only if it is the configured one, or --url names it."""
     server, free = mine
     contract, request = written(tmp_path, "wait")
-    words = ("run", "--contract", contract, "--var", "region=x", "--input", request, "--timeout", "1.5")
+    words = ("run", "--contract", contract, "--var", "region=x", "--input", request, "--timeout", "5")
     ran = gofer(*words, "--url", server.url, **KEYS)
     line = shlex.split(attach_line_without_target(ran.stderr))
     assert line[-2:] == ["--url", server.url]
@@ -201,7 +201,7 @@ def interrupted(server: Any, folder: Path, task: str) -> tuple[str, str]:
     with started("run", *words, url=server.url, **KEYS) as run:
         read_until(run, "working")
         run.send_signal(signal.SIGINT)
-        stdout, stderr = run.communicate(timeout=10)
+        stdout, stderr = run.communicate(timeout=60)
     assert run.returncode == 130
     return stdout, stderr
 
@@ -241,7 +241,7 @@ def test_ctrl_c_without_a_cancellation(tmp_path: Path) -> None:
     ):
         read_until(run, "submitted")
         run.send_signal(signal.SIGINT)
-        _, stderr = run.communicate(timeout=10)
+        _, stderr = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "does not cancel jobs" in stderr
     assert attach_line_without_target(stderr)

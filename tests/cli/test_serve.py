@@ -25,7 +25,7 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
         words = [str(tmp_path / word) if word == "paper.pdf" else word for word in shlex.split(line)]
         assert gofer(*words).returncode == 0
         run.send_signal(signal.SIGINT)
-        assert run.wait(10) == 0
+        assert run.wait(60) == 0
         assert run.stderr is not None
         assert run.stderr.read() == "Ctrl-C ends it.\n"
     assert (tmp_path / "gofer" / "jobs.sqlite3").exists()
@@ -76,7 +76,7 @@ def test_the_demo(tmp_path: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     files = sorted((tmp_path / "demo").iterdir())

@@ -3,10 +3,11 @@
 import time
 
 import pytest
+from tenacity.wait import wait_fixed
 
 import gofer
 from support.declared import as_json, client_of, path_of, query_of, said, sent_to
-from support.raw_server import RESET, RawServer, http
+from support.raw_server import RESET, RawServer, http, raw_server
 
 DECLARED = """
 name = "mine"
@@ -46,7 +47,7 @@ def test_an_undeclared_word_is_an_error_after_the_grace(any_face, serve):
     began = time.monotonic()
     with pytest.raises(gofer.BadReply, match="'pondering'") as undeclared:
         client_of(any_face, server.url, said(DECLARED)).run({})
-    assert 0.3 <= time.monotonic() - began < 5
+    assert 0.3 <= time.monotonic() - began < 60
     assert (undeclared.value.status, undeclared.value.field) == ("pondering", "state")
     assert undeclared.value.ticket
 
@@ -185,6 +186,25 @@ def test_a_lost_submission_is_repeated_only_where_it_is_declared_idempotent(bloc
         server.close()
 
 
+@pytest.mark.parametrize(
+    "key", ['headers = { idempotency-key = "{key}" }', 'query = { token = "{key}" }', 'form = { t = "{key}" }']
+)
+def test_a_lost_submission_is_not_advised_to_be_repeated_without_its_key(any_face, key):
+    """The advice and `key=` are for declarations that send the key, wherever it is; others refuse `key=` unsent."""
+    sent = DECLARED.replace('json = "{input}"', key if "form" in key else f'json = "{{input}}"\n{key}')
+    with raw_server(lambda call: [RESET]) as server:
+        with pytest.raises(gofer.SubmitUncertain, match=r"submit\(request, key=error\.key\)") as unsure:
+            client_of(any_face, server.url, said(sent)).submit({"a": 1})
+        client = client_of(any_face, server.url, said(DECLARED))
+        with pytest.raises(gofer.SubmitUncertain, match="check at the service"):
+            client.submit({"a": 1})
+        sent_before = len(server.calls)
+        for verb in (client.submit, client.run):
+            with pytest.raises(gofer.UsageError, match="sends none"):
+                verb({"a": 1}, key=unsure.value.key)
+        assert len(server.calls) == sent_before
+
+
 CANCELLABLE = DECLARED + '[cancel]\nmethod = "POST"\nurl = "{base}/jobs/{id}/stop"\n'
 
 
@@ -217,11 +237,20 @@ def test_a_service_that_offers_no_cancellation_says_so_by_its_code(blocking, ser
     assert (job.cancel(), job.status) == (False, "working")
 
 
+@pytest.mark.parametrize("code", [400, 404, 409])
+def test_a_cancellation_that_comes_too_late_is_true(any_face, serve, code):
+    """The job ends a moment before, and the service refuses: the job is polled, `cancel` is True, the result stays."""
+    server = serve(lambda call: http(code) if call.path.endswith("/stop") else states("done")(call))
+    job = client_of(any_face, server.url, said(CANCELLABLE)).submit({})
+    assert (job.status, job.cancel(), job.status) == ("waiting", True, "done")
+    assert job.result(timeout=10) == {"state": "done"}
+
+
 def test_a_job_that_runs_out_of_its_budget_is_cancelled_as_declared(any_face, serve):
     """`run` cancels a job that its caller abandons."""
     server = serve(lambda call: as_json({"id": "1", "state": "working"}))
     with pytest.raises(gofer.WaitTimeout):
-        client_of(any_face, server.url, said(CANCELLABLE)).run({}, timeout=0.6)
+        client_of(any_face, server.url, said(CANCELLABLE)).run({}, timeout=3)
     assert len(sent_to(server, "/jobs/1/stop", "POST")) == 1
 
 
@@ -247,9 +276,7 @@ def test_proof_of_holding_lets_the_next_request_follow_at_once(blocking, serve):
         return as_json({"state": words[polls - 1]}, x_held="yes")
 
     server = serve(answer)
-    began = time.monotonic()
-    client_of(blocking, server.url, said(HELD), poll=None, hold=9).run({}, timeout=20)
-    assert time.monotonic() - began < 1.5
+    client_of(blocking, server.url, said(HELD), poll=wait_fixed(600), hold=9).run({}, timeout=60)
     assert query_of(server.calls[-1])["wait"] == "9"
 
 

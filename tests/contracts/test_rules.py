@@ -18,6 +18,12 @@ BROKEN = [
         "origins[0]",
         "an origin is a scheme, a host and a port, as in https://files.example.org, not 'files.test'",
     ),
+    (
+        "grace = 30",
+        "grace = 30\nlater = { codes = [423, 202] }",
+        "later.codes",
+        "a refusal has a code of 400 or more",
+    ),
     ("grace = 30", "grace = -1", "grace", "it must be a number above 0"),
     ("api_key = {", "key = {", "variables.key", "a variable has a plain name that is not one of gofer's own"),
     ("secret = true", 'secret = true, default = "x"', "variables.api_key", "a secret has no default"),

@@ -191,4 +191,4 @@ def test_an_unknown_phase_ends_in_an_error_after_the_grace(blocking, serve):
     model.jobs[job.id].phase, model.jobs[job.id].ahead = "PONDERING", ["PONDERING"] * 20 + ["COMPLETED"]
     with pytest.raises(gofer.BadReply, match="'PONDERING'"):
         job.wait()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60

@@ -19,12 +19,10 @@ from gofer.core.target import Target
 from gofer.errors import (
     AnswerLost,
     Expired,
-    JobLost,
     NotReady,
     OutOfTime,
     Rejected,
     TransportError,
-    UntrustedCertificate,
     WrongFile,
 )
 from gofer.models import Verified
@@ -43,7 +41,7 @@ def by_handle(errand, target):
 
 def by_id(errand, target):
     """Fetch the file of a job that was never polled."""
-    return (yield from fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
+    return (yield from fetch(errand, Target(target), errand.contract.file(errand.service.base, errand.ref)))
 
 
 def download(service, *, flow=by_handle, parts=None, timeout=None, **rules):
@@ -284,11 +282,6 @@ def test_fewer_bytes_between_failures_are_no_progress():
     assert 0 < len(world.parts[TARGET][0]) < 100
 
 
-def test_an_untrusted_certificate_ends_the_download_at_once():
-    """UntrustedCertificate is raised and not retried."""
-    fails(Files(PAPER, UntrustedCertificate("bad")), UntrustedCertificate)
-
-
 def test_a_fetch_of_a_running_job_is_not_ready():
     """A 409 raises NotReady if the job was never polled."""
     error, _ = fails(Files(PAPER, reply(409)), NotReady, flow=by_id)
@@ -301,10 +294,9 @@ def test_not_ready_after_success_is_transient():
     assert world.files[TARGET] == PAPER
 
 
-@pytest.mark.parametrize(("faults", "kind"), [([reply(410)], Expired), ([reply(404)] * 3, JobLost)])
-def test_a_file_that_is_gone_is_expired_or_lost(faults, kind):
-    """A 410 raises Expired at once, and the third 404 raises JobLost."""
-    fails(Files(PAPER, *faults), kind)
+def test_a_file_that_is_gone_is_expired():
+    """A 410 raises Expired at once."""
+    fails(Files(PAPER, reply(410)), Expired)
 
 
 def test_the_budget_bounds_the_transfer():

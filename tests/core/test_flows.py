@@ -7,9 +7,10 @@ import pytest
 
 from core.test_download import PAPER as FILE
 from core.test_download import Files
+from core.test_submit import Keyless
 from gofer.contracts.base import Ref
 from gofer.core import flows
-from gofer.core.commands import CheckTarget, Send
+from gofer.core.commands import CheckTarget, Locate, Send
 from gofer.core.errand import Errand
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.target import Target
@@ -106,7 +107,7 @@ def test_an_errand_without_a_target_fetches_no_file():
 def test_the_target_is_checked_before_a_job_is_made():
     """If the target cannot be written, nothing is submitted."""
     world = run(Service())
-    assert isinstance(world.commands[0], CheckTarget)
+    assert [type(command) for command in world.commands[:3]] == [Locate, CheckTarget, Send]
     refusing = World(Service())
     refusing.handler = Service()
     errand = Errand(refusing.service())
@@ -128,7 +129,7 @@ def test_a_failed_job_ends_the_errand_without_a_download():
 
 
 def test_at_the_deadline_the_job_is_cancelled():
-    """`run` cancels its job when the budget ends, because nobody will fetch the result."""
+    """`run` cancels its job when the budget ends, because no caller will fetch the result."""
     service = Service(states=("searching",))
     world = run(service, timeout=10)
     assert isinstance(world.error, OutOfTime)
@@ -268,7 +269,7 @@ def test_a_caller_who_leaves_while_a_lost_job_is_submitted_again_leaves_no_job_b
             return reply(404)
         return service(request, world)
 
-    world = run(forgetful, timeout=20, on_abandon="leave")
+    world = run(forgetful, timeout=400, on_abandon="leave")
     second = [n for n, command in enumerate(world.commands) if is_post(command)][1]
     service.jobs = {}
     assert isinstance(run(forgetful, leave_at=second).error, Abandoned)
@@ -296,7 +297,7 @@ def test_a_submission_without_an_answer_is_warned_of_when_the_caller_leaves(case
     service = Service(replays=replays)
     service.faults = list(faults)
     with caplog.at_level("WARNING", "gofer"):
-        world = run(service, leave_at=1, timeout=60, latency=0.7)
+        world = run(service, leave_at=2, timeout=60, latency=0.7)
     assert isinstance(world.error, Abandoned)
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "submission" in warning
@@ -305,8 +306,41 @@ def test_a_submission_without_an_answer_is_warned_of_when_the_caller_leaves(case
     assert "out of time" not in warning.lower()
 
 
+@pytest.mark.parametrize("verb", ["start", "run"])
+@pytest.mark.parametrize("leave_at", [0, 1])
+def test_a_submission_that_is_left_alone_is_warned_of(verb, leave_at, caplog):
+    """Also where the job is not to be cancelled, a caller who leaves gets the key, and only if there is no answer."""
+    world = World(Service(states=("searching",)))
+    errand = Errand(world.service(on_abandon="leave"))
+    more = {"target": None, "hold": 0} if verb == "run" else {}
+    with caplog.at_level("WARNING", "gofer"), pytest.raises(Abandoned):
+        world.play(getattr(flows, verb)(errand, PAPER, "key-1", **more), errand, leave_at=leave_at)
+    assert [request.method for request in world.requests] == ["POST"] * leave_at
+    assert ["'key-1'" in record.getMessage() for record in caplog.records] == [True] * (1 - leave_at)
+
+
+def test_a_warning_names_no_key_if_none_is_sent(caplog):
+    """The caller cannot find the job by a key that the service never got."""
+    world = World(lambda request, world: reply(500))
+    errand = Errand(world.service(contract=Keyless(replays_keys="no")))
+    with caplog.at_level("WARNING", "gofer"), pytest.raises(Abandoned):
+        world.play(flows.run(errand, PAPER, "key-1", None, hold=0), errand, leave_at=0)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "may have made a job" in warning
+    assert "key" not in warning
+
+
 def test_a_caller_who_leaves_before_the_submission_is_sent_is_not_warned(caplog):
     """Nothing was sent, so nothing is logged."""
     with caplog.at_level("WARNING", "gofer"):
         run(Service(), leave_at=0)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("policy", ["cancel", "leave"])
+def test_an_error_says_whether_the_job_was_cancelled(policy):
+    """After a deadline that cancelled the job there is nothing to attach to, so the error is not retryable."""
+    world = run(Service(states=("searching",)), timeout=10, on_abandon=policy)
+    assert world.error.cancelled is (policy == "cancel")
+    assert world.error.retryable is (policy == "leave")
+    assert world.error.ticket

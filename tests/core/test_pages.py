@@ -11,6 +11,7 @@ from gofer.core.download import fetch, to_memory
 from gofer.core.errand import Errand
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.table import Move
+from gofer.core.target import Target
 from gofer.errors import AnswerLost, BadReply, GoferError, NotFound, Unauthorized, WrongFile
 from support.files import BOOK, PAPER, Files, completed, cut_after
 from support.world import World, reply
@@ -22,7 +23,7 @@ UNTYPED = reply(200, PAGE.body)
 
 def to_disk(errand, target):
     """Fetch the file of a job that was never polled."""
-    return (yield from fetch(errand, target, errand.contract.file(errand.service.base, errand.ref)))
+    return (yield from fetch(errand, Target(target), errand.contract.file(errand.service.base, errand.ref)))
 
 
 def in_memory(errand, target):

@@ -19,8 +19,8 @@ from gofer.errors import (
     Expired,
     JobCancelled,
     JobFailed,
-    JobLost,
     NotFound,
+    Rejected,
     Unauthorized,
     Unreachable,
     WaitTimeout,
@@ -117,6 +117,19 @@ def test_polls_of_a_service_that_claims_to_hold_but_answers_at_once_keep_their_d
     assert min(b - a for a, b in itertools.pairwise(starts[1:-1])) >= 0.249
 
 
+@pytest.mark.parametrize("interval", [0, 0.1, 0.25, 0.3, 1, 2.5, 200])
+@pytest.mark.parametrize("hold", [0, 20])
+def test_the_callers_polling_interval_is_obeyed_down_to_the_floor(interval, hold):
+    """If the service does not hold requests, polls are as far apart as `poll=` says, but at least 0.25 s."""
+    service = JobUntil(10 * max(interval, 0.25))
+    world = World(service)
+    errand = errand_to(world, poll=wait_fixed(interval), hold=hold)
+    world.play(flows.wait(errand), errand)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(service.starts)]
+    assert len(gaps) >= 10
+    assert gaps == pytest.approx([interval] + [max(interval, 0.25)] * (len(gaps) - 1))  # the first poll shows news
+
+
 @pytest.mark.parametrize(
     "fault", [AnswerLost("cut"), reply(500), reply(503), reply(429), reply(502, "<html>")], ids=str
 )
@@ -204,16 +217,6 @@ def test_a_404_of_an_accepted_job_is_transient_at_first():
     assert world.play(flows.wait(errand), errand) == "completed"
 
 
-def test_an_accepted_job_is_lost_after_three_404s_over_five_seconds():
-    """The third 404 over five seconds raises JobLost."""
-    world = World(lambda request, world: reply(404))
-    errand = errand_to(world)
-    with pytest.raises(JobLost):
-        world.play(flows.wait(errand), errand)
-    assert polls(world) == 3
-    assert sum(world.pauses) == pytest.approx(5)
-
-
 def test_a_404_of_a_job_that_was_never_accepted_is_not_retried():
     """An id of the caller's own that the service does not have raises NotFound at once."""
     world = World(lambda request, world: reply(404))
@@ -289,11 +292,18 @@ def test_a_failed_job_raises_with_the_services_code_and_message(code):
 
 
 def test_a_cancelled_job_has_its_own_error():
-    """A job that failed with CANCELLED raises JobCancelled."""
-    world = World(lambda request, world: reply(200, doc("failed", error_code="CANCELLED")))
-    errand = errand_to(world)
-    with pytest.raises(JobCancelled):
-        world.play(flows.result(errand), errand)
+    """A job that failed with CANCELLED raises JobCancelled, and the message does not call it failed."""
+    for more, words in (
+        ({}, "The job was cancelled. [job j1]"),
+        ({"error": "by x"}, "The job was cancelled: by x [job j1]"),
+    ):
+        document = doc("failed", error_code="CANCELLED", **more)
+        world = World(lambda request, world, document=document: reply(200, document))
+        errand = errand_to(world)
+        with pytest.raises(JobCancelled) as caught:
+            world.play(flows.result(errand), errand)
+        assert str(caught.value) == words
+        assert caught.value.error_code == "CANCELLED"
 
 
 def test_waiting_never_raises_for_a_failed_job():
@@ -311,7 +321,7 @@ def test_waiting_never_raises_for_a_failed_job():
         ('{"job_id":"j1"}', "$.status"),
         ('{"job_id":null,"status":"pending"}', "$.job_id"),
         ('{"job_id":"j1","status":5}', "$.status"),
-        ('{"job_id":"j1","status":"pending","progress":"half"}', "$.progress"),
+        ('{"job_id":"j1","status":"pending","file_format":5}', "$.file_format"),
         ('{"job_id":"j1","status":"pending","file_size":true}', "$.file_size"),
         ('{"job_id":"another","status":"pending"}', "$.job_id"),
         ("[]", "$"),
@@ -365,6 +375,26 @@ def test_a_cancellation_is_confirmed(answer):
     world = World(lambda request, world: answer)
     errand = errand_to(world)
     assert world.play(flows.cancel(errand), errand) is True
+
+
+@pytest.mark.parametrize("refusal", [400, 404, 405, 409, 410, 422, 500, 501])
+@pytest.mark.parametrize("end", ["completed", "failed"])
+def test_cancelling_a_job_that_has_ended_is_true_however_it_is_refused(refusal, end):
+    """If the cancellation is refused, the job is polled once, and `cancel` returns True if it has ended."""
+    world = World(lambda request, world: reply(refusal) if request.method == "DELETE" else reply(200, doc(end)))
+    errand = errand_to(world)
+    assert world.play(flows.cancel(errand), errand) is True
+    assert errand.record.status == end
+    assert [request.method for request in world.requests].count("GET") == 1
+
+
+@pytest.mark.parametrize("poll", [reply(200, doc("searching")), reply(500), reply(404), Unreachable("cut")], ids=str)
+def test_a_refused_cancellation_of_a_running_job_is_raised(poll):
+    """If the poll does not show that the job has ended, the service's refusal is raised."""
+    world = World(lambda request, world: reply(409) if request.method == "DELETE" else poll)
+    errand = errand_to(world)
+    with pytest.raises(Rejected, match="409"):
+        world.play(flows.cancel(errand), errand)
 
 
 def test_an_unreachable_service_is_polled_until_the_budget_ends():

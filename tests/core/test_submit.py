@@ -2,8 +2,10 @@
 
 import json
 
+import attrs
 import pytest
 
+from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import flows
 from gofer.core.errand import Errand
@@ -202,6 +204,45 @@ def test_a_refusal_after_a_lost_answer_is_uncertain(later):
     """The try whose answer was lost may have made a job, however the next is refused; the error has the key."""
     error, _ = fails(Scripted(AnswerLost("cut"), later), SubmitUncertain)
     assert error.key == "key-1"
+
+
+@attrs.frozen
+class Keyless(RetrieveContract):
+    """A contract whose submissions carry no key."""
+
+    sends_key = False
+
+    def build_submission(self, base, request, *, key, budget, hold):
+        """Leave the key out."""
+        built = super().build_submission(base, request, key=key, budget=budget, hold=hold)
+        return attrs.evolve(built, headers={n: v for n, v in built.headers.items() if n != "idempotency-key"})
+
+
+@pytest.mark.parametrize("lost", [AnswerLost("cut"), reply(500), reply(200, "<html>")], ids=["cut", "500", "page"])
+@pytest.mark.parametrize("keyless", [True, False], ids=["no key", "a key"])
+def test_repeating_by_the_key_is_advised_only_if_one_is_sent(lost, keyless):
+    """Without a key the same call may make a second job, so the message says to check at the service."""
+    kind = Keyless if keyless else RetrieveContract
+    error, _ = fails(Scripted(lost), SubmitUncertain, contract=kind(replays_keys="no"))
+    assert ("error.key" in str(error), "check at the service" in str(error)) == (not keyless, keyless)
+
+
+@pytest.mark.parametrize(("replays", "sends"), [("yes", True), ("ask", True), ("no", False)])
+def test_a_contract_of_ones_own_sends_keys_if_it_speaks_of_replaying_them(replays, sends):
+    """A class says by `replays_keys` alone whether its submissions carry the key, unless it says otherwise."""
+    own = type("Own", (Contract,), {"replays_keys": replays})()
+    assert own.sends_key is sends
+
+
+@pytest.mark.parametrize("verb", ["start", "run"])
+def test_a_key_that_is_not_sent_is_refused(verb):
+    """A caller who repeats a submission by its key would make a second job if no key is sent."""
+    world = World(Scripted(ACCEPTED))
+    errand = Errand(world.service(contract=Keyless(replays_keys="no")))
+    more = {"target": None, "hold": 0} if verb == "run" else {}
+    with pytest.raises(UsageError, match="sends none"):
+        world.play(getattr(flows, verb)(errand, PAPER, "key-1", again=True, **more), errand)
+    assert world.requests == []
 
 
 def test_a_303_to_a_submission_is_followed():

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 
+from dialects.servers import pygeoapi
+
 from .scrubbing import Scrubber, kept_request, stand_in_for
 
 HOME = os.environ.get("DIALECTS_HOME", "")
@@ -27,6 +29,12 @@ class Place:
 
     url: str
     folder: Path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which pygeoapi the tests met: which one it is depends on the Pythons of the machine."""
+    if HOME and (Path(HOME) / "pygeoapi").exists():
+        terminalreporter.write_line(f"The dialect ogc-processes met {pygeoapi.installed(Path(HOME))}.")
 
 
 @pytest.fixture(scope="session")

@@ -40,9 +40,9 @@ def settled() -> dict[str, Any]:
 
 
 @pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
+def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run every awaited test on both event loops, in virtual time."""
-    return jumping(request.param)
+    return jumping(request.param, monkeypatch)
 
 
 @replayed

@@ -31,6 +31,7 @@ from gofer import (
     WrongFile,
 )
 from gofer.core.policies import Retry, wait_retry_after
+from gofer.transports.parts import part_of
 from support.raw_server import RESET, http, raw_server
 
 DOI = "10.5555/12345678"
@@ -116,9 +117,9 @@ def test_a_lost_answer_to_a_submission_is_uncertain(driver, answer):
 
 def test_a_silent_service_ends_with_the_request_timeout(driver):
     """The timeout of a request covers a service that accepts the connection and does not answer."""
-    late = service(submit=lambda call: [5, http(202, doc())])
+    late = service(submit=lambda call: [60, http(202, doc())])
     with raw_server(late) as server, pytest.raises(SubmitUncertain):
-        driver.client(server.url, timeout=0.3, **QUICK).retrieve(DOI)
+        driver.client(server.url, timeout=1, **QUICK).retrieve(DOI)
 
 
 def test_failed_polls_are_retried(driver):
@@ -133,10 +134,10 @@ def test_failed_polls_are_retried(driver):
 def test_a_wait_ends_with_its_budget(driver):
     """WaitTimeout is raised when the budget ends, although the service would hold the request longer."""
     with (
-        raw_server(service(poll=lambda call: [http(200, doc("searching"))] if call.nth == 1 else [5])) as server,
+        raw_server(service(poll=lambda call: [http(200, doc("searching"))] if call.nth == 1 else [60])) as server,
         pytest.raises(WaitTimeout) as caught,
     ):
-        driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=1.2)
+        driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=3)
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.status == "searching"
 
@@ -234,14 +235,14 @@ def test_a_download_that_outlives_the_budget_is_out_of_time_and_keeps_its_part(d
 
     def drip(call):
         answer = file_reply(call)
-        return [answer[:100_000], *[piece for _ in range(40) for piece in (b"", 0.1)]] if call.nth == 1 else None
+        return [answer[:100_000], *[piece for _ in range(600) for piece in (b"", 0.1)]] if call.nth == 1 else None
 
     with raw_server(service(file=drip)) as server:
         client = driver.client(server.url, **QUICK)
         with pytest.raises(OutOfTime):
-            client.job("j1").download(tmp_path / "paper.pdf", timeout=1)
+            client.job("j1").download(tmp_path / "paper.pdf", timeout=3)
         assert not (tmp_path / "paper.pdf").exists()
-        client.job("j1").download(tmp_path / "paper.pdf", timeout=5)
+        client.job("j1").download(tmp_path / "paper.pdf", timeout=60)
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
     assert "range" in server.calls[-1].headers
 
@@ -459,7 +460,7 @@ def test_the_last_error_is_chained(driver):
         raw_server(service(poll=lambda call: [RESET])) as server,
         pytest.raises(OutOfTime) as caught,
     ):
-        driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=0.8)
+        driver.client(server.url, **QUICK).wait_for_completion("j1", timeout=3)
     assert isinstance(caught.value.__cause__, AnswerLost)
 
 
@@ -476,13 +477,14 @@ def test_two_errands_with_one_target_never_mix(driver, tmp_path):
         client = driver.client(server.url, **QUICK)
         first = threading.Thread(target=client.download_file, args=("j1", tmp_path / "paper.pdf"))
         first.start()
-        assert writing.wait(5)
-        while not any(tmp_path.iterdir()):
+        assert writing.wait(60)
+        part = part_of(tmp_path / "paper.pdf")
+        while not (part.exists() and part.stat().st_size):  # it is locked before its first byte
             time.sleep(0.01)
         with pytest.raises(gofer.TargetError, match="another errand"):
             client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
         rest.set()
-        first.join(5)
+        first.join(60)
         assert not any(call.method == "POST" for call in server.calls)
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]

@@ -1,4 +1,4 @@
-"""The blocking face keeps its total timeout on every socket of httpx and httpx2, whoever made the client.
+"""The blocking face keeps its total timeout on every socket of httpx and httpx2, also with a borrowed client.
 
 The service drips: it sends a small piece at a time, for much longer than a call may take. A test passes if the service
 could not send all its pieces, because gofer closed the connection.
@@ -29,7 +29,7 @@ from gofer.wire import Request
 from support.raw_server import Call, http, raw_server
 
 ONCE = Retry(wait_fixed(0), stop_after_attempt(1))
-PIECES, PAUSE, TIMEOUT = 400, 0.05, 0.5
+PIECES, PAUSE, TIMEOUT = 1200, 0.05, 1.5
 
 families = pytest.mark.parametrize("family", [httpx, httpx2], ids=["httpx", "httpx2"])
 parts = pytest.mark.parametrize("part", ["head", "body"])

@@ -22,11 +22,11 @@ DOI = "10.5555/12345678"
 
 
 class Endless:
-    """A service whose job never ends; `cancelled` is set by a cancellation."""
+    """A service whose job never ends; `held` is set while a request waits, `cancelled` by a cancellation."""
 
     def __init__(self, *, holds_submission=False):
         self.holds_submission = holds_submission
-        self.submitted, self.cancelled = threading.Event(), threading.Event()
+        self.held, self.cancelled = threading.Event(), threading.Event()
 
     def __call__(self, call):
         """Answer one call."""
@@ -36,13 +36,23 @@ class Endless:
             self.cancelled.set()
             return [http(200, self.doc("failed", error_code="CANCELLED"))]
         if call.method == "POST":
-            self.submitted.set()
-            return [10] if self.holds_submission and call.nth == 1 else [http(202, self.doc("pending"))]
-        return [10] if "prefer" in call.headers else [http(200, self.doc("searching"))]
+            return self.hold() if self.holds_submission and call.nth == 1 else [http(202, self.doc("pending"))]
+        return self.hold() if "prefer" in call.headers else [http(200, self.doc("searching"))]
+
+    def hold(self):
+        """Do not answer for longer than any test takes."""
+        self.held.set()
+        return [60]
 
     def doc(self, status, **more):
         """The job's document."""
         return json.dumps({"job_id": "j1", "status": status, **more})
+
+
+@pytest.fixture(autouse=True)
+def ample_farewell(monkeypatch):
+    """Give the cancellation the time that it needs on a busy machine."""
+    monkeypatch.setattr("gofer.core.flows.FAREWELL", 60.0)
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +63,12 @@ def ctrl_c_interrupts():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt_when(event, times=1):
-    """Send this process Ctrl-C shortly after an event."""
+def interrupt_when(event):
+    """Send this process Ctrl-C after an event."""
 
     def press():
-        event.wait(10)
-        for _ in range(times):
-            time.sleep(0.3)
-            os.kill(os.getpid(), signal.SIGINT)
+        event.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=press)
     thread.start()
@@ -72,14 +80,50 @@ def test_ctrl_c_cancels_a_one_shot_errand(holds, tmp_path):
     """KeyboardInterrupt comes out as it went in, and the job is cancelled, known by its id or only by its key."""
     service = Endless(holds_submission=holds)
     with raw_server(service) as server:
-        presser = interrupt_when(service.submitted)
+        presser = interrupt_when(service.held)
         began = time.monotonic()
         with gofer.RetrieveClient(base_url=server.url) as client, pytest.raises(KeyboardInterrupt):
             client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
         presser.join()
         assert service.cancelled.is_set()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
     assert list(tmp_path.iterdir()) == []
+
+
+def the_warned_key(caplog):
+    """Return the key that the one warning names."""
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "gofer"]
+    assert "may have made a job" in warning
+    return warning.partition("key='")[2].partition("'")[0]
+
+
+def test_ctrl_c_in_a_submission_alone_is_warned_of_with_the_key(caplog):
+    """`retrieve` sends nothing more, and the warning has the key that was sent."""
+    service = Endless(holds_submission=True)
+    with raw_server(service) as server:
+        presser = interrupt_when(service.submitted)
+        with gofer.RetrieveClient(base_url=server.url) as client, pytest.raises(KeyboardInterrupt):
+            client.retrieve(DOI)
+        presser.join()
+        (call,) = server.calls
+    assert the_warned_key(caplog) == call.headers["idempotency-key"].strip('"')
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_submission_alone_is_warned_of_with_the_key(backend, caplog):
+    """The async face gives the same warning."""
+    service = Endless(holds_submission=True)
+
+    async def main(url):
+        async with gofer.AsyncRetrieveClient(base_url=url) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(client.retrieve, DOI)
+            await anyio.to_thread.run_sync(service.submitted.wait)
+            tasks.cancel_scope.cancel()
+
+    with raw_server(service) as server:
+        anyio.run(main, server.url, backend=backend)
+        (call,) = server.calls
+    assert the_warned_key(caplog) == call.headers["idempotency-key"].strip('"')
 
 
 def test_ctrl_c_leaves_the_job_of_a_handle():
@@ -87,7 +131,7 @@ def test_ctrl_c_leaves_the_job_of_a_handle():
     service = Endless()
     with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url) as client:
         job = client.retrieve(DOI)
-        presser = interrupt_when(service.submitted)
+        presser = interrupt_when(service.held)
         with pytest.raises(KeyboardInterrupt):
             job.wait()
         presser.join()
@@ -99,7 +143,7 @@ def test_on_abandon_cancel_holds_for_handles_too():
     service = Endless()
     with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url, on_abandon="cancel") as client:
         with pytest.raises(gofer.WaitTimeout):
-            client.retrieve(DOI).wait(timeout=0.5)
+            client.retrieve(DOI).wait(timeout=3)
         assert service.cancelled.is_set()
 
 
@@ -116,14 +160,13 @@ def test_a_cancelled_scope_obeys_on_abandon(backend, policy, holds, tmp_path):
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(client.retrieve_and_download, DOI, tmp_path / "paper.pdf")
-            await anyio.to_thread.run_sync(service.submitted.wait)
-            await anyio.sleep(0.2)
+            await anyio.to_thread.run_sync(service.held.wait)
             tasks.cancel_scope.cancel()
 
     with raw_server(service) as server:
         began = time.monotonic()
         anyio.run(main, server.url, backend=backend)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
         assert service.cancelled.is_set() == (policy is None)
 
 
@@ -134,7 +177,7 @@ def test_a_natively_cancelled_asyncio_task_cancels_its_job(tmp_path):
     async def main(url):
         async with gofer.AsyncRetrieveClient(base_url=url) as client:
             task = asyncio.create_task(client.retrieve_and_download(DOI, tmp_path / "paper.pdf"))
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(service.held.wait)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -150,7 +193,7 @@ def test_a_trio_deadline_cancels_the_job(tmp_path):
 
     async def main(url):
         async with gofer.AsyncRetrieveClient(base_url=url) as client:
-            with trio.move_on_after(0.4) as scope:
+            with trio.move_on_after(3) as scope:
                 await client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
             assert scope.cancelled_caught
 
@@ -177,32 +220,30 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
     script = textwrap.dedent(
         """
         import signal, sys, gofer
+        from gofer.core import flows
+        flows.FAREWELL = 600  # so that the second Ctrl-C ends it, and not the time
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner may have had it ignored
         gofer.RetrieveClient(base_url=sys.argv[1]).retrieve_and_download("10.5555/12345678", sys.argv[2])
         """
     )
-    submitted = threading.Event()
+    polling, leaving = threading.Event(), threading.Event()
 
     def service(call):
         if call.method == "POST":
-            submitted.set()
             return [http(202, '{"job_id":"j1","status":"pending"}')]
-        return [20]
+        if call.path != "/health":
+            (leaving if call.method == "DELETE" else polling).set()
+        return [60]
 
     with raw_server(service) as server, contextlib.ExitStack() as stack:
         command = [sys.executable, "-c", script, server.url, str(tmp_path / "paper.pdf")]
         child = stack.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE))
-        assert submitted.wait(10)
-        time.sleep(0.3)
+        assert polling.wait(60)
         child.send_signal(signal.SIGINT)
-        time.sleep(0.4)
-        assert child.poll() is None, child.communicate()[
-            1
-        ].decode()  # saying farewell to a service that does not answer
-        pressed = time.monotonic()
+        assert leaving.wait(60)
+        assert child.poll() is None  # it waits for the answer to the cancellation
         child.send_signal(signal.SIGINT)
-        _, said = child.communicate(timeout=10)
-        assert time.monotonic() - pressed < 1
+        _, said = child.communicate(timeout=60)
     assert b"KeyboardInterrupt" in said
 
 

@@ -71,6 +71,9 @@ named: Client[Any, Any] = Client("u", contract="ogc-processes")
 named.run({"x": 1}).value.anything
 chosen: Client[RetrieveRequest, RetrieveResult] = Client("u")
 chosen.run({"x": 1})  # E: "run"
+with Client("u", contract="ogc-processes") as unannotated:
+    unannotated.run({"x": 1}).value.anything
+Client("u").run(RetrieveRequest("10.5555/1"))
 """,
     "a subclass": """\
 from typing import Unpack

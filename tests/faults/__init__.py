@@ -1,1 +1,1 @@
-"""What happens to an errand when the network, the machine or another process misbehaves; all of it real."""
+"""What happens to an errand if the network, the machine or another process fails; nothing is simulated."""

@@ -1,4 +1,4 @@
-"""Other processes for a test to run and to kill, and the services that they talk to."""
+"""Processes that a test runs and kills, and the service that they use."""
 
 import json
 import os
@@ -16,19 +16,19 @@ from support.raw_server import Call, RawServer, http
 PIECE = 8_192
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for something to become true."""
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until a condition is true, for a minute at most."""
     until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came to that"
+    while not condition():
+        assert time.monotonic() < until, "the condition never became true"
         time.sleep(0.005)
 
 
 @contextmanager
 def process(script: str, *args: str | Path) -> Generator[subprocess.Popen[str]]:
-    """Run a script of Python for the time of a test."""
-    words = [sys.executable, "-c", script, *map(str, args)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    """Start a Python script, and kill it in the end."""
+    command = [sys.executable, "-c", script, *map(str, args)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
             yield child
         finally:
@@ -36,15 +36,15 @@ def process(script: str, *args: str | Path) -> Generator[subprocess.Popen[str]]:
 
 
 def finish(script: str, *args: str | Path) -> str:
-    """Run a script to its end and give what it printed."""
+    """Run a script to its end and return what it printed."""
     with process(script, *args) as child:
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=60)
         assert child.returncode == 0, err
         return out.strip()
 
 
 def kill(child: subprocess.Popen[str]) -> None:
-    """End a process without a word."""
+    """Kill a process with SIGKILL."""
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
 
@@ -57,7 +57,7 @@ class SlowService:
         self.sent: list[int] = []
         self.ranges: list[str | None] = []
         self.keys: list[str] = []
-        self.answering = threading.Event()  # cleared, submissions wait for their answer
+        self.answering = threading.Event()  # while it is cleared, submissions get no answer
         self.answering.set()
         self.submitted = threading.Event()
         self.halfway: Callable[[], object] = lambda: None  # called once, in the middle of the first reply
@@ -83,15 +83,15 @@ class SlowService:
 
     def _file(self, call: Call) -> Iterable[object]:
         paper, asked = self.paper, call.headers.get("range")
-        goes_on = asked is not None and call.headers.get("if-range") == self.etag
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and goes_on else 0
+        resumed = asked is not None and call.headers.get("if-range") == self.etag
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and resumed else 0
         place = f"bytes {start}-{len(paper) - 1}/{len(paper)}"
         number = len(self.sent)
         self.sent.append(0)
         self.ranges.append(asked)
-        more = {"content_range": place} if goes_on else {}
+        more = {"content_range": place} if resumed else {}
         length = str(len(paper) - start)
-        yield http(206 if goes_on else 200, etag=self.etag, content_length=length, **more)
+        yield http(206 if resumed else 200, etag=self.etag, content_length=length, **more)
         for at in range(start, len(paper), PIECE):
             piece = paper[at : at + PIECE]
             yield piece

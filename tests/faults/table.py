@@ -1,6 +1,6 @@
-"""What happens for each fault on each leg, as data: the matrix tests it on every driver, the docs show it.
+"""How a call ends after each fault on each leg, as data: `test_matrix.py` tests it, the documentation shows it.
 
-A fault meets one exchange of a leg (`once`) or all of them (`lasting`). An ending is DONE or the error that is raised.
+One exchange of a leg meets the fault (`once`), or all of them do (`lasting`). An ending is DONE or an error class.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gofer.errors import (
 
 
 class Leg(StrEnum):
-    """A leg of an errand, and how the service and the caller do it."""
+    """A leg of an errand, and whether requests are held and keys replayed."""
 
     SUBMIT = "submit"
     RUN = "submit, held until the job has ended"
@@ -45,23 +45,23 @@ class Row:
     """One fault.
 
     Attributes:
-        words: what happens, in a few words for people.
-        once: the ending where it happens to one exchange of the leg, in the order of the legs.
-        lasting: the ending where it happens to every one.
-        endless: left alone, the exchange would not end; the caller's budget ends it.
+        text: what happens, for the documentation.
+        once: the ending if one exchange of the leg meets the fault; one ending for each leg.
+        lasting: the ending if every exchange of the leg meets it.
+        endless: whether the exchange would never end without a timeout.
     """
 
-    words: str
+    text: str
     once: tuple[Ending, ...]
     lasting: tuple[Ending, ...]
     endless: bool = False
 
 
-def _row(words: str, *endings: tuple[Ending, Ending], endless: bool = False) -> Row:
-    """Write a row leg by leg, each as (once, lasting); what is held ends as what is not."""
+def _row(text: str, *endings: tuple[Ending, Ending], endless: bool = False) -> Row:
+    """Make a row from (once, lasting) of each leg; a held request ends like one that is not held."""
     submit, keyless, poll, download = endings
     once, lasting = zip(submit, submit, keyless, poll, poll, download, strict=True)
-    return Row(words, once, lasting, endless)
+    return Row(text, once, lasting, endless)
 
 
 _LOST = ((DONE, SubmitUncertain), (SubmitUncertain, SubmitUncertain), (DONE, AnswerLost))
@@ -69,40 +69,44 @@ _REFUSED = ((DONE, SubmitUncertain), (SubmitUncertain, SubmitUncertain), (DONE, 
 _ENDLESS = ((DONE, OutOfTime), (SubmitUncertain, OutOfTime), (DONE, WaitTimeout))
 
 ROWS: Mapping[str, Row] = {
-    # no connection, or none to be trusted: nothing was sent
+    # no connection, or none that can be trusted: nothing was sent
     "refused": _row("the connection is refused", *[(DONE, Unreachable)] * 4),
-    "untrusted": _row("the certificate is not trusted", *[(UntrustedCertificate, UntrustedCertificate)] * 4),
-    "no tls": _row("the TLS handshake is answered with something else", *[(DONE, Unreachable)] * 4),
+    "untrusted": _row(
+        "the certificate is not trusted",
+        *[(UntrustedCertificate, UntrustedCertificate)] * 2,
+        *[(DONE, UntrustedCertificate)] * 2,
+    ),
+    "no tls": _row("the server answers the TLS handshake with plain HTTP", *[(DONE, Unreachable)] * 4),
     # the answer is lost
     "closed at once": _row("the connection is accepted and closed", *_LOST, (DONE, AnswerLost)),
-    "reset before": _row("it is reset before the service has the request", *_LOST, (DONE, AnswerLost)),
-    "reset after": _row("it is reset after the service has acted", *_LOST, (DONE, AnswerLost)),
-    "closed after": _row("it is closed after the service has acted", *_LOST, (DONE, AnswerLost)),
-    "reset in head": _row("it is reset in the reply's head", *_LOST, (DONE, AnswerLost)),
-    "closed in head": _row("it is closed in the reply's head", *_LOST, (DONE, AnswerLost)),
-    "reset in body": _row("it is reset in the reply's body", *_LOST, (DONE, DONE)),
-    "closed in body": _row("it is closed in the reply's body", *_LOST, (DONE, DONE)),
+    "reset before": _row("the connection is reset before the service has the request", *_LOST, (DONE, AnswerLost)),
+    "reset after": _row("the connection is reset after the service has acted", *_LOST, (DONE, AnswerLost)),
+    "closed after": _row("the connection is closed after the service has acted", *_LOST, (DONE, AnswerLost)),
+    "reset in head": _row("the connection is reset in the reply's head", *_LOST, (DONE, AnswerLost)),
+    "closed in head": _row("the connection is closed in the reply's head", *_LOST, (DONE, AnswerLost)),
+    "reset in body": _row("the connection is reset in the reply's body", *_LOST, (DONE, DONE)),
+    "closed in body": _row("the connection is closed in the reply's body", *_LOST, (DONE, DONE)),
     "tls garbage": _row("TLS breaks in the reply's body", *_LOST, (DONE, DONE)),
-    # something else is in its place
-    "garbage": _row("bytes that are not HTTP come instead", *_LOST, (DONE, AnswerLost)),
-    "html": _row("a web page comes instead, with status 200", *_LOST[:2], (DONE, BadReply), (WrongFile, WrongFile)),
-    "gzip": _row("the body comes packed as gzip", *[(DONE, DONE)] * 3, (WrongFile, WrongFile)),
-    "502": _row("502 comes instead", *_REFUSED),
-    "503": _row("503 comes instead", *_REFUSED),
-    "504": _row("504 comes instead", *_REFUSED),
-    "503 later": _row("503 comes instead, with Retry-After", *[(DONE, Unavailable)] * 4),
-    "429": _row("429 comes instead", *[(DONE, RateLimited)] * 4),
-    # it does not end
-    "stall": _row("no answer comes, the connection stays open", *_ENDLESS, (DONE, OutOfTime), endless=True),
-    "stall in body": _row("the reply's body stops coming", *_ENDLESS, (DONE, OutOfTime), endless=True),
-    "drip": _row("the reply comes a byte at a time, head first", *_ENDLESS, (DONE, OutOfTime), endless=True),
-    "drip in body": _row("its body comes a byte at a time", *_ENDLESS, (DONE, OutOfTime), endless=True),
+    # something else comes in place of the answer
+    "garbage": _row("the answer is not HTTP", *_LOST, (DONE, AnswerLost)),
+    "html": _row("the answer is a web page with status 200", *_LOST[:2], (DONE, BadReply), (WrongFile, WrongFile)),
+    "gzip": _row("the body is compressed", *[(DONE, DONE)] * 3, (WrongFile, WrongFile)),
+    "502": _row("the answer is 502", *_REFUSED),
+    "503": _row("the answer is 503", *_REFUSED),
+    "504": _row("the answer is 504", *_REFUSED),
+    "503 later": _row("the answer is 503 with Retry-After", *[(DONE, Unavailable)] * 4),
+    "429": _row("the answer is 429", *[(DONE, RateLimited)] * 4),
+    # the exchange does not end
+    "stall": _row("no answer comes, and the connection stays open", *_ENDLESS, (DONE, OutOfTime), endless=True),
+    "stall in body": _row("the body stops, and the connection stays open", *_ENDLESS, (DONE, OutOfTime), endless=True),
+    "drip": _row("the reply comes one byte at a time", *_ENDLESS, (DONE, OutOfTime), endless=True),
+    "drip in body": _row("the body comes one byte at a time", *_ENDLESS, (DONE, OutOfTime), endless=True),
 }
 
 
 @frozen
 class Cell:
-    """One square of the matrix: a fault on a leg, once or lasting."""
+    """One cell of the matrix: a fault on a leg, once or lasting."""
 
     leg: Leg
     fault: str
@@ -116,5 +120,5 @@ class Cell:
 
     @property
     def endless(self) -> bool:
-        """Whether only the caller's patience ends the exchange."""
+        """Whether only a timeout ends the exchange."""
         return ROWS[self.fault].endless

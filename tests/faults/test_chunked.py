@@ -1,4 +1,4 @@
-"""A body in chunks has no length to be counted by: only its last, empty chunk says that it is whole."""
+"""A chunked body has no length: only its last, empty chunk says that it is complete."""
 
 import itertools
 import json
@@ -34,15 +34,15 @@ BROKEN = {
 
 @pytest.mark.parametrize("driver", list(itertools.product(MODES, FAMILIES)), ids="-".join)
 @pytest.mark.parametrize("way", BROKEN)
-def test_a_body_in_chunks_that_breaks_off_is_not_the_file(driver, way, tmp_path):
-    """It is fetched again, whole; if it never ends well, the error says so and the target is what it was."""
+def test_a_chunked_body_that_breaks_off_is_not_the_file(driver, way, tmp_path):
+    """A chunked body that breaks off is fetched again; if every one does, AnswerLost is raised and no file is made."""
     target, lasting = tmp_path / "paper.pdf", tmp_path / "lasting.pdf"
-    whole = [HEAD + chunk(PAPER) + b"0\r\n\r\n"]
+    complete = [HEAD + chunk(PAPER) + b"0\r\n\r\n"]
 
     def service(call):
         if not call.path.endswith("/file"):
             return [http(200, json.dumps({"job_id": call.path[6:], "status": "completed"}))]
-        return BROKEN[way] if call.nth == 1 or "lasting" in call.path else whole
+        return BROKEN[way] if call.nth == 1 or "lasting" in call.path else complete
 
     with face(*driver) as made, raw_server(service) as server:
         client = made.client(server.url, retry=TRIES, patience=TRIES)
@@ -55,8 +55,8 @@ def test_a_body_in_chunks_that_breaks_off_is_not_the_file(driver, way, tmp_path)
 
 
 @pytest.mark.parametrize("driver", list(itertools.product(MODES, FAMILIES)), ids="-".join)
-def test_a_body_in_chunks_is_capped_as_it_comes(driver, tmp_path):
-    """Nobody said how long it is: past `max_file_bytes` it is refused, and no part of it stays."""
+def test_a_chunked_body_is_capped_while_it_arrives(driver, tmp_path):
+    """A chunked body is refused when it exceeds `max_file_bytes`, and no part of it stays."""
 
     def service(call):
         return [HEAD + chunk(PAPER), *[chunk(PAPER)] * 20, b"0\r\n\r\n"]

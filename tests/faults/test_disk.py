@@ -1,4 +1,4 @@
-"""The disk fails in mid-download: a TargetError, nothing wrong at the target, and what came is kept where it can be."""
+"""The disk fails during a download: TargetError is raised, no wrong file is at the target, and the part is kept."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Part, Store
+from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Part, Put, Store
 from gofer.core.digests import Digest
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
@@ -41,13 +41,26 @@ def slow():
 
 
 @contextlib.contextmanager
+def limited(size):
+    """Let no file grow beyond this size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@contextlib.contextmanager
 def permission(folder):
-    """Give what takes the permission to write into a folder, and give it back in the end."""
+    """Yield a function that takes away the permission to write into a folder; restore it in the end."""
 
     def lose():
         folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
         if os.getuid() == 0:
-            os.seteuid(NOBODY)  # no permission binds root
+            os.seteuid(NOBODY)  # permissions do not apply to root
 
     try:
         yield lose
@@ -57,42 +70,35 @@ def permission(folder):
         folder.chmod(stat.S_IRWXU)
 
 
-def when_written(target, harm):
-    """Give what does harm as soon as there is a part file and its mark."""
+def when_written(target, action):
+    """Return a function that waits for the part file and its mark, then does the action."""
 
     def halfway():
         wait_until(lambda: mark_of(target).exists() and mark_of(target).stat().st_size)
-        harm()
+        action()
 
     return halfway
 
 
-def test_a_full_disk_is_said_and_the_part_goes_on_when_there_is_room(driver, slow, tmp_path):
-    """What fitted stays; with room again, only the rest is fetched."""
+def test_a_full_disk_raises_target_error_and_keeps_the_part(driver, slow, tmp_path):
+    """The bytes that fitted stay, and when there is room again, only the rest is fetched."""
     service, server = slow
     (tmp_path / "paper.pdf").write_bytes(b"old")
     job = driver.client(server.url).job("job-1")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
-    try:
-        with pytest.raises(TargetError, match="too large") as caught:
-            job.download(tmp_path / "paper.pdf", timeout=10)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with limited(ROOM), pytest.raises(TargetError, match="too large") as caught:
+        job.download(tmp_path / "paper.pdf", timeout=60)
     assert (caught.value.job_id, caught.value.leg) == ("job-1", "download")
     assert caught.value.ticket
     assert (tmp_path / "paper.pdf").read_bytes() == b"old"
     kept = part_of(tmp_path / "paper.pdf").stat().st_size
     assert 0 < kept <= ROOM
-    job.download(tmp_path / "paper.pdf", timeout=10)
+    job.download(tmp_path / "paper.pdf", timeout=60)
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
     assert service.ranges == [None, f"bytes={kept}-"]
 
 
-def test_permission_lost_on_the_way_keeps_the_whole_part(driver, slow, tmp_path):
-    """The file came whole but may not be put in place: with permission again, nothing is fetched twice."""
+def test_a_permission_lost_during_the_download_keeps_the_complete_part(driver, slow, tmp_path):
+    """If the complete file may not be put in place, the part stays and no byte is fetched twice."""
     service, server = slow
     target = tmp_path / "paper.pdf"
     job = driver.client(server.url).job("job-1")
@@ -100,30 +106,30 @@ def test_permission_lost_on_the_way_keeps_the_whole_part(driver, slow, tmp_path)
     with permission(tmp_path) as lose:
         service.halfway = when_written(target, lose)
         with pytest.raises(TargetError, match="Permission denied"):
-            job.download(target, timeout=10)
+            job.download(target, timeout=60)
     assert not target.exists()
     assert part_of(target).read_bytes() == PAPER
-    job.download(target, timeout=10)
+    job.download(target, timeout=60)
     assert target.read_bytes() == PAPER
     assert service.sent[1:] == [0]
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
 
 
-def test_a_folder_removed_on_the_way_is_said_and_made_again_the_next_time(driver, slow, tmp_path):
-    """The part goes with its folder; another call starts from nothing."""
+def test_a_folder_removed_during_the_download_raises_target_error(driver, slow, tmp_path):
+    """The part is removed with its folder, and the next call makes the folder and fetches the complete file."""
     service, server = slow
     target = tmp_path / "deep" / "paper.pdf"
     service.halfway = when_written(target, lambda: shutil.rmtree(target.parent))
     job = driver.client(server.url).job("job-1")
     with pytest.raises(TargetError):
-        job.download(target, timeout=10)
+        job.download(target, timeout=60)
     assert not target.parent.exists()
-    job.download(target, timeout=10)
+    job.download(target, timeout=60)
     assert target.read_bytes() == PAPER
 
 
-def test_a_part_put_in_anothers_place_is_not_taken_for_ours(driver, slow, tmp_path):
-    """The folder is removed and another errand has begun there: its half-written part never becomes the file."""
+def test_the_part_of_another_errand_is_not_put_in_place(driver, slow, tmp_path):
+    """If another errand has replaced the part file during the download, TargetError is raised."""
     service, server = slow
     target = tmp_path / "deep" / "paper.pdf"
 
@@ -134,38 +140,36 @@ def test_a_part_put_in_anothers_place_is_not_taken_for_ours(driver, slow, tmp_pa
 
     service.halfway = when_written(target, replace)
     with pytest.raises(TargetError, match="removed meanwhile"):
-        driver.client(server.url).job("job-1").download(target, timeout=10)
+        driver.client(server.url).job("job-1").download(target, timeout=60)
     assert not target.exists()
 
 
-def test_a_directory_in_the_targets_place_keeps_the_whole_part(driver, slow, tmp_path):
-    """Somebody made a directory of the target's name meanwhile: it stays, and so does the part."""
+def test_a_directory_in_the_targets_place_keeps_the_complete_part(driver, slow, tmp_path):
+    """If the target has become a directory during the download, the directory and the part stay."""
     service, server = slow
     target = tmp_path / "paper.pdf"
     service.halfway = when_written(target, target.mkdir)
     job = driver.client(server.url).job("job-1")
     with pytest.raises(TargetError, match="directory"):
-        job.download(target, timeout=10)
+        job.download(target, timeout=60)
     assert target.is_dir()
     target.rmdir()
-    job.download(target, timeout=10)
+    job.download(target, timeout=60)
     assert target.read_bytes() == PAPER
     assert service.sent[1:] == [0]
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
 
 
 def test_a_part_that_cannot_be_begun_leaves_nothing(driver, slow, tmp_path):
-    """Where the mark cannot be written, no empty part stays behind, and no event loop waits for its removal."""
+    """If the mark cannot be written, no empty part stays, and no event loop is blocked by its removal."""
     _, server = slow
-    target = tmp_path / "paper.pdf"
-    mark_of(target).symlink_to(tmp_path / "nowhere" / "mark")
-    with pytest.raises(TargetError, match="No such file"):
-        driver.client(server.url).job("job-1").download(target, timeout=10)
+    with limited(10), pytest.raises(TargetError, match="too large"):
+        driver.client(server.url).job("job-1").download(tmp_path / "paper.pdf", timeout=60)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monkeypatch):
-    """The part is synced, then put in place, then the folder is synced: whenever the power fails, no file is torn."""
+    """The part is synced, then put in place, then the folder is synced, so a power failure leaves no torn file."""
     target, disk, synced = tmp_path / "paper.pdf", LocalDisk(), []
     target.write_bytes(b"old")
     disk.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
@@ -174,7 +178,7 @@ def test_the_bytes_are_on_disk_before_they_take_the_targets_place(tmp_path, monk
         synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), target.read_bytes()))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    disk.perform(Keep(target))
+    disk.perform(Keep(target, target))
     disk.close()
     assert synced == [(False, b"old"), (True, PAPER)]
 
@@ -208,14 +212,22 @@ def test_a_note_is_read_as_it_was_written(tmp_path):
     assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
 
 
+def test_a_small_file_that_does_not_fit_is_not_cut(tmp_path):
+    """What was sent along in the job's document is complete at the target, or there is an error."""
+    disk = LocalDisk()
+    with contextlib.closing(disk), limited(1000), pytest.raises(TargetError, match="too large"):
+        disk.perform(Put(tmp_path / "value.json", bytes(1500)))
+    assert not (tmp_path / "value.json").exists()
+
+
 @pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]", "[" * 100_000])
-def test_a_manifest_that_lists_more_than_is_there_counts_for_nothing(tmp_path, listed):
-    """A file that somebody removed from the staging folder is fetched again, and no folder lacks it."""
+def test_a_manifest_that_lists_a_missing_file_is_ignored(tmp_path, listed):
+    """The manifest of a staging folder counts only if all its files are there."""
     staging = tmp_path / ".out.parts"
     staging.mkdir()
     (staging / "a").write_bytes(b"a")
     (staging / "manifest.json").write_text(listed)
     assert LocalDisk().perform(CheckFolder(tmp_path / "out", staging)) is None
     (staging / "b").write_bytes(b"b")
-    whole = LocalDisk().perform(CheckFolder(tmp_path / "out", staging))
-    assert whole == (listed.encode() if '"b"' in listed else None)
+    answer = LocalDisk().perform(CheckFolder(tmp_path / "out", staging))
+    assert answer == (listed.encode() if '"b"' in listed else None)

@@ -1,4 +1,4 @@
-"""After a thousand faulty errands: as many descriptors, threads and tasks as before, and no file left behind."""
+"""A thousand errands that meet faults leave no descriptor, thread, task or file behind."""
 
 import base64
 import io
@@ -21,16 +21,16 @@ ERRANDS, FIRST = 1000, 50
 PAPER = b"%PDF-1.7 " + random.Random(1).randbytes(20_000)
 ONCE = Retry(wait_fixed(0), stop_after_attempt(1))
 WRONG = f"sha-256=:{base64.b64encode(bytes(32)).decode()}:"
-WHOLE = http(200, PAPER)
+COMPLETE = http(200, PAPER)
 FAULTS = [
     [RESET],
     [],
     [b"garbage\r\n\r\n"],
-    [WHOLE[:40]],
+    [COMPLETE[:40]],
     [http(503)],
     [http(200, "<html>", content_type="application/pdf")],
-    [WHOLE[:10_000]],
-    [WHOLE[:10_000], 0.001, RESET],
+    [COMPLETE[:10_000]],
+    [COMPLETE[:10_000], 0.001, RESET],
     [http(200, PAPER, repr_digest=WRONG)],
     [http(200, PAPER, content_encoding="gzip")],
     [http(302, location="/again")],
@@ -40,7 +40,7 @@ VERBS = 5
 
 
 def verb(client, number, folder):
-    """Give one call of a client; they differ by number."""
+    """Return a method of a client and its arguments; the number says which."""
     target = folder / f"{number}.pdf"
     match number % VERBS:
         case 0:
@@ -61,13 +61,13 @@ def held():
 
 
 def back_to(before):
-    """Tell whether there are no more of them than before."""
+    """Tell whether there are no more descriptors and threads than before."""
     return all(now <= then for now, then in zip(held(), before, strict=True))
 
 
 @pytest.fixture
-def unsound(tmp_path, monkeypatch):
-    """A service of which every answer is another fault, and a folder for temporary files."""
+def faulty(tmp_path, monkeypatch):
+    """A service whose every answer is a fault, and a folder for temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     (tmp_path / "out").mkdir()
@@ -77,17 +77,17 @@ def unsound(tmp_path, monkeypatch):
 
 
 def check_files(tmp_path):
-    """Hold that nothing is left but the parts of broken transfers, which the next try would go on with."""
+    """Check that nothing is left except the parts of broken transfers, which the next try resumes."""
     assert not list((tmp_path / "tmp").iterdir())
     left = [place for place in (tmp_path / "out").iterdir() if not place.name.endswith((".part", ".part.json"))]
     assert not left
 
 
-def test_blocking_errands_leave_nothing(unsound, tmp_path):
-    """A thousand errands over one client that each meet a fault."""
+def test_blocking_errands_leave_nothing(faulty, tmp_path):
+    """A thousand blocking errands that fail leave no descriptor, thread or file behind."""
     before = (0, 0)
     failed = 0
-    with gofer.RetrieveClient(base_url=unsound, retry=ONCE, patience=ONCE) as client:
+    with gofer.RetrieveClient(base_url=faulty, retry=ONCE, patience=ONCE) as client:
         for number in range(FIRST + ERRANDS):
             if number == FIRST:
                 before = held()
@@ -103,12 +103,12 @@ def test_blocking_errands_leave_nothing(unsound, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_awaited_errands_leave_nothing(backend, unsound, tmp_path):
-    """The same on both event loops, where no task is left over either."""
+def test_awaited_errands_leave_nothing(backend, faulty, tmp_path):
+    """A thousand awaited errands that fail leave no descriptor, thread, task or file behind, on both event loops."""
 
     async def main():
         before, tasks, failed = (0, 0), 0, 0
-        async with gofer.AsyncRetrieveClient(base_url=unsound, retry=ONCE, patience=ONCE) as client:
+        async with gofer.AsyncRetrieveClient(base_url=faulty, retry=ONCE, patience=ONCE) as client:
             for number in range(FIRST + ERRANDS):
                 if number == FIRST:
                     before, tasks = held(), len(anyio.get_running_tasks())

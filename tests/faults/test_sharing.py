@@ -1,4 +1,4 @@
-"""One client for many: threads, forks, and errands that are under way while it is closed."""
+"""One client that is shared: by threads, by forks, and by errands that run while it is closed."""
 
 import contextlib
 import random
@@ -33,14 +33,14 @@ def sockets():
 
 
 def test_sixteen_threads_share_a_client(tmp_path):
-    """Each brings its own file, and no two errands share a job."""
+    """Each thread downloads its own file, and no two errands share a job."""
     dois = ["10.5555/quick", "10.5555/large"]
     with contract_server() as url, gofer.RetrieveClient(base_url=url) as client:
         together = threading.Barrier(THREADS)
 
         def errand(number):
-            together.wait(10)
-            return client.retrieve_and_download(dois[number % 2], tmp_path / f"{number}.pdf", timeout=20)[1].job_id
+            together.wait(60)
+            return client.retrieve_and_download(dois[number % 2], tmp_path / f"{number}.pdf", timeout=60)[1].job_id
 
         with ThreadPoolExecutor(THREADS) as pool:
             jobs = list(pool.map(errand, range(THREADS)))
@@ -53,34 +53,34 @@ FORKED = textwrap.dedent(
     """
     import os, sys, gofer
     client = gofer.RetrieveClient(base_url=sys.argv[1])
-    def look(word):
-        assert client.get_job_status(word).job_id == word
-    look("before")
+    def poll(name):
+        assert client.get_job_status(name).job_id == name
+    poll("before")
     child = os.fork()
     if child == 0:
         try:
-            look("child"), look("child")
+            poll("child"), poll("child")
             os._exit(0)
         finally:
             os._exit(1)
-    look("parent")
+    poll("parent")
     assert os.waitpid(child, 0)[1] == 0
-    look("parent")
+    poll("parent")
     """
 )
 
 
 def test_a_fork_has_connections_of_its_own():
-    """Parent and child go on with the same client, each over its own connection, and each is answered."""
+    """After a fork, parent and child use the same client over connections of their own, and each gets its answers."""
     ports: dict[str, set[int]] = {}
 
-    class Kept(BaseHTTPRequestHandler):
+    class KeepAlive(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            word = self.path.rpartition("/")[2]
-            ports.setdefault(word, set()).add(self.client_address[1])
-            body = f'{{"job_id":"{word}","status":"completed"}}'.encode()
+            name = self.path.rpartition("/")[2]
+            ports.setdefault(name, set()).add(self.client_address[1])
+            body = f'{{"job_id":"{name}","status":"completed"}}'.encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -89,11 +89,11 @@ def test_a_fork_has_connections_of_its_own():
         def log_message(self, *args):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Kept) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), KeepAlive) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
-        done = subprocess.run([sys.executable, "-c", FORKED, url], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([sys.executable, "-c", FORKED, url], capture_output=True, text=True, timeout=60)
         server.shutdown()
         thread.join()
     assert done.returncode == 0, done.stderr
@@ -103,17 +103,17 @@ def test_a_fork_has_connections_of_its_own():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_errands_under_way_outlive_a_closed_client(mode, tmp_path):
-    """Closing breaks their connections and they go on over new ones, each exactly once; closing again leaves none."""
+def test_running_errands_outlive_a_closed_client(mode, tmp_path):
+    """Closing a client breaks the connections of running errands, they continue over new ones, and no socket stays."""
     service = SlowService(PAPER, pace=0.02)
     service.answering.clear()
     target = tmp_path / "paper.pdf"
     with raw_server(service) as server, face(mode, "httpx") as driver, ThreadPoolExecutor(2) as pool:
         before = sockets()
         client = driver.client(server.url)
-        fetching = pool.submit(client.job("job-1").download, target, timeout=20)
+        fetching = pool.submit(client.job("job-1").download, target, timeout=60)
         submitting = pool.submit(client.retrieve, "10.5555/12345678")
-        assert service.submitted.wait(10)
+        assert service.submitted.wait(60)
         wait_until(lambda: part_of(target).exists() and service.sent and service.sent[0] > len(PAPER) // 4)
         client.close()
         service.answering.set()

@@ -16,6 +16,6 @@ def default_cassette_name(name: str) -> str:
 
 
 @pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
+def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run every awaited test on both event loops, in virtual time."""
-    return jumping(request.param)
+    return jumping(request.param, monkeypatch)

@@ -27,7 +27,7 @@ from gofer.contracts.payload import strict_converter, structure
 from gofer.models import _STATES, Attempt, HealthStatus, JobPage, RetrieveRequest, RetrieveResult, State
 from gofer_service import running
 from gofer_service.auth import OPEN
-from gofer_service.engine import ErrorCode, Status
+from gofer_service.engine import ErrorCode, Status, Unavailable
 from gofer_service.health import Finding
 from gofer_service.openapi import DESCRIPTION
 from gofer_service.schemas import ERROR_CODES, HEALTH, SCHEMAS, STATUSES
@@ -45,6 +45,7 @@ OPERATIONS = {
     if method != "parameters"
 }
 OF_EVERY_REQUEST = {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"}
+OF_EVERY_REQUEST |= {"cache-control"}  # of polls: for caches on the way, and nothing to the service
 OF_EVERY_REPLY = {"cache-control", "connection", "content-length", "content-type", "x-content-type-options"}
 MODELS = {
     "Submission": RetrieveRequest,
@@ -140,8 +141,20 @@ def on_the_wire(by_the_client: list[Exchange], tmp_path_factory: pytest.TempPath
     closed = gofer_service.local_app(gofer_service.sample_library(), data / "closed", token="secret")
     unfit = assemble(data / "unfit", lambda _: pytest.fail("no job is submitted"), probes={"disk:free": broken})
     app = gofer_service.local_app(gofer_service.sample_library(), data / "open")
-    for each in (closed, unfit, app):
+    busy = gofer_service.local_app(gofer_service.sample_library(), data / "busy")
+
+    async def unavailable(*_: object) -> None:
+        raise Unavailable
+
+    for name in ("submit", "get", "wait", "cancel", "list"):
+        setattr(busy.state.engine, name, unavailable)
+    for each in (closed, unfit, app, busy):
         each.add_middleware(Recorder, heard=heard)
+    with running(busy) as url, httpx.Client(base_url=url) as http:
+        http.post("/retrieve", json={"doi": PAPER})
+        for operation in OPERATIONS.keys() - {"POST /retrieve"}:
+            method, path = operation.split(" ")
+            http.request(method, path.replace("{job_id}", "x"))
     with running(closed) as url, httpx.Client(base_url=url) as http:
         for operation in OPERATIONS:
             method, path = operation.split(" ")

@@ -15,6 +15,9 @@ import pytest
 from gofer_service import local_app, running, sample_library
 from gofer_service.engine import Result, Run
 from gofer_service.files import _disposition  # pyright: ignore[reportPrivateUsage]
+from gofer_service.retrieval import Retrieval
+from gofer_service.sources.library import Library
+from gofer_service.store import FolderStore
 
 from .conftest import assemble, finish
 
@@ -123,17 +126,22 @@ def test_a_failed_job_has_no_file(http: httpx.Client, done: Done) -> None:
 
 def test_an_expired_file_is_gone_and_deleted(tmp_path: Path) -> None:
     """After its retention a file gives 410 and is deleted; the job is remembered for as long again."""
-    with running(local_app(sample_library(), tmp_path, retention=1.0)) as url, httpx.Client(base_url=url) as http:
+    now = 1767225600.0
+    retrieval = Retrieval([Library(sample_library())], FolderStore(tmp_path / "files"))
+    app = assemble(tmp_path, retrieval, retention=100, clock=lambda: now)
+    app.state.clock = lambda: now
+    with running(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         job = finish(http)
         path = f"/jobs/{job['job_id']}"
         assert http.get(f"{path}/file").status_code == 200
-        time.sleep(1.1)
+        now += 101
         gone = http.get(f"{path}/file")
         assert (gone.status_code, gone.json()["error_code"]) == (410, "EXPIRED")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while list((tmp_path / "files").iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not list((tmp_path / "files").iterdir())
+        now += 101
         while http.get(path).status_code == 200 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert http.get(path).status_code == 404
@@ -174,10 +182,10 @@ def test_a_caller_who_leaves_closes_the_file(tmp_path: Path) -> None:
         path = f"/jobs/{finish(http)['job_id']}/file"
         host, port = urlsplit(url).hostname, urlsplit(url).port
         with socket.create_connection((host, port)) as caller:
-            caller.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            caller.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert caller.recv(1000).startswith(b"HTTP/1.1 200")
             assert held_open()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while held_open() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not held_open()

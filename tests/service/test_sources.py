@@ -1,7 +1,6 @@
 """Finding papers: the library folder, the judgement of bytes, the chain and the store."""
 
 import gzip
-import logging
 import os
 import zipfile
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,8 +13,9 @@ from attrs import define, evolve, field
 from gofer.contracts.flaws import Flaw
 from gofer_service import sample_library
 from gofer_service.engine import ErrorCode, Failure, Fenced, Job, Result, Status, Submission
+from gofer_service.inspect_file import sniff
+from gofer_service.inspection import Unfit, check
 from gofer_service.retrieval import MAX_CANDIDATES, Retrieval
-from gofer_service.sniff import Unfit, check, sniff
 from gofer_service.sources.base import Candidate, Paper
 from gofer_service.sources.library import Library, Overview
 from gofer_service.store import FolderStore
@@ -89,17 +89,16 @@ async def test_the_name_in_the_overview_leads_to_the_file(tmp_path: Path) -> Non
 
 
 async def test_a_broken_pdf_is_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A PDF that cannot be read is named once; what pypdf says, without a name, does not reach the log."""
+    """A PDF that cannot be read is named once; what pypdf says, without a name, is not printed."""
     (tmp_path / "broken.pdf").write_bytes(b"no header at all")
     library = Library(tmp_path)
     for _ in range(2):
         assert [candidate async for candidate in library.candidates(Paper(DOI))] == []
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.4 no pages at all %%EOF")
     with pytest.raises(Unfit):
-        check(tmp_path / "bad.pdf")
+        await check(tmp_path / "bad.pdf")
     (record,) = caplog.records
     assert "broken.pdf' cannot be read as a PDF" in record.getMessage()
-    assert logging.getLogger("pypdf").level == logging.NOTSET
 
 
 async def test_nothing_outside_the_folder_is_named(tmp_path: Path) -> None:
@@ -176,9 +175,9 @@ def test_bytes_tell_what_a_file_is(head: bytes, kind: str) -> None:
     assert sniff(head) == kind
 
 
-def test_the_samples_are_sound() -> None:
+async def test_the_samples_are_sound() -> None:
     """Every paper of the sample library passes the check."""
-    kinds = {path.suffix: check(path) for path in sample_library().iterdir() if path.suffix != ".jsonl"}
+    kinds = {path.suffix: await check(path) for path in sample_library().iterdir() if path.suffix != ".jsonl"}
     assert kinds == {".pdf": "pdf", ".xml": "xml", ".epub": "epub"}
 
 
@@ -196,41 +195,41 @@ def test_the_samples_are_sound() -> None:
         (b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/epub+zip", Flaw.BROKEN_EPUB),
     ],
 )
-def test_a_flawed_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, flaw: Flaw) -> None:
+async def test_a_flawed_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, flaw: Flaw) -> None:
     """Each kind of bad file is refused under its own name."""
     path = tmp_path / "file.pdf"
     path.write_bytes(content)
     with pytest.raises(Unfit) as refusal:
-        check(path)
+        await check(path)
     assert refusal.value.flaw is flaw
 
 
-def test_a_page_saved_in_the_library_is_a_paper(tmp_path: Path) -> None:
+async def test_a_page_saved_in_the_library_is_a_paper(tmp_path: Path) -> None:
     """An HTML file is taken only where a page was wanted."""
     path = tmp_path / "page.html"
     path.write_text("<html><body>A paper</body></html>")
-    assert check(path, html=True) == "html"
+    assert await check(path, html=True) == "html"
 
 
-def test_a_damaged_epub_is_refused(tmp_path: Path) -> None:
+async def test_a_damaged_epub_is_refused(tmp_path: Path) -> None:
     """An EPUB whose contents do not match their checksums is not taken."""
     path = tmp_path / "book.epub"
     with zipfile.ZipFile(path, "w") as book:
         book.writestr("mimetype", "application/epub+zip")
         book.writestr("text", "words " * 50)
-    assert check(path) == "epub"
+    assert await check(path) == "epub"
     path.write_bytes(path.read_bytes().replace(b"words words", b"words wards", 1))
     with pytest.raises(Unfit, match="BROKEN_EPUB"):
-        check(path)
+        await check(path)
 
 
-def test_the_title_must_be_on_the_first_pages(tmp_path: Path) -> None:
+async def test_the_title_must_be_on_the_first_pages(tmp_path: Path) -> None:
     """Half the words of the title, accents aside, make the right paper; a scan without text is trusted."""
     path = write_pdf(tmp_path / "a.pdf", pages="Resume of the etudes on errands and parcels. " * 10)
-    assert check(path, "Résumé of études") == "pdf"
+    assert await check(path, "Résumé of études") == "pdf"
     with pytest.raises(Unfit, match="WRONG_PAPER"):
-        check(path, "Gravitational lensing of quasars")
-    assert check(write_pdf(tmp_path / "scan.pdf", pages="1"), "Gravitational lensing") == "pdf"
+        await check(path, "Gravitational lensing of quasars")
+    assert await check(write_pdf(tmp_path / "scan.pdf", pages="1"), "Gravitational lensing") == "pdf"
 
 
 @define

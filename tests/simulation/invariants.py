@@ -176,7 +176,7 @@ def _is_one_version(plan: Plan, wire: Wire, data: bytes, verified: Verified | No
     versions = [version(number, plan.file_bytes) for number in range(1, wire.model.file_version + 1)]
     by = {"digest": sha256_field(data), "size": len(data), "length": len(data)}
     if verified is not None and verified is not Verified.NONE and (str(verified), by[verified]) not in wire.named:
-        raise Violation(f"verified by {verified}, which nobody named")
+        raise Violation(f"verified by {verified}, which the service did not name")
     if verified is Verified.NONE and plan.verify == "require":
         raise Violation("an unverified file was taken")
     sizes = {kind for kind, _ in wire.named} & {"size"}

@@ -54,6 +54,8 @@ REFUSALS = (
     Fault("status", False, status=429, after="3600"),
     Fault("status", False, status=429, after="soon"),
     Fault("status", False, status=408),
+    Fault("status", status=524, seconds=10.0),
+    Fault("status", False, status=529, after="1.5"),
 )
 NONSENSE = (
     Fault("html", False),
@@ -69,6 +71,7 @@ VERDICTS = (
     Fault("status", False, status=401),
     Fault("status", False, status=400),
     Fault("status", False, status=501),
+    Fault("status", False, status=505),
     Fault("to cdn", False),
     Fault("to http", False),
 )
@@ -85,6 +88,8 @@ POLL = (
     Fault("other job"),
     Fault("to cdn", False),
     Fault("status", False, status=403),
+    Fault("status", False, status=403, after="2"),
+    Fault("status", False, status=421),
 )
 FILE = (
     NO_FAULT,
@@ -119,6 +124,8 @@ FILE = (
     Fault("to plain cdn", False),
     Fault("to http", False),
     Fault("status", False, status=404),
+    Fault("status", False, status=202, after="1"),
+    Fault("status", False, status=400, after="1"),
     Fault("status", False, status=409),
     Fault("status", False, status=410),
     Fault("change"),

@@ -26,7 +26,7 @@ EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 LATENCY = 0.02
 PIECE = 1500
 SECRETS = ("authorization", "cookie", "x-caller")
-PAGE = b"<!doctype html><html><body>Sign in to go on.</body></html>"
+PAGE = b"<!doctype html><html><body>Sign in to continue.</body></html>"
 
 
 class Left(BaseException):
@@ -119,7 +119,7 @@ class Wire:
         left = NEVER if self.until is None else self.until - self.mono
         if pause >= min(left, stall):
             self.mono += max(0.0, min(left, stall))
-            raise AnswerLost("The body did not go on in time.")
+            raise AnswerLost("The body paused for too long.")
         self.mono += pause
 
     def note_deadline(self, command: object) -> None:

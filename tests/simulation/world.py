@@ -13,6 +13,7 @@ from attrs import define, field
 from gofer.core.commands import (
     Answered,
     Authorise,
+    AwaitTurn,
     Body,
     Command,
     DiskAnswer,
@@ -229,6 +230,8 @@ class _Hands:
                 self._close()
             case Sleep(seconds):
                 self.wire.sleep(seconds)
+            case AwaitTurn(turn, _):
+                return turn.granted
             case Tell():
                 pass
             case _:

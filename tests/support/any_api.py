@@ -18,7 +18,7 @@ COOKBOOK = (PAGES / "any-api-cookbook.md").read_text(encoding="utf-8")
 
 
 def fenced(kind: str, text: str) -> list[str]:
-    """Give the blocks of one kind."""
+    """Return the blocks of one kind."""
     return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
@@ -27,7 +27,7 @@ RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```toml\n(.*?)^```$", COOKBOOK, re.D
 
 
 def merged(recipe: str) -> str:
-    """Put a recipe's tables in the place of the smallest declaration's."""
+    """Replace tables of the smallest declaration by a recipe's."""
     theirs = set(re.findall(r"^\[+(\w+)", recipe, re.MULTILINE))
     head, *tables = re.split(r"^(?=\[)", SMALLEST, flags=re.MULTILINE)
     kept = [table for table in tables if table[1:].split("]")[0] not in theirs]
@@ -35,7 +35,7 @@ def merged(recipe: str) -> str:
 
 
 class Script:
-    """A service that is asked for these things in this order, and gives these answers."""
+    """A service that expects these requests in this order, and gives these answers."""
 
     def __init__(self, *exchanges: tuple[str, httpx.Response]) -> None:
         self.left, self.requests = list(exchanges), list[httpx.Request]()
@@ -74,7 +74,7 @@ ORDERS: dict[str, dict[str, Any]] = {
 def client_of(title: str, service: Callable[[httpx.Request], httpx.Response]) -> Client[Any, Any]:
     """Make a client of a recipe."""
     declaration = parse(merged(RECIPES[title]), f"{title}.toml")
-    given = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
-    contract = DeclaredContract(declaration, given)
+    secrets = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
+    contract = DeclaredContract(declaration, secrets)
     transport = httpx.MockTransport(service)
     return Client("http://jobs.test", contract=contract, transport=transport, new_key=lambda: "k-1")

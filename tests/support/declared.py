@@ -1,7 +1,7 @@
 """Clients of declared contracts on every face, and small services for them to talk to, over real sockets.
 
-A service is a function from a `Call` to a whole reply (`http`, `as_json`, `as_xml`), served by `raw_server`; what it is
-told of time is only the number of the call, so that a test waits for nothing.
+A service is a function from a `Call` to a complete reply (`http`, `as_json`, `as_xml`), served by `raw_server`. What
+it answers depends on the number of the call and never on time, so that a test waits for nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Answer = Callable[[Call], bytes]
 
 
 def client_of(face: Face, url: str, contract: Any, **options: Any) -> Any:
-    """A client of this contract on this face, closed with it; it looks again at once and gives up after three tries."""
+    """A client of this contract on this face, closed with it; it polls without long pauses and tries three times."""
     few = gofer.Retry(wait_fixed(0.01), stop_after_attempt(3))
     options = {"poll": wait_fixed(0.01), "retry": few, "patience": few, "rng": random.Random(7), **options}
     if face.portal is None:
@@ -41,7 +41,7 @@ def client_of(face: Face, url: str, contract: Any, **options: Any) -> Any:
 
 
 def said(text: str, **variables: str) -> DeclaredContract:
-    """The contract that this TOML declares; a test's own, `mine.toml`."""
+    """The contract that this TOML declares, as if it were in a file `mine.toml`."""
     return DeclaredContract(toml.parse(text, "mine.toml"), variables)
 
 
@@ -52,7 +52,7 @@ def example(name: str) -> Path:
 
 @contextlib.contextmanager
 def service(answer: Answer) -> Generator[RawServer]:
-    """Serve this function for the time of a test; `calls` of what is given is what came."""
+    """Serve this function for the time of a test; `calls` of the server has the requests."""
     with raw_server(lambda call: [answer(call)]) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""The one disk in memory that the tests without I/O share: parts, files and folders, as the drivers use a disk."""
+"""The disk in memory that the tests without I/O share: parts, files and folders, as the drivers use a disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from gofer.core.commands import (
     DiskAnswer,
     DiskCommand,
     Keep,
+    Locate,
     Mark,
     Measure,
     Part,
+    Place,
     Put,
     Store,
     Stored,
@@ -28,7 +30,7 @@ from gofer.errors import TargetError, WrongFile
 
 @define
 class Memory:
-    """What is on the disk, whoever uses it: parts and files by their targets. It outlives the process that wrote it."""
+    """What is on the disk: parts and files by their targets. It outlives the process that wrote it."""
 
     parts: dict[Path, tuple[bytearray | bytes, Mark]] = field(factory=dict)
     files: dict[Path, bytes] = field(factory=dict)
@@ -51,9 +53,11 @@ class MemoryDisk:
         return self.writing is not None
 
     def perform(self, command: DiskCommand) -> DiskAnswer:
-        """Carry out a command."""
+        """Perform a command."""
         parts, files = self.memory.parts, self.memory.files
         match command:
+            case Locate(target):
+                return Place(target, any(target in path.parents for path in files))
             case CheckTarget(target):
                 found = parts.get(target)
                 return None if found is None else Part(len(found[0]), found[1])
@@ -63,8 +67,8 @@ class MemoryDisk:
                 return None if staging is None else files.get(staging / MANIFEST)
             case Measure(target, hashed):
                 return stored(parts[target][0], hashed)
-            case Keep(target):
-                files[target] = bytes(parts.pop(target)[0])
+            case Keep(target, at):
+                files[at] = bytes(parts.pop(target)[0])
             case Discard(target):
                 parts.pop(target, None)
             case Put(target, content):
@@ -75,7 +79,7 @@ class MemoryDisk:
         return None
 
     def writer(self, command: Store) -> MemoryWriter:
-        """Begin a part, or go on with one."""
+        """Begin a part, or continue one."""
         self.writing = command.target
         data, mark = self.memory.parts.get(command.target, (b"", command.mark))
         kept = bytearray(data[: command.offset + command.overlap])
@@ -86,7 +90,7 @@ class MemoryDisk:
         """Do nothing, as a killed process does."""
 
     def close(self) -> None:
-        """Leave the part, if there is anything in it."""
+        """Keep the part unless it is empty."""
         writing, self.writing = self.writing, None
         if writing is not None and writing in self.memory.parts and not self.memory.parts[writing][0]:
             del self.memory.parts[writing]
@@ -112,7 +116,7 @@ class MemoryWriter:
         return len(self.data)
 
     def stored(self) -> Stored:
-        """Say what is there."""
+        """Return what is in the part."""
         found = stored(self.data, self.command.hashed)
         return evolve(found, size=found.size - len(self.same))
 

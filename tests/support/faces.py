@@ -1,6 +1,6 @@
-"""One way to call all faces: blocking, asyncio and trio, over httpx and httpx2, so that one test body serves six.
+"""One way to call all faces (blocking, asyncio and trio, over httpx and httpx2), so that a test runs on all six.
 
-`Face.client(...)` gives an object with the client's verbs; on the awaited faces each call is run in an event loop in
+`Face.client(...)` returns an object with the client's verbs. On the awaited faces, each call runs in an event loop in
 another thread. Under asyncio, a blocking call inside the loop raises (blockbuster).
 """
 
@@ -36,7 +36,7 @@ class Face:
 
     @contextlib.contextmanager
     def again(self) -> Generator[Face]:
-        """The same face, for what is closed before the face itself is."""
+        """The same face, for clients that are closed before the face is."""
         with contextlib.ExitStack() as stack:
             other = copy.copy(self)
             other._stack = stack
@@ -62,7 +62,7 @@ class Face:
         return client
 
     def call(self, function: Any, *args: Any, **named: Any) -> Any:
-        """Call a function of the face and wait for what it gives."""
+        """Call a function in the event loop and wait for its result."""
 
         async def awaited() -> Any:
             value = function(*args, **named)
@@ -85,8 +85,8 @@ class Blocked:
         def call(*args: Any, **named: Any) -> Any:
             if inspect.isasyncgenfunction(value) or name == "watch":
                 return self._iterate(value(*args, **named))
-            given = self._face.call(value, *args, **named)
-            return Blocked(self._face, given) if isinstance(given, gofer.AsyncJob) else given
+            result = self._face.call(value, *args, **named)
+            return Blocked(self._face, result) if isinstance(result, gofer.AsyncJob) else result
 
         return call
 
@@ -100,6 +100,6 @@ class Blocked:
 
 @contextlib.contextmanager
 def face(mode: str, family: str) -> Generator[Face]:
-    """Give a face, and close all that was made of it."""
+    """Make a face, and close it with all its clients."""
     with contextlib.ExitStack() as stack:
         yield Face(mode, family, stack)

@@ -1,7 +1,8 @@
-"""A proxy that spoils: raw TCP in front of a real service, one request a connection, told what to do to which.
+"""A proxy that makes faults: raw TCP in front of a real service, one request a connection.
 
-A fault is a function of a `Passage`, one connection through the proxy; with `blind` it acts before the request is read.
-What no fault is meant for passes. With a certificate, the proxy ends TLS; the service behind it speaks plain HTTP.
+A fault is a function of a `ProxiedConnection`. A `FaultRule` says which connections it is for; with `before_request`,
+it acts before the request is read. All other connections are forwarded. With `tls`, the proxy ends TLS; the service
+behind it speaks plain HTTP.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from urllib.parse import urlsplit
 import trustme
 from attrs import define, frozen
 
-from support.raw_server import Call, http
+from support.raw_server import Call, http, read_call
 
 DRIP = 0.1
 """Seconds between two bytes of a reply that drips."""
 
 CUT_HEAD, CUT_BODY = 20, 15_000
-"""After how many bytes of its head, or of its body, a reply breaks off; a shorter body does half-way."""
+"""After how many bytes of its head, or of its body, a reply breaks off; a shorter body breaks off half-way."""
 
 _SETTLE = 0.03  # seconds in which the other side reads what was sent before a reset, which discards the rest
 
@@ -45,7 +46,7 @@ TRUSTED, UNTRUSTED, TRUSTING = _certificates()
 
 
 @define
-class Passage:
+class ProxiedConnection:
     """One connection through the proxy: the caller on one side, the service on the other."""
 
     proxy: FaultProxy
@@ -59,7 +60,7 @@ class Passage:
         self.call = read_call(self.caller)
 
     def forward(self) -> tuple[bytes, bytes]:
-        """Let the service answer; give the head, with the empty line, and the body."""
+        """Let the service answer; return the head, with the empty line, and the body."""
         assert self.call is not None
         with self.proxy.connected() as service:
             headers = {**self.call.headers, "connection": "close"}
@@ -85,60 +86,60 @@ class Passage:
         self.proxy.closing.wait()
 
     def reset(self) -> None:
-        """Break the connection hard."""
+        """Reset the connection."""
         time.sleep(_SETTLE)
         self.caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-Fault = Callable[[Passage], None]
+Fault = Callable[[ProxiedConnection], None]
 
 
 @frozen
-class Order:
-    """A fault for the connections that `meant` names, the first `times` of them."""
+class FaultRule:
+    """A fault for the connections that `matches` names, the first `times` of them."""
 
     fault: Fault
-    meant: Callable[[Call], bool] = lambda call: True
+    matches: Callable[[Call], bool] = lambda call: True
     times: float = 1
-    blind: bool = False
+    before_request: bool = False
 
 
 class FaultProxy:
-    """Listens on a free loopback port until closed; `calls` is what came and could be read."""
+    """Listens on a free loopback port until closed; `calls` has the requests that could be read."""
 
     def __init__(self, service: str, *, tls: bool = False) -> None:
         self.tls, self.closing = tls, threading.Event()
         self.calls: list[Call] = []
-        self.met = 0  # connections that were spoiled
-        self.order: Order | None = None
+        self.hits = 0  # connections that met the fault
+        self.rule: FaultRule | None = None
         parts = urlsplit(service)
         self._service = (parts.hostname or "", parts.port or 80)
         self._lock, self._open = threading.Lock(), set[socket.socket]()
         self._threads: list[threading.Thread] = []
         self._port = 0
         self._listener = self._bound()
-        self.admit()
+        self.accept()
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the proxy."""
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}"
 
     def refuse(self, seconds: float | None = None) -> None:
-        """Refuse connections, for so many seconds or until `admit`; the port stays taken."""
+        """Refuse connections, for a number of seconds or until `accept`; the port stays taken."""
         _shut(self._listener)
         self._listener = self._bound()  # and not listening: the kernel refuses
         if seconds is not None:
-            self._start(self._admit_after, seconds)
+            self._start(self._accept_after, seconds)
 
-    def admit(self) -> None:
-        """Take connections."""
+    def accept(self) -> None:
+        """Accept connections."""
         self._listener.listen()
-        self._start(self._accept, self._listener)
+        self._start(self._serve_all, self._listener)
 
-    def _admit_after(self, seconds: float) -> None:
+    def _accept_after(self, seconds: float) -> None:
         if not self.closing.wait(seconds):
-            self.admit()
+            self.accept()
 
     def _bound(self) -> socket.socket:
         listener = socket.socket()
@@ -179,34 +180,34 @@ class FaultProxy:
         self._threads.append(thread)
         thread.start()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _serve_all(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = listener.accept()
+                caller, _ = listener.accept()
             except OSError:
                 return
-            self._start(self._serve, connection)
+            self._start(self._serve, caller)
 
-    def _serve(self, connection: socket.socket) -> None:
-        passage = Passage(self, connection)
-        with self._kept(connection), contextlib.suppress(OSError, ssl.SSLError, EOFError):
-            order = self.order
-            if order is None or not order.blind:
-                passage.receive()
-                assert passage.call is not None
-                self.calls.append(passage.call)
-            if order is not None and (passage.call is None or order.meant(passage.call)) and self._takes(order):
-                order.fault(passage)
+    def _serve(self, caller: socket.socket) -> None:
+        connection = ProxiedConnection(self, caller)
+        with self._kept(caller), contextlib.suppress(OSError, ssl.SSLError, EOFError):
+            rule = self.rule
+            if rule is None or not rule.before_request:
+                connection.receive()
+                assert connection.call is not None
+                self.calls.append(connection.call)
+            if rule is not None and (connection.call is None or rule.matches(connection.call)) and self._takes(rule):
+                rule.fault(connection)
             else:
-                passes(passage)
-        passage.caller.close()
-        connection.close()
+                forwards(connection)
+        connection.caller.close()
+        caller.close()
 
-    def _takes(self, order: Order) -> bool:
+    def _takes(self, rule: FaultRule) -> bool:
         with self._lock:
-            if order.times <= self.met:
+            if rule.times <= self.hits:
                 return False
-            self.met += 1
+            self.hits += 1
             return True
 
 
@@ -216,49 +217,32 @@ def _shut(connection: socket.socket) -> None:
     connection.close()
 
 
-def read_call(connection: socket.socket) -> Call:
-    """Read one request."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        piece = connection.recv(65536)
-        if not piece:
-            raise EOFError
-        head += piece
-    head, _, body = head.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
-    return Call(method, path, headers, body, 1)
-
-
 # --- faults ---
 
 
-def passes(passage: Passage) -> None:
-    """Let the request through and the reply back."""
-    if passage.call is None:
-        passage.receive()
-    head, body = passage.forward()
-    passage.send(head + body)
+def forwards(connection: ProxiedConnection) -> None:
+    """Forward the request and the reply."""
+    if connection.call is None:
+        connection.receive()
+    head, body = connection.forward()
+    connection.send(head + body)
 
 
-def closes(passage: Passage) -> None:
-    """Close the connection without a word."""
+def closes(connection: ProxiedConnection) -> None:
+    """Close the connection without an answer."""
 
 
-def resets(passage: Passage) -> None:
-    """Break the connection."""
-    passage.reset()
+def resets(connection: ProxiedConnection) -> None:
+    """Reset the connection."""
+    connection.reset()
 
 
 def loses(end: Fault) -> Fault:
-    """Let the service act on the request and lose its answer."""
+    """Forward the request and lose the reply."""
 
-    def fault(passage: Passage) -> None:
-        passage.forward()
-        end(passage)
+    def fault(connection: ProxiedConnection) -> None:
+        connection.forward()
+        end(connection)
 
     return fault
 
@@ -266,10 +250,10 @@ def loses(end: Fault) -> Fault:
 def cuts_head(end: Fault) -> Fault:
     """Break off in the reply's head."""
 
-    def fault(passage: Passage) -> None:
-        head, _ = passage.forward()
-        passage.send(head[:CUT_HEAD])
-        end(passage)
+    def fault(connection: ProxiedConnection) -> None:
+        head, _ = connection.forward()
+        connection.send(head[:CUT_HEAD])
+        end(connection)
 
     return fault
 
@@ -277,63 +261,63 @@ def cuts_head(end: Fault) -> Fault:
 def cuts_body(end: Fault) -> Fault:
     """Break off in the reply's body."""
 
-    def fault(passage: Passage) -> None:
-        head, body = passage.forward()
+    def fault(connection: ProxiedConnection) -> None:
+        head, body = connection.forward()
         if b"content-range" in head and len(body) <= CUT_BODY:
-            passage.send(head + body)  # what is left of a file comes through in one piece
+            connection.send(head + body)  # the rest of a file is forwarded in one piece
             return
-        passage.send(head + body[: min(CUT_BODY, len(body) // 2)])
-        end(passage)
+        connection.send(head + body[: min(CUT_BODY, len(body) // 2)])
+        end(connection)
 
     return fault
 
 
-def stalls(passage: Passage) -> None:
-    """Fall silent."""
-    passage.stall()
+def stalls(connection: ProxiedConnection) -> None:
+    """Send nothing and keep the connection open."""
+    connection.stall()
 
 
-def drips(passage: Passage) -> None:
+def drips(connection: ProxiedConnection) -> None:
     """Send the reply a byte at a time."""
-    passage.drip(b"".join(passage.forward()))
+    connection.drip(b"".join(connection.forward()))
 
 
-def drips_body(passage: Passage) -> None:
-    """Send the reply's head, and its body a byte at a time."""
-    head, body = passage.forward()
-    passage.send(head)
-    passage.drip(body)
+def drips_body(connection: ProxiedConnection) -> None:
+    """Send the reply's head, then its body a byte at a time."""
+    head, body = connection.forward()
+    connection.send(head)
+    connection.drip(body)
 
 
-def says(reply: bytes) -> Fault:
-    """Answer in the service's place, without asking it."""
-    return lambda passage: passage.send(reply)
+def answers(reply: bytes) -> Fault:
+    """Answer in place of the service; the request is not forwarded."""
+    return lambda connection: connection.send(reply)
 
 
-def packs(passage: Passage) -> None:
-    """Encode the reply's body as gzip, which nobody asked for."""
-    head, body = passage.forward()
+def compresses(connection: ProxiedConnection) -> None:
+    """Compress the reply's body by gzip, which was not requested."""
+    head, body = connection.forward()
     lines = [line for line in head.decode("latin-1").split("\r\n") if line and "content-length" not in line.lower()]
     packed = gzip.compress(body)
     lines += ["content-encoding: gzip", f"content-length: {len(packed)}", "", ""]
-    passage.send("\r\n".join(lines).encode("latin-1") + packed)
+    connection.send("\r\n".join(lines).encode("latin-1") + packed)
 
 
-def shows_another_certificate(passage: Passage) -> None:
-    """Begin TLS with a certificate of an authority that nobody trusts."""
-    passage.caller = UNTRUSTED.wrap_socket(passage.caller, server_side=True)
+def shows_another_certificate(connection: ProxiedConnection) -> None:
+    """Begin TLS with a certificate that the client does not trust."""
+    connection.caller = UNTRUSTED.wrap_socket(connection.caller, server_side=True)
 
 
-def speaks_no_tls(passage: Passage) -> None:
-    """Answer the TLS greeting with plain text."""
-    passage.caller.recv(65536)
-    passage.send(http(400, "plain"))
+def answers_without_tls(connection: ProxiedConnection) -> None:
+    """Answer the TLS handshake with plain HTTP."""
+    connection.caller.recv(65536)
+    connection.send(http(400, "plain"))
 
 
-def garbles_tls(passage: Passage) -> None:
-    """Send bytes past TLS in the middle of the reply's body."""
+def garbles_tls(connection: ProxiedConnection) -> None:
+    """Send bytes that are not TLS in the middle of the reply's body."""
     time.sleep(_SETTLE)
-    socket.socket.sendall(passage.caller, b"\x17\x03\x03\x00\x20" + b"?" * 32)
+    socket.socket.sendall(connection.caller, b"\x17\x03\x03\x00\x20" + b"?" * 32)
     time.sleep(_SETTLE)
 
 

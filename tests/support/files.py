@@ -1,4 +1,4 @@
-"""A service of the world without I/O that has one job done and its file at hand."""
+"""A service for the world without I/O, with one completed job and its file."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ def completed(**more):
 
 
 class Files:
-    """A service that has the job done and its file at hand, with ranges; `faults` come first, one a request."""
+    """A service with a completed job and its file, with ranges; each of the `faults` meets one request of the file."""
 
     def __init__(self, data=PAPER, *faults, named=None, status=None, headers=None):
         self.data, self.faults, self.named = data, list(faults), named
@@ -33,7 +33,7 @@ class Files:
         self.headers = {"etag": f'"{hashlib.md5(data).hexdigest()}"', "accept-ranges": "bytes"} | (headers or {})
 
     def __call__(self, request, world):
-        """Answer a look or a fetch."""
+        """Answer a poll or a request for the file."""
         if not request.url.endswith("/file"):
             return self.status
         if self.faults:
@@ -42,7 +42,7 @@ class Files:
         return self.file(request)
 
     def file(self, request):
-        """The file, or the part of it that was asked for."""
+        """The file, or the range of it that was requested."""
         headers = dict(self.headers)
         if self.named is not None:
             headers["repr-digest"] = digest(self.named)
@@ -58,11 +58,11 @@ class Files:
 
 
 def cut_after(service, kept):
-    """A fault: the file breaks off after so many bytes."""
+    """A fault: the file breaks off after `kept` bytes."""
 
     def fault(request, world):
         world.cut = AnswerLost("cut")
-        whole = service().file(request)
-        return reply(whole.status, whole.body[:kept], **dict(whole.headers.items()))
+        complete = service().file(request)
+        return reply(complete.status, complete.body[:kept], **dict(complete.headers.items()))
 
     return fault

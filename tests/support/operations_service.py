@@ -1,6 +1,6 @@
 """A model of Google's long-running operations (AIP-151), and of Compute Engine's older kind.
 
-https://google.aip.dev/151 . An operation goes on by one step each time it is asked for.
+https://google.aip.dev/151 . An operation advances by one step at each poll.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def problem(code: int, status: str, message: str) -> bytes:
 
 @define
 class OperationsService:
-    """Operations below `/v1`; the body of the starting request says what becomes of each.
+    """Operations below `/v1`; the body of the starting request says how each one ends.
 
     Attributes:
         says_false: whether an unfinished operation says `"done": false`, or nothing as proto3's JSON does.
-        name: what operations are called; the number is put in.
+        name: the operations' names; `{}` is replaced by the number.
     """
 
     says_false: bool = False
     name: str = "projects/p/locations/l/operations/{}"
-    looks: dict[str, int] = field(factory=dict[str, int])
-    orders: dict[str, dict[str, Any]] = field(factory=dict[str, Any])
+    polls: dict[str, int] = field(factory=dict[str, int])
+    requests: dict[str, dict[str, Any]] = field(factory=dict[str, Any])
 
     def __call__(self, call: Call) -> bytes:
         """Answer one request."""
@@ -43,41 +43,41 @@ class OperationsService:
             return self._cancel(name.removesuffix(":cancel"), call)
         if call.method in ("POST", "PATCH") and not name.startswith("operations/"):
             return self._begin(json.loads(call.body or b"{}"))
-        if name not in self.orders:
+        if name not in self.requests:
             return problem(404, "NOT_FOUND", f"no operation {name}")
-        self.looks[name] += 1
+        self.polls[name] += 1
         return as_json(self._operation(name))
 
-    def _begin(self, order: dict[str, Any]) -> bytes:
-        if order.get("wrong"):
+    def _begin(self, request: dict[str, Any]) -> bytes:
+        if request.get("wrong"):
             return problem(400, "INVALID_ARGUMENT", "wrong is no field")
-        name = self.name.format(len(self.orders))
-        self.orders[name], self.looks[name] = order, 2 if order.get("at_once") else 0
+        name = self.name.format(len(self.requests))
+        self.requests[name], self.polls[name] = request, 2 if request.get("at_once") else 0
         return as_json(self._operation(name))
 
     def _cancel(self, name: str, call: Call) -> bytes:
-        if name not in self.orders:
+        if name not in self.requests:
             return problem(404, "NOT_FOUND", f"no operation {name}")
         if not call.body.startswith(b"{"):
             return problem(400, "INVALID_ARGUMENT", "no body")
-        if self.orders[name].get("uncancellable"):
-            return problem(501, "UNIMPLEMENTED", "operations of this kind go on")
-        self.orders[name]["error"] = {"code": 1, "message": "cancelled", "details": []}
-        self.looks[name] = 2
+        if self.requests[name].get("uncancellable"):
+            return problem(501, "UNIMPLEMENTED", "operations of this kind cannot be cancelled")
+        self.requests[name]["error"] = {"code": 1, "message": "cancelled", "details": []}
+        self.polls[name] = 2
         return as_json({})
 
     def _operation(self, name: str) -> dict[str, Any]:
-        order, looks = self.orders[name], self.looks[name]
+        request, polls = self.requests[name], self.polls[name]
         operation: dict[str, Any] = {
             "name": name,
-            "metadata": {"@type": "type.googleapis.com/p.Metadata", "progressPercent": min(100, looks * 50)},
+            "metadata": {"@type": "type.googleapis.com/p.Metadata", "progressPercent": min(100, polls * 50)},
         }
-        if looks < 2 or order.get("endless"):
+        if polls < 2 or request.get("endless"):
             return {**operation, "done": False} if self.says_false else operation
         operation["done"] = True
-        if "error" in order:
-            return {**operation, "error": order["error"]}
-        return operation if "response" not in order else {**operation, "response": order["response"]}
+        if "error" in request:
+            return {**operation, "error": request["error"]}
+        return operation if "response" not in request else {**operation, "response": request["response"]}
 
 
 def compute_engine(call: Call) -> bytes:

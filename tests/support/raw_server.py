@@ -1,4 +1,4 @@
-"""A server that misbehaves: raw TCP, one thread a connection, told byte by byte what to answer.
+"""A server that misbehaves: raw TCP, one thread a connection; a script says byte by byte what it answers.
 
 A script is a function from a `Call` to the pieces of the answer: bytes are sent, a number is a pause in seconds, an
 event is waited for, RESET breaks the connection hard, and after the last piece it is closed.
@@ -13,7 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Generator, Iterable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 RESET = "reset"
 
@@ -28,11 +28,11 @@ class Call:
     path: str
     headers: dict[str, str]
     body: bytes
-    nth: int
+    nth: int = 1
 
 
 def http(status: int, body: bytes | str = b"", *, length: bool = True, **headers: str) -> bytes:
-    """The bytes of a whole reply; underscores in header names are dashes."""
+    """The bytes of a complete reply; underscores in header names are dashes."""
     data = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} X", "connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -40,8 +40,25 @@ def http(status: int, body: bytes | str = b"", *, length: bool = True, **headers
     return "\r\n".join([*lines, "", ""]).encode() + data
 
 
+def read_call(connection: socket.socket) -> Call:
+    """Read one request; raise `EOFError` if the connection ends before its head does."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = connection.recv(65536)
+        if not piece:
+            raise EOFError
+        head += piece
+    head, _, body = head.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    while len(body) < int(headers.get("content-length", "0")):
+        body += connection.recv(65536)
+    return Call(method, path, headers, body)
+
+
 class RawServer:
-    """Listens on a free loopback port until closed; `calls` is what came."""
+    """Listens on a free loopback port until closed; `calls` has the requests."""
 
     def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
         self.script, self.context = script, context
@@ -54,7 +71,7 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         scheme = "http" if self.context is None else "https"
         return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -89,7 +106,7 @@ class RawServer:
                 connection = self.context.wrap_socket(connection, server_side=True)
             with connection:
                 self._answer(connection)
-        except OSError:
+        except (OSError, EOFError):
             pass
         finally:
             with self._lock:
@@ -97,21 +114,10 @@ class RawServer:
             connection.close()
 
     def _answer(self, connection: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            piece = connection.recv(65536)
-            if not piece:
-                return
-            head += piece
-        head, _, body = head.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        method, path, _ = first.split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        while len(body) < int(headers.get("content-length", "0")):
-            body += connection.recv(65536)
+        call = read_call(connection)
         with self._lock:
-            nth = 1 + sum(1 for call in self.calls if (call.method, call.path) == (method, path))
-            call = Call(method, path, headers, body, nth)
+            nth = 1 + sum((other.method, other.path) == (call.method, call.path) for other in self.calls)
+            call = evolve(call, nth=nth)
             self.calls.append(call)
         for piece in self.script(call):
             if piece == RESET:
@@ -120,7 +126,8 @@ class RawServer:
             if isinstance(piece, bytes):
                 connection.sendall(piece)
             elif isinstance(piece, threading.Event):
-                piece.wait(10)
+                while not piece.wait(0.02) and not self._closing.is_set():
+                    pass
             else:
                 self._closing.wait(float(str(piece)))
 

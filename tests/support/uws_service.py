@@ -1,7 +1,7 @@
 """A model of an IVOA UWS 1.1 service, after the standard: job list, phases, WAIT, results, error summary.
 
-https://www.ivoa.net/documents/UWS/20161024/ . A job goes on by one phase each time its document is asked for; nothing
-else makes time pass.
+https://www.ivoa.net/documents/UWS/20161024/ . A job advances by one phase each time its document is requested;
+nothing else makes time pass.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class UwsService:
         created: the code of the answer to a submission: 303, or 200 and 201 with the document.
         relative: whether Location and the results' links are relative.
         starting: the code that answers PHASE=RUN.
-        waits: whether WAIT is honoured; it is then answered late, and the job has gone on meanwhile.
+        waits: whether WAIT is honoured; the answer is then late, and the job has advanced meanwhile.
     """
 
     prefix: str = "uws:"

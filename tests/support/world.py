@@ -1,4 +1,4 @@
-"""A world without I/O: performs commands against a scripted service, in virtual time, and keeps a list of them."""
+"""A world without I/O: it performs commands against a scripted service, in virtual time, and keeps a list of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.commands import (
     Answered,
     Authorise,
+    AwaitTurn,
     Body,
     Command,
     Done,
@@ -61,7 +62,7 @@ def reply(status: int = 200, body: bytes | str = b"", **headers: str) -> Reply:
 
 
 class World:
-    """Performs commands; `handler` answers requests and may look at the clock, which only it and sleeping move."""
+    """Performs commands; `handler` answers requests and may move the clock, as sleeping does."""
 
     def __init__(self, handler: Handler, *, latency: float = 0.0) -> None:
         self.handler, self.latency = handler, latency
@@ -91,8 +92,8 @@ class World:
     def service(self, **changes: Any) -> Service[Any, Any]:
         """The retrieval service at the end of this world."""
         contract = changes.pop("contract", RetrieveContract())
-        signer = changes.pop("signer", None)
-        return Service(contract, BASE, rules(**changes), signer=signer)
+        named = {name: changes.pop(name) for name in ("signer", "slots") if name in changes}
+        return Service(contract, BASE, rules(**changes), **named)
 
     def play(self, flow: Flow[T], errand: Errand[Any, Any], *, leave_at: int | None = None) -> T:
         """Perform a flow to its end; with `leave_at`, the caller leaves in place of that command."""
@@ -107,7 +108,7 @@ class World:
         return step.value
 
     def perform(self, command: Command) -> Outcome:
-        """Carry out one command."""
+        """Perform one command."""
         self.commands.append(command)
         try:
             return (
@@ -123,14 +124,16 @@ class World:
             case Authorise(signer, request):
                 return signer(request)
             case Send(request, timeout, cap):
-                whole = self._exchange(request, timeout)
-                return evolve(whole, body=whole.body[:cap], cut=len(whole.body) > cap)
+                complete = self._exchange(request, timeout)
+                return evolve(complete, body=complete.body[:cap], cut=len(complete.body) > cap)
             case Open(request, timeout, _):
-                whole = self._exchange(request, timeout)
-                self.body = whole.body
-                return Head(whole.url, whole.status, whole.headers)
+                complete = self._exchange(request, timeout)
+                self.body = complete.body
+                return Head(complete.url, complete.status, complete.headers)
             case Sleep(seconds):
                 self.mono += seconds
+            case AwaitTurn(turn, _):
+                return turn.granted
             case Store():
                 return self._store(command)
             case Read(cap, _):

@@ -1,10 +1,12 @@
-"""The commands `get`, `run` and `attach`. Thin: each is one call of the client.
+"""The commands `get`, `run` and `attach`, which wait for a result. Thin: each is one call of the client.
 
 How they end is in `report.py`, what is shown meanwhile in `screen.py`, what `--help` says in `help_texts.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from typing import Any
 
 import click
@@ -12,7 +14,7 @@ import click
 from gofer.cli import help_texts
 from gofer.cli.chosen_contract import ChosenContract, choose_contract, contract_of_ticket
 from gofer.cli.inputs import read_input, request_of
-from gofer.cli.options import errand_options, key_option, url_option, variables_option
+from gofer.cli.options import attach_option, errand_options, key_option, url_option, variables_option
 from gofer.cli.record import ErrandRecord
 from gofer.cli.report import report_errand
 from gofer.cli.screen import say, showing
@@ -49,19 +51,13 @@ def get(
     with report_errand(record, as_json=as_json):
         # The service's share of the time is spelled out, so that a repeated submission has the same bytes.
         request = RetrieveRequest(doi, title, authors or None, max(1, int(0.9 * timeout)))
-        _submit(ChosenContract(), request, record, key, timeout, quiet, url)
+        _run(ChosenContract(), request, record, key, timeout, quiet, url)
 
 
 @click.command(help=help_texts.RUN)
 @click.option("--contract", required=True, metavar="NAME|FILE", help="The service's contract: a name, or a .toml file.")
 @click.option("--input", "file", required=True, metavar="FILE", help="The input, a JSON object; - is stdin.")
-@click.option(
-    "--attach",
-    "attached",
-    multiple=True,
-    metavar="FIELD=FILE",
-    help="Put a file, by its name, into this field of the input; may be repeated.",
-)
+@attach_option
 @variables_option
 @key_option
 @errand_options(_TO, to_required=False)
@@ -82,12 +78,8 @@ def run(
     record = ErrandRecord(to, any_contract=True)
     with report_errand(record, as_json=as_json):
         chosen = choose_contract(contract, variables)
-        members = read_input(file)
-        request = request_of(chosen.declaration, members, attached)
-        ignored = [] if chosen.declaration is None else unsent(chosen.declaration, members)
-        if ignored and not quiet:
-            say(f"Note: {', '.join(ignored)} of the input is not sent: the contract has no place for it.")
-        _submit(chosen, request, record, key, timeout, quiet, url)
+        request = read_request(chosen, file, attached, quiet=quiet)
+        _run(chosen, request, record, key, timeout, quiet, url)
 
 
 @click.command(help=help_texts.ATTACH)
@@ -124,7 +116,7 @@ def attach(
                 record.succeed(job.result(None if to is not None else timeout))
 
 
-def _submit(
+def _run(
     chosen: ChosenContract,
     request: Any,
     record: ErrandRecord,
@@ -134,16 +126,37 @@ def _submit(
     url: str | None,
 ) -> None:
     """Submit a request, wait for its job and download the result; Ctrl-C cancels the job and the deadline does not."""
+    with submitting(chosen, record, key, url, quiet=quiet) as client:
+        record.succeed(client.run(request, to=record.to, timeout=timeout, key=key).value)
+
+
+def read_request(chosen: ChosenContract, file: str, attached: tuple[str, ...], *, quiet: bool) -> Any:
+    """Read the input of `--input` and the files of `--attach` into what the client submits."""
+    members = read_input(file)
+    request = request_of(chosen.declaration, members, attached)
+    ignored = [] if chosen.declaration is None else unsent(chosen.declaration, members)
+    if ignored and not quiet:
+        say(f"Note: {', '.join(ignored)} of the input is not sent: the contract has no place for it.")
+    return request
+
+
+@contextlib.contextmanager
+def submitting(
+    chosen: ChosenContract, record: ErrandRecord, key: str | None, url: str | None, *, quiet: bool
+) -> Generator[Client[Any, Any]]:
+    """Yield a client that submits with the key of `--key`, or a new one, and note the key if it is sent."""
     record.attach_options = chosen.attach_options(url)
-    used_key = key_of(key, random_key)
+    used_key, contract = key_of(key, random_key), chosen.contract
     client = Client[Any, Any](
         service_url(url),
-        contract=chosen.contract,
+        contract=contract,
         auth=token(),
         on_abandon="cancel-if-interrupted",
         progress=record,
         new_key=lambda: used_key,
     )
     with client, showing(quiet=quiet) as record.show:
-        record.submitting, record.key = True, None if chosen.contract.replays_keys == "no" else used_key
-        record.succeed(client.run(request, to=record.to, timeout=timeout, key=key).value)
+        if key is not None and contract.sends_key and contract.replays_keys == "no":
+            say("Note: the contract does not say that the service replays keys; this may make a second job.")
+        record.submitting, record.key = True, used_key if contract.sends_key else None
+        yield client

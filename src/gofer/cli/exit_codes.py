@@ -19,14 +19,14 @@ ERRAND: tuple[tuple[int, str, tuple[type[BaseException], ...]], ...] = (
     (130, "interrupted by Ctrl-C", (KeyboardInterrupt,)),
     (1, "the job failed, was cancelled, refused or lost, or its file is wrong", (errors.GoferError,)),
 )
-"""Code, meaning and errors of `get`, `run` and `attach`. The first row that fits counts, so the root comes last."""
+"""Code, meaning and errors of every command about jobs. The first row that fits counts, so the root comes last."""
 
 CONTRACT = ((0, "done"), (2, "bad usage, or the declaration is wrong"), (130, "interrupted by Ctrl-C"))
 CONTRACT_CHECK = (*CONTRACT, (1, "a recorded reply could not be read"))
 HEALTH = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or no answer"), (130, "interrupted by Ctrl-C"))
 SERVE = (
     (0, "ended by Ctrl-C or SIGTERM"),
-    (1, "could not start: the port or the data folder is in use"),
+    (1, "could not start: the port or the data folder is in use, the records are damaged, or a token is missing"),
     (2, "bad usage, or the extra `service` is not installed"),
 )
 

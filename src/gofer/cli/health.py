@@ -10,9 +10,9 @@ import click
 from attrs import asdict
 
 from gofer.cli import help_texts
-from gofer.cli.options import json_option, url_option
+from gofer.cli.options import json_option, url_option, verbose_option
 from gofer.cli.report import exit_on_error
-from gofer.cli.screen import printable, say
+from gofer.cli.screen import printable, say, showing
 from gofer.cli.service import service_url, token
 from gofer.models import HealthStatus
 from gofer.retrieve import RetrieveClient
@@ -21,12 +21,13 @@ from gofer.wire import base_url
 
 @click.command(help=help_texts.HEALTH)
 @json_option
+@verbose_option
 @url_option
 def health(as_json: bool, url: str | None) -> None:
     """Ask the service once."""
     with exit_on_error():
         address = base_url(service_url(url))
-        with RetrieveClient(base_url=address, auth=token()) as client:
+        with RetrieveClient(base_url=address, auth=token()) as client, showing(quiet=False):
             status = client.get_health_status()
     can_run = status is not None and status.can_run
     error = f"no service answers at {address}" if status is None else None

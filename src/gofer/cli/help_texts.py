@@ -18,7 +18,8 @@ _ERRAND_CODES = _table((code, meaning) for code, meaning, _ in exit_codes.ERRAND
 
 GOFER = """Send an errand: a DOI goes in, the paper's file comes back.
 
-The service does the work as a job. gofer submits the job, waits for it, and downloads and checks the file.
+The service does the work as a job. gofer submits the job, waits for it, and downloads and checks the file. `gofer
+submit`, `status`, `list` and `cancel` do one step each, and do not wait.
 
 `gofer run` does the same with any other job API. A contract, which is a page of TOML, describes the API.
 
@@ -34,6 +35,12 @@ Environment:
   SERVICE_URL    the service's address, used without --url; else SERVICE_HOST and SERVICE_PORT
   SERVICE_TOKEN  the bearer token; it is never a flag and never printed
   GOFER_VAR_...  a variable of a declaration, as in GOFER_VAR_API_KEY for api_key; a secret is never a flag
+
+\b
+Completion of commands and options, in the start-up file of your shell:
+  bash  eval "$(_GOFER_COMPLETE=bash_source gofer)"
+  zsh   eval "$(_GOFER_COMPLETE=zsh_source gofer)"
+  fish  _GOFER_COMPLETE=fish_source gofer | source
 """
 
 GOFER_END = _ERRAND_CODES
@@ -93,8 +100,8 @@ sends as a multipart body.
 When the --timeout is over, gofer does not cancel the job. It prints the `gofer attach` line that continues with it.
 Ctrl-C cancels the job instead; a second Ctrl-C ends gofer at once.
 
-If the answer to the submission is lost, the job may exist or not. If the contract says that the service replays keys,
-gofer then prints the option --key KEY. The same command with this option repeats the submission.
+If the answer to the submission is lost, the job may exist or not. If the contract sends a key, gofer then prints the
+option --key KEY. The same command with this option repeats the submission. A contract that sends none refuses --key.
 
 A secret variable, such as an API key, is only read from the environment: for api_key it is GOFER_VAR_API_KEY. It is
 sent to the service's own origin only, like the token in SERVICE_TOKEN.
@@ -118,7 +125,7 @@ Examples:
   verified    how it was checked, the weakest of several: digest, size, length or none
   ticket      continues with the job: gofer attach TICKET
   key         repeats the submission after a lost answer: --key KEY; null if nothing was submitted,
-              or if the contract does not say that the service replays keys
+              or if the contract sends no key
   error_code  the service's code
   error       what went wrong, in words
 A field without a value is null. The object is also printed if the errand fails. Only if the options themselves are
@@ -147,6 +154,93 @@ Examples:
 
 --json prints the same object as `gofer get --json`, or as `gofer run --json` if the contract is a declaration. Its
 `key` is always null, because nothing is submitted.
+
+{_ERRAND_CODES}
+"""
+
+_JOB_JSON = """\b
+--json prints one object on stdout in place of the line, also if the command fails, with these fields:
+  status      the job's last status, in the service's word
+  job_id      the service's id of the job
+  state       what the word means: pending, running, succeeded, failed, cancelled or unknown
+  progress    the finished part, from 0 to 1
+  message     what the service says it is doing
+  ticket      continues with the job: gofer attach TICKET
+  key         repeats the submission after a lost answer: --key KEY; null if nothing was submitted,
+              or if the contract sends no key
+  error_code  the service's code for why the job or the command failed
+  error       what went wrong, in words
+A field without a value is null."""
+
+_NAMING = """Name the job by its ticket, or by its id at the service of --url. A ticket has its service and its
+contract, as for `gofer attach`. With an id, name the contract with --contract if it is not retrieve."""
+
+SUBMIT = f"""Submit a job, and do not wait for it.
+
+The line on stdout has the job's id and its ticket, with a tab between them. `gofer status`, `attach` and `cancel` take
+the ticket.
+
+If the answer to the submission is lost, or Ctrl-C is pressed before it comes, the job may exist or not. If the contract
+sends a key, gofer then prints the option --key KEY, as `gofer get` does.
+
+\b
+Examples:
+  gofer submit 10.5555/12345678
+  gofer submit --contract mine.toml --input request.json --url https://jobs.example.org
+  gofer submit 10.5555/12345678 --json | jq -r .ticket
+
+{_JOB_JSON}
+
+{_ERRAND_CODES}
+"""
+
+STATUS = f"""Show the status of a job.
+
+gofer polls the job once. The line on stdout has the job's id and its status, with a tab between them. The exit code is
+0 for a failed job too: it only says whether the job could be polled.
+
+{_NAMING}
+
+\b
+Examples:
+  gofer status gofer1.eyJj...
+  gofer status 7kEMlNAGGPE8RsUJVqKc4A --json | jq -r .state
+
+{_JOB_JSON}
+
+{_ERRAND_CODES}
+"""
+
+CANCEL = f"""Cancel a job.
+
+The line on stdout has the job's id and the status that the service shows afterwards. A job that has ended stays as it
+is, and the exit code is 0. If the service cannot cancel jobs, the exit code is 1.
+
+{_NAMING}
+
+\b
+Examples:
+  gofer cancel gofer1.eyJj...
+  gofer cancel 7kEMlNAGGPE8RsUJVqKc4A
+
+{_JOB_JSON}
+
+{_ERRAND_CODES}
+"""
+
+LIST_JOBS = f"""List the jobs of the retrieval service, newest first.
+
+A line on stdout has a job's id, its status and its DOI, with tabs between them. If there are more jobs, stderr has the
+option --cursor CURSOR that continues the list. Not every service can list its jobs.
+
+\b
+Examples:
+  gofer list
+  gofer list --status completed --limit 10
+  gofer list --json | jq -r '.jobs[].job_id'
+
+--json prints one object: `jobs`, each with the service's fields, its `state` and its `ticket` as `gofer status --json`
+has them, and `next`, the cursor, or null. If the command fails, stdout is empty.
 
 {_ERRAND_CODES}
 """
@@ -225,7 +319,8 @@ Examples:
 SERVE = f"""Run the reference service here, until Ctrl-C.
 
 It finds papers by DOI in a folder of files. Jobs and results are kept in the data folder, so that after a restart the
-service continues with unfinished jobs. If SERVICE_TOKEN is set, requests about jobs must carry it.
+service continues with unfinished jobs. If SERVICE_TOKEN is set, requests about jobs must carry it. It must be set if
+--host is an address that other machines can reach, or --open must say that everybody may use the service.
 
 In a folder of your own, name each file after its DOI, with _ for each /: 10.1234_abc.pdf is 10.1234/abc. Or list it in
 the folder's index.jsonl: {{"doi": "10.1234/abc", "file": "any name.pdf"}}. A PDF whose metadata or first page has the
@@ -235,6 +330,7 @@ DOI is found too. New files need no restart. docs/howto/your-papers.md has the d
 Examples:
   gofer serve
   gofer serve --library ~/papers --port 8080
+  gofer serve --library ~/papers --host 0.0.0.0 --allow-host papers.example.org
 
 {_table(exit_codes.SERVE)}
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -33,12 +34,33 @@ def _target(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return value
 
 
+def _log_everything(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        logging.getLogger("gofer").setLevel(logging.DEBUG)  # shown by `screen.showing`
+
+
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_log_everything,
+    help="Show each request and each step on stderr.",
+)
 url_option = click.option(
     "--url",
     metavar="URL",
     help="The service's address. [default: $SERVICE_URL, else $SERVICE_HOST:$SERVICE_PORT, else localhost:8000]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+quiet_option = click.option("--quiet", is_flag=True, help="Show no progress; errors still go to stderr.")
+attach_option = click.option(
+    "--attach",
+    "attached",
+    multiple=True,
+    metavar="FIELD=FILE",
+    help="Put a file, by its name, into this field of the input; may be repeated.",
+)
 key_option = click.option(
     "--key",
     metavar="KEY",
@@ -54,11 +76,12 @@ variables_option = click.option(
 
 
 def errand_options(to_help: str, *, to_required: bool) -> Callable[[Command], Command]:
-    """Add the options of every command that waits for a job: `--to`, `--timeout`, `--json` and `--quiet`."""
+    """Add the options of a command that waits for a job: `--to`, `--timeout`, `--json`, `--quiet` and `-v`."""
 
     def decorate(command: Command) -> Command:
         for option in (
-            click.option("--quiet", is_flag=True, help="Show no progress; errors still go to stderr."),
+            verbose_option,
+            quiet_option,
             json_option,
             click.option(
                 "--timeout",

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
+from gofer.client import Job
 from gofer.errors import Expired, GoferError, JobFailed, JobLost
 from gofer.events import CancelSent, Changed, Event, Saved, Submitted
 from gofer.models import State, Status
@@ -22,10 +23,11 @@ class ErrandRecord:
     Attributes:
         to: the target, as the person wrote it; None if the value is printed.
         any_contract: whether the errand is reported as `gofer run` does, and not as `gofer get` does.
+        job_only: whether the command is about the job and not its result, as `gofer status` is.
         attach_options: what a later `gofer attach` needs beside the ticket and the target.
         submitting: whether the submission may have been sent.
-        key: the idempotency key that repeats the submission; None if nothing is submitted, or if the contract does not
-            say that a repeated key makes no second job.
+        key: the idempotency key that repeats the submission; None if nothing is submitted, or if the contract sends no
+            key.
         show: displays the events.
         job_id: the service's id of the job; "" for a job that was finished at once.
         status: the last status seen, "" before the first.
@@ -33,11 +35,12 @@ class ErrandRecord:
         cancellation: the answer to the cancellation that Ctrl-C asks for; None if there was no answer.
         gone: whether an error says that there is no result to come.
         done: whether the errand succeeded, so that `value` is the job's.
-        value: the job's final document, or what the contract makes of it.
+        value: the job's final document, or what the contract makes of it; with `job_only` the line to print.
     """
 
     to: str | None
     any_contract: bool = False
+    job_only: bool = False
     attach_options: tuple[str, ...] = ()
     submitting: bool = False
     key: str | None = None
@@ -67,6 +70,10 @@ class ErrandRecord:
                 pass
         if self.show is not None:
             self.show(event)
+
+    def show_job(self, job: Job[Any]) -> None:
+        """Record what is there of a job."""
+        self.job_id, self.ticket, self.status = job.id, job.ticket, job.status
 
     def succeed(self, value: Any) -> None:
         """Record the job's value."""

@@ -23,7 +23,7 @@ from gofer.cli.screen import say
 from gofer.contracts.flaws import words_of
 from gofer.core.commands import MANIFEST
 from gofer.errors import GoferError, JobFailed, OutOfTime, SubmitUncertain, Unauthorized, UsageError
-from gofer.models import RetrieveResult, State
+from gofer.models import RetrieveResult, State, Status
 
 FORMATS: Mapping[str, str] = {".pdf": "pdf", ".epub": "epub", ".xml": "xml", ".html": "html", ".htm": "html"}
 """The formats that a file's suffix names; no other suffix is compared with the file."""
@@ -53,6 +53,8 @@ def report_errand(record: ErrandRecord, *, as_json: bool) -> Generator[None]:
         click.echo(json.dumps(_json_object(record, error, message)))
     elif record.saved is not None:
         click.echo(os.fsencode(record.saved.path))
+    elif record.done and record.job_only:
+        click.echo(record.value)
     elif record.done:
         click.echo(json.dumps(_json_value(record), indent=2))
         _explain_no_value(record)
@@ -145,23 +147,36 @@ def _explain_no_value(record: ErrandRecord) -> None:
 
 def _json_object(record: ErrandRecord, error: BaseException | None, message: str | None) -> dict[str, object]:
     """Make the object that `--json` prints."""
+    status = record.status
+    why = status if error is not None or record.job_only else Status("")  # a result that is there needs no reason
+    return {
+        "status": str(status) or None,
+        "job_id": record.job_id or None,
+        **(_job_fields(status) if record.job_only else _result_fields(record)),
+        "ticket": record.ticket if record.job_id else None,
+        "key": record.key,
+        "error_code": getattr(error, "error_code", None) or why.error_code,
+        "error": message or why.error,
+    }
+
+
+def _job_fields(status: Status) -> dict[str, object]:
+    state = str(status.state) if status else None
+    return {"state": state, "progress": status.progress, "message": status.message}
+
+
+def _result_fields(record: ErrandRecord) -> dict[str, object]:
     saved, value = record.saved, record.value
     if record.any_contract:
         result = {"files": _manifest_files(record), "value": _json_value(record)}
     else:
         result = {"source": value.source if isinstance(value, RetrieveResult) else None}
     return {
-        "status": str(record.status) or None,
-        "job_id": record.job_id or None,
         "path": None if saved is None else os.fspath(saved.path),
         "size": None if saved is None else saved.size,
         "format": None if saved is None else saved.format,
         **result,
         "verified": None if saved is None else str(saved.verified),
-        "ticket": record.ticket if record.job_id else None,
-        "key": record.key,
-        "error_code": getattr(error, "error_code", None),
-        "error": message,
     }
 
 

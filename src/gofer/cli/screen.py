@@ -26,6 +26,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def columns(*texts: str) -> str:
+    """Return a line with tabs between these texts."""
+    return "\t".join(map(printable, texts))
+
+
 def say(line: str) -> None:
     """Print a line on stderr, without control characters."""
     with contextlib.suppress(BrokenPipeError):  # nobody reads stderr any more; the command goes on
@@ -34,15 +39,18 @@ def say(line: str) -> None:
 
 @contextlib.contextmanager
 def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
-    """Yield the listener that shows an errand's events; the library's warnings are shown in the same place."""
+    """Yield the listener that shows an errand's events; what the library logs is shown in the same place.
+
+    That is its warnings, and with `-v` each request and each step.
+    """
     if quiet or sys.stderr is None:  # closed by the shell: 2>&-
-        with _warnings(lambda _: None):
+        with _log_lines(lambda _: None):
             yield lambda _: None
     elif sys.stderr.isatty():
-        with _progress() as progress, _warnings(lambda line: progress.console.print(Text(line), soft_wrap=True)):
+        with _progress() as progress, _log_lines(lambda line: progress.console.print(Text(line), soft_wrap=True)):
             yield Bar(progress)
     else:
-        with _warnings(say):
+        with _log_lines(say):
             yield Lines()
 
 
@@ -115,15 +123,15 @@ def _progress() -> Progress:
 
 
 @contextlib.contextmanager
-def _warnings(write: Callable[[str], object]) -> Generator[None]:
-    """Show the library's warnings where the events are shown; they may quote a service."""
+def _log_lines(write: Callable[[str], object]) -> Generator[None]:
+    """Show what the library logs where the events are shown; it may quote a service."""
 
     class Shown(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             for line in self.format(record).splitlines():
                 write(printable(line))
 
-    log, handler = logging.getLogger("gofer"), Shown(logging.WARNING)
+    log, handler = logging.getLogger("gofer"), Shown()
     log.addHandler(handler)
     try:
         yield

@@ -45,12 +45,30 @@ def data_folder() -> Path:
     metavar="DIR",
     help="Where records and results are kept. [default: $XDG_DATA_HOME/gofer, else ~/.local/share/gofer]",
 )
-def serve(host: str, port: int, library: Path | None, data: Path | None) -> None:
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name of the service, besides localhost, --host and addresses. May be repeated.",
+)
+@click.option("--open", "open_to_all", is_flag=True, help="Serve beyond loopback without a token.")
+@click.option("--log-requests", is_flag=True, help="Print a line for each request on stderr.")
+def serve(
+    host: str,
+    port: int,
+    library: Path | None,
+    data: Path | None,
+    allow_hosts: tuple[str, ...],
+    open_to_all: bool,
+    log_requests: bool,
+) -> None:
     """Serve until a signal."""
     try:
         from gofer_service import sample_library
         from gofer_service import serve as run
-        from gofer_service.engine import EngineLocked
+        from gofer_service.engine import EngineUnusable
+        from gofer_service.hosts import Exposed
         from gofer_service.sources.library import Library
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _REQUIRED:
@@ -76,10 +94,20 @@ def serve(host: str, port: int, library: Path | None, data: Path | None) -> None
         say("Ctrl-C ends it.")
 
     try:
-        run(host, port, library=library or sample_library(), data=folder, token=token(), announce=announce)
+        run(
+            host,
+            port,
+            library=library or sample_library(),
+            data=folder,
+            token=token(),
+            allow_hosts=allow_hosts,
+            open_to_all=open_to_all,
+            log_requests=log_requests,
+            announce=announce,
+        )
     except KeyboardInterrupt:
         pass  # pressed before the server handled the signal
-    except (EngineLocked, OSError) as error:
+    except (EngineUnusable, Exposed, OSError) as error:
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         why = f"port {port} is in use; name another with --port, as in --port {port % 65535 + 1}" if in_use else error
         say(f"gofer: the service cannot start: {why}")

@@ -109,8 +109,16 @@ class Contract(Protocol[In_contra, Out]):
         return "no"
 
     @property
+    def sends_key(self) -> bool:
+        """Whether a submission carries its idempotency key; else no later call can repeat it by the key."""
+        return self.replays_keys != "no"
+
+    @property
     def grace(self) -> float | None:
-        """Seconds after which a word that the contract does not have is an error; None takes it as still active."""
+        """Seconds after which a word that the contract does not have is an error; None takes it as still active.
+
+        The client's option `grace=` counts before it.
+        """
         return None
 
     @property
@@ -121,6 +129,13 @@ class Contract(Protocol[In_contra, Out]):
     def reads(self, leg: Leg, status: int) -> bool:
         """Tell whether a reply of this HTTP status is the contract's to read; HTTP's own meaning holds for others."""
         return 200 <= status < 300
+
+    def means_later(self, status: int, code: str | None) -> bool:
+        """Tell whether a refusal with this HTTP status and this code says that nothing was done, and to come later.
+
+        It adds to what HTTP itself says; a submission that is refused so is sent again.
+        """
+        return False
 
     def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
         """Add what the service wants on every request to its own origin."""

@@ -20,6 +20,7 @@ class Flaw(StrEnum):
     BROKEN_PDF = "BROKEN_PDF", "the PDF cannot be read, or has no pages"
     BROKEN_EPUB = "BROKEN_EPUB", "the EPUB is damaged"
     WRONG_PAPER = "WRONG_PAPER", "its first pages do not have the title that was asked for"
+    TOO_COSTLY = "TOO_COSTLY", "checking it takes too much time or memory"
     UNREACHABLE = "UNREACHABLE", "the file cannot be read"
     VPN_DOWN = "VPN_DOWN", "it needs the VPN, which is down"
 

@@ -17,6 +17,7 @@ def unlike(promised: str | None, head: bytes) -> str | None:
 
 
 _SUFFIXES = {
+    "application/epub+zip": ".epub",
     "application/geo+json": ".geojson",
     "application/gzip": ".gz",
     "application/json": ".json",
@@ -36,8 +37,9 @@ _SUFFIXES = {
 
 
 def suffix_of(kind: str | None) -> str:
-    """Return the ending that files of a media type usually have; "" where the list has none."""
-    return _SUFFIXES.get(media_type(kind), "")
+    """Return the ending that files of a format usually have ("application/pdf", "pdf"); "" where the list has none."""
+    format = media_type(kind)
+    return f".{format}" if f".{format}" in _SUFFIXES.values() else _SUFFIXES.get(format, "")
 
 
 _DATA = re.compile(

@@ -1,17 +1,20 @@
 """From JSON bytes to models, strictly: cattrs with hooks that convert nothing silently; and error documents, leniently.
 
 cattrs' defaults turn a null into "None" and "12" into 12; here a value is of its kind or the reply is bad, and the
-error names the field. Unknown fields are ignored. Nothing here may be particular to one contract.
+error names the field. Unknown fields are ignored, and so is a wrong value in a field that is only shown. Nothing here
+may be particular to one contract.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import cattrs
-from attrs import frozen
+from attrs import fields, frozen, resolve_types
+from cattrs.gen import make_dict_structure_fn, override
 
 from gofer.contracts.faults import dotted, first_fault
 from gofer.errors import BadReply
@@ -45,6 +48,28 @@ def strict_converter(*, closed: bool = False) -> cattrs.Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(_is_mapping, _exactly(dict))
     return converter
+
+
+def only_shown(converter: cattrs.Converter, model: type[Any], names: frozenset[str]) -> None:
+    """Let the converter read a value of the wrong type in one of these fields of `model` as if it were missing."""
+    resolve_types(model)
+    overrides: dict[str, Any] = {
+        one.name: override(struct_hook=_or_default(converter, one.default))
+        for one in fields(model)
+        if one.name in names
+    }
+    converter.register_structure_hook(model, make_dict_structure_fn(model, converter, **overrides))
+
+
+def _or_default(converter: cattrs.Converter, default: Any) -> Callable[[object, Any], Any]:
+    def structure(value: object, kind: Any) -> object:
+        try:
+            read = converter.structure(value, kind)
+        except (cattrs.BaseValidationError, ArithmeticError, LookupError, TypeError, ValueError):
+            return default
+        return default if isinstance(read, float) and not math.isfinite(read) else read
+
+    return structure
 
 
 def _is_mapping(kind: Any) -> bool:

@@ -11,17 +11,26 @@ import re
 from typing import Literal
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import field, fields_dict, frozen
 
 from gofer.contracts import doi, formats
 from gofer.contracts.base import Contract, Ref, Snapshot
-from gofer.contracts.payload import Problem, document, structure
+from gofer.contracts.payload import Problem, as_list, document, only_shown, strict_converter, structure
 from gofer.errors import BadReply, UsageError
 from gofer.models import HealthStatus, JobPage, ResultFile, RetrieveRequest, RetrieveResult, State, Status
 from gofer.wire import Reply, Request
 
 SERVICE_BUDGET = 120
 """Seconds that the service gets for a job by default, as in the base contract's own client."""
+
+UNKNOWN_STATUS_SECONDS = 600.0
+"""Seconds that a job may stay in a status that this version does not have."""
+
+DECIDING = frozenset({"job_id", "status", "error_code", "file_size", "file_format"})
+"""The fields of a job's document that decide something. All others are only shown, so they cannot cost the job."""
+
+_converter = strict_converter()
+only_shown(_converter, RetrieveResult, frozenset(fields_dict(RetrieveResult)) - DECIDING)
 
 
 @frozen
@@ -32,6 +41,16 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     replays_keys: Literal["yes", "no", "ask"] = field(  # pyright: ignore[reportIncompatibleMethodOverride]
         default="ask", kw_only=True
     )
+
+    @property
+    def grace(self) -> float:
+        """Ten minutes for a status of a newer service."""
+        return UNKNOWN_STATUS_SECONDS
+
+    @property
+    def sends_key(self) -> bool:
+        """Always: a service that does not replay keys ignores it."""
+        return True
 
     def build_submission(
         self, base: str, request: RetrieveRequest, *, key: str, budget: float | None, hold: int
@@ -64,7 +83,7 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
 
     def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[RetrieveResult]:
         """Read `{job_id, status}` and whatever more the service sent."""
-        return _snapshot(base, reply, structure(document(reply), RetrieveResult))
+        return _snapshot(base, reply, structure(document(reply), RetrieveResult, _converter))
 
     def build_poll(self, base: str, ref: Ref, *, hold: int, etag: str | None, seen: Status) -> Request:
         """Build GET /jobs/{id}."""
@@ -77,7 +96,7 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
 
     def read_poll(self, base: str, ref: Ref, reply: Reply) -> Snapshot[RetrieveResult]:
         """Read a job's document; one of another job is a `BadReply`."""
-        result = structure(document(reply), RetrieveResult)
+        result = structure(document(reply), RetrieveResult, _converter)
         if result.job_id != ref.id:
             raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="$.job_id")
         return _snapshot(base, reply, result)
@@ -112,8 +131,9 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         return structure(document(reply), HealthStatus)
 
     def read_capabilities(self, reply: Reply) -> frozenset[str]:
-        """Read the extensions the service names; none if it names none."""
-        return frozenset(self.read_health(reply).capabilities)
+        """Read the extensions the service names; none if it names none. Nothing else of the document counts here."""
+        named = as_list(document(reply).get("capabilities")) or []
+        return frozenset(name for name in named if isinstance(name, str))
 
     def build_listing(self, base: str, *, status: str | None, limit: int | None, cursor: str | None) -> Request:
         """Build GET /jobs with these filters."""
@@ -123,7 +143,7 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
 
     def read_listing(self, reply: Reply) -> JobPage:
         """Read one page of jobs."""
-        return structure(document(reply), JobPage)
+        return structure(document(reply), JobPage, _converter)
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read RFC 9457 problem+json, or `error` or `detail` of any JSON object."""

@@ -11,21 +11,24 @@ names the type of its answer, so that a flow gets it typed (`verbs.ask`).
     Read(cap, until)                 -> Body           its body in memory, up to `cap` bytes
     Drop()                           -> None           its body is not wanted
     Sleep(seconds)                   -> None
+    AwaitTurn(turn, until)           -> bool           a slot among the client's requests; False when it is too late
     Tell(event)                      -> None           best-effort progress
 
 The disk performs the others (`DiskCommand`), all behind one method:
 
+    Locate(target)                   -> Place          where it really is: absolute, links followed
     CheckTarget(target)              -> Part | None    whether it can be written; the part file that an earlier try left
     CheckFolder(folder, staging)     -> bytes | None   whether it can be filled; the manifest that an earlier try left
     Measure(target, hashed)          -> Stored         the part file as it is, where it is complete already
-    Keep(target)                     -> None           the part file is synced and takes the target's place
+    Keep(target, at)                 -> None           the part file is synced and takes its place, in one step
     Discard(target)                  -> None           the part file is removed
     Put(target, content)             -> None           a small file, complete, in one step
-    Assemble(staging, folder)        -> None           the staging folder takes the folder's place, in one step
+    Assemble(staging, folder)        -> None           the files in the staging folder are in the folder
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -34,6 +37,7 @@ from attrs import field, frozen
 from attrs.validators import instance_of, optional
 
 from gofer.core.digests import Digest
+from gofer.core.slots import Turn
 from gofer.errors import GoferError
 from gofer.events import Event
 from gofer.wire import Head, Reply, Request
@@ -44,6 +48,9 @@ T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 """The file in a folder of results that lists the others."""
+
+STAGING = re.compile(r"\..*\.parts", re.DOTALL)
+"""How the folders are named in which files are gathered before their folder is complete."""
 
 
 class Now(NamedTuple):
@@ -90,6 +97,14 @@ class Mark:
     query: str = field(default="", validator=instance_of(str))
     coding: str = field(default="", validator=instance_of(str))
     kind: str = field(default="", validator=instance_of(str))
+
+
+@frozen
+class Place:
+    """Where a target really is: its absolute path, links followed; and whether a folder is there already."""
+
+    path: Path
+    is_folder: bool
 
 
 @frozen
@@ -162,6 +177,7 @@ class Store(Asks[Stored]):
         hashed: the algorithm of the digest that is wanted of the complete file, None for no digest; a kept prefix is
             then read again from disk.
         job_id: for the progress events.
+        room: bytes that are still to come, as far as their number was named: without room for them none is written.
     """
 
     target: Path
@@ -172,6 +188,7 @@ class Store(Asks[Stored]):
     until: float | None
     hashed: str | None
     job_id: str | None
+    room: int = 0
 
 
 @frozen
@@ -195,6 +212,14 @@ class Sleep(Asks[None]):
 
 
 @frozen
+class AwaitTurn(Asks[bool]):
+    """Wait until a turn is granted; False if it was not by `until`, a monotonic time, or None without a deadline."""
+
+    turn: Turn
+    until: float | None
+
+
+@frozen
 class Tell(Asks[None]):
     """Report an event to whoever listens."""
 
@@ -202,6 +227,13 @@ class Tell(Asks[None]):
 
 
 # --- commands of the disk ---
+
+
+@frozen
+class Locate(Asks[Place]):
+    """Find where a target really is; `TargetError` if anything but a file or a folder is there."""
+
+    target: Path
 
 
 @frozen
@@ -213,7 +245,10 @@ class CheckTarget(Asks[Part | None]):
 
 @frozen
 class CheckFolder(Asks[bytes | None]):
-    """Check that the folder is empty or absent and can be made (`TargetError`), and return the staging's manifest."""
+    """Check that the folder is empty or absent and can be filled (`TargetError`).
+
+    Where a staging folder is named, it is made, and the manifest that an earlier try left in it is returned.
+    """
 
     folder: Path
     staging: Path | None = None
@@ -229,9 +264,10 @@ class Measure(Asks[Stored]):
 
 @frozen
 class Keep(Asks[None]):
-    """Sync the part file to disk and put it in the target's place in one step."""
+    """Sync the part file of a target to disk and put it at the place `at`, beside the part, in one step."""
 
     target: Path
+    at: Path
 
 
 @frozen
@@ -251,20 +287,20 @@ class Put(Asks[None]):
 
 @frozen
 class Assemble(Asks[None]):
-    """Put the staging folder in the place of the empty or absent folder."""
+    """Put the files of the staging folder into the folder; a folder that is absent appears complete, in one step."""
 
     staging: Path
     folder: Path
 
 
-DiskCommand = CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble
-Command = Authorise | Send | Open | Store | Read | Drop | Sleep | Tell | DiskCommand
+DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble
+Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | DiskCommand
 
 
 # --- outcomes ---
 
-DiskAnswer = Part | Stored | bytes | None
-Answer = Request | Reply | Head | Body | DiskAnswer
+DiskAnswer = Place | Part | Stored | bytes | None
+Answer = Request | Reply | Head | Body | bool | DiskAnswer
 
 
 @frozen

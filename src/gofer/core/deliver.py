@@ -12,7 +12,7 @@ from gofer.core.exchange import AnyErrand
 from gofer.core.folder import to_folder
 from gofer.core.run import Flow
 from gofer.core.table import Move
-from gofer.core.target import Target
+from gofer.core.target import Target, check_target
 from gofer.errors import NotSupported, UsageError, WrongFile
 from gofer.models import Fetched, ResultFile
 
@@ -26,8 +26,14 @@ def deliver(errand: AnyErrand, results: Snapshot[Any], target: Target) -> Flow[t
         return (yield from to_folder(errand, target, files))
     if not files:
         raise NotSupported("The job gave no file, and no value that could be written into one.")
-    fetched = yield from fetch(errand, target.path, files[0])
+    fetched = yield from fetch(errand, target, files[0])
     return fetched.path, (fetched,)
+
+
+def deliver_file(errand: AnyErrand, target: Target, file: ResultFile) -> Flow[Fetched]:
+    """Put a file of a job at a target, whatever the state of the job."""
+    target = yield from check_target(target)
+    return (yield from fetch(errand, target, file))
 
 
 def deliver_to_memory(errand: AnyErrand, results: Snapshot[Any], max_bytes: int) -> Flow[bytes]:

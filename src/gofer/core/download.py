@@ -12,15 +12,17 @@ from attrs import evolve
 
 from gofer.contracts import formats
 from gofer.core import verbs
-from gofer.core.commands import CheckTarget, Discard, Drop, Keep, Mark, Measure, Put, Stored
+from gofer.core.commands import CheckTarget, Discard, Keep, Mark, Measure, Put, Stored
 from gofer.core.digests import digest_bytes, digest_of
-from gofer.core.exchange import Absence, AnyErrand, Tries, follow_open, retry_or_raise
+from gofer.core.exchange import AnyErrand, Tries, follow_open, retry_or_raise
 from gofer.core.judging import encoding_of, is_stored_in
+from gofer.core.names import with_format
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results, renew_link
 from gofer.core.resume import Resume, continues, is_complete, mark_of, ranged, resume_of
 from gofer.core.run import Flow
 from gofer.core.table import Move
+from gofer.core.target import Target
 from gofer.errors import AnswerLost, NotSupported, TransportError, WrongFile
 from gofer.events import Saved
 from gofer.models import Fetched, ResultFile, State, Verified
@@ -36,13 +38,14 @@ PAGES = frozenset({"text/html", "application/xhtml+xml", ""})
 """Media types of what may be a web page, as a proxy or a sign-in sends with status 200."""
 
 
-def fetch(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
-    """Download one file to a path, and report it."""
+def fetch(errand: AnyErrand, target: Target, file: ResultFile) -> Flow[Fetched]:
+    """Download one file to a checked target, and report it under the name that the caller gave."""
     errand.move(Move.FETCH)
-    fetched = yield from save(errand, target, file)
+    saved = yield from save(errand, target.place, file)
+    fetched = evolve(saved, path=target.path.with_name(saved.path.name) if target.open else target.path)
     errand.move(Move.STORED)
     promise = _promise(errand, file)
-    yield from verbs.tell(errand, Saved(errand.job_id, target, fetched.size, fetched.verified, promise.format))
+    yield from verbs.tell(errand, Saved(errand.job_id, fetched.path, fetched.size, fetched.verified, promise.format))
     return fetched
 
 
@@ -50,13 +53,14 @@ def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Put one file at a path: content that the service sent along is written, any other file is downloaded."""
     if file.content is None:
         return (yield from to_file(errand, target, file))
-    yield Put(target, file.content)
-    return Fetched(target, len(file.content), Verified.LENGTH)
+    at = with_format(target, file.format)
+    yield Put(at, file.content)
+    return Fetched(at, len(file.content), Verified.LENGTH)
 
 
 def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Download a file of the job to `target`."""
-    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
+    tries = Tries(errand, errand.rules.patience)
     reached, cured, renewed, page, kind = 0, False, False, None, ""
     while True:
         request = _request(file)
@@ -74,15 +78,15 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
                 if file.url != old:
                     continue
             if head.status not in (200, 206, 416):
-                yield from retry_or_raise(errand, head, tries, absence)
+                yield from retry_or_raise(errand, head, tries)
                 continue
-            yield from _refuse_page(head, kind)
+            yield from _refuse_page(errand, head, kind)
             kind = kind or head.media_type
             yield from _refuse_encoded(errand, file, head, target)
             page = yield from _possible_page(errand, head)
             if page is not None:
                 continue
-            stored, mark = yield from _transfer(errand, target, request, head, resume)
+            stored, mark = yield from _transfer(errand, target, file, request, head, resume)
             verified = _verify(errand, file, stored, mark)
         except TransportError as error:
             yield from tries.back_off(error)
@@ -92,14 +96,15 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
                 raise
             cured, reached = True, 0
         else:
-            yield Keep(target)
-            return Fetched(target, stored.size, verified)
+            at = with_format(target, _promise(errand, file).format or mark.kind)
+            yield Keep(target, at)
+            return Fetched(at, stored.size, verified)
         errand.move(Move.RESUME)
 
 
 def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes]:
     """Download a file of the job into memory, at most `max_bytes` bytes."""
-    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
+    tries = Tries(errand, errand.rules.patience)
     cured, renewed, page, kind = False, False, None, ""
     while True:
         request = _request(file)
@@ -112,9 +117,9 @@ def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes
                 if file.url != old:
                     continue
             if head.status != 200:
-                yield from retry_or_raise(errand, head, tries, absence)
+                yield from retry_or_raise(errand, head, tries)
                 continue
-            yield from _refuse_page(head, kind)
+            yield from _refuse_page(errand, head, kind)
             kind = kind or head.media_type
             yield from _refuse_encoded(errand, file, head, None)
             page = yield from _possible_page(errand, head)
@@ -151,14 +156,14 @@ def _promise(errand: AnyErrand, file: ResultFile) -> ResultFile:
     return next((promised for promised in errand.record.files if promised.url == file.url), file)
 
 
-def _refuse_page(head: Head, kind: str) -> Flow[None]:
+def _refuse_page(errand: AnyErrand, head: Head, kind: str) -> Flow[None]:
     """Refuse a web page between the replies of a file whose first one had this other media type.
 
     Raises:
         AnswerLost: it is one. What is here of the file stays, since the next reply may be the file's again.
     """
     if head.status != 416 and kind and formats.is_html(head.media_type) and not formats.is_html(kind):
-        yield Drop()
+        yield from verbs.drop(errand)
         raise AnswerLost(f"A web page came in place of the file, which is {kind}.")
 
 
@@ -172,7 +177,7 @@ def _refuse_encoded(errand: AnyErrand, file: ResultFile, head: Head, target: Pat
     names = (file.name, head.url.partition("?")[0], "" if target is None else target.name)
     if not coding or errand.rules.encoded == "keep" or is_stored_in(coding, head.media_type, names):
         return
-    yield Drop()
+    yield from verbs.drop(errand)
     raise WrongFile(
         f"The file came encoded ({coding}) though asked plain; pass encoded='keep' to store it as it comes.",
         reason="encoding",
@@ -183,7 +188,7 @@ def _possible_page(errand: AnyErrand, head: Head) -> Flow[Head | None]:
     """Drop and return what may be a web page in the file's place, as long as the job itself has not been polled."""
     if errand.record.seen is not None or head.media_type not in PAGES:
         return None
-    yield Drop()
+    yield from verbs.drop(errand)
     return head
 
 
@@ -204,7 +209,7 @@ def _poll_after_page(errand: AnyErrand, page: Head | None) -> Flow[None]:
 
 
 def _transfer(
-    errand: AnyErrand, target: Path, request: Request, head: Head, resume: Resume | None
+    errand: AnyErrand, target: Path, file: ResultFile, request: Request, head: Head, resume: Resume | None
 ) -> Flow[tuple[Stored, Mark]]:
     """Write the opened body to disk; return it with what the service said of the complete file."""
     if head.status == 200:
@@ -212,20 +217,23 @@ def _transfer(
     else:
         total = None if resume is None else continues(head, resume)
         if resume is None or total is None:
-            yield Drop()
+            yield from verbs.drop(errand)
             raise WrongFile(f"The service's {head.status} does not continue what is here.", reason="range")
         offset, overlap = resume.start, resume.part.size - resume.start
         named = resume.part.mark.digest or (digest_of(head) if head.status == 206 else None)
         mark = evolve(resume.part.mark, total=total, digest=named)
     cap, hashed = errand.rules.file_cap, None if mark.digest is None else mark.digest.algorithm
     if mark.total is not None and mark.total > cap:
-        yield Drop()
+        yield from verbs.drop(errand)
         raise WrongFile(f"The file has {mark.total} bytes, more than the cap of {cap}.", reason="too big")
     if head.status == 416 or (head.status == 200 and resume is not None and is_complete(mark, resume)):
-        yield Drop()
+        yield from verbs.drop(errand)
         return (yield from verbs.ask(Measure(target, hashed))), mark
     limit = cap if mark.total is None else mark.total
-    stored = yield from verbs.store(errand, target, offset, mark, overlap=overlap, limit=limit, hashed=hashed)
+    size = (_promise(errand, file).size or 0) if mark.total is None else mark.total
+    stored = yield from verbs.store(
+        errand, target, offset, mark, overlap=overlap, limit=limit, hashed=hashed, room=size - offset
+    )
     if mark.total is not None and stored.size < mark.total:
         raise AnswerLost(f"The body ended after {stored.size} of {mark.total} bytes.")
     return stored, mark
@@ -235,7 +243,7 @@ def _read(errand: AnyErrand, file: ResultFile, mark: Mark, max_bytes: int) -> Fl
     """Read the opened body into memory and verify it."""
     total = mark.total if mark.total is not None else _promise(errand, file).size
     if total is not None and total > max_bytes:
-        yield Drop()
+        yield from verbs.drop(errand)
         raise WrongFile(f"The file has {total} bytes, more than max_bytes={max_bytes}.", reason="too big")
     read = yield from verbs.read(errand, max_bytes)
     if read.cut:

@@ -13,6 +13,7 @@ from gofer.contracts.base import Ref, Snapshot
 from gofer.core.commands import Now
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.service import Service
+from gofer.core.slots import Use
 from gofer.core.table import LEGS, TABLE, WAYS_OUT, Move, Stage
 from gofer.errors import GoferError, OutOfTime, WaitTimeout
 from gofer.models import State
@@ -53,6 +54,8 @@ class Errand(Generic[In, Out]):
         self.submission: Request | None = None
         self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service
+        self.use = Use.OTHER  # what the next request is for
+        self.slot: Use | None = None  # the slot that is taken for it, or for the reply that is open
         self.spent: dict[str, float] = {}
         self.now = Now(math.nan, math.nan)
         self.deadline: float | None = None
@@ -94,6 +97,21 @@ class Errand(Generic[In, Out]):
         if self.stage is Stage.SUBMITTING and self.at_risk:
             error.key = self.key
         return error
+
+    # --- slots ---
+
+    def enter(self, use: Use) -> bool:
+        """Take a slot among the client's requests at once, if there is one."""
+        if not self.service.slots.take(use):
+            return False
+        self.slot = use
+        return True
+
+    def leave(self) -> None:
+        """Give the slot back; harmless without one."""
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            self.service.slots.give_back(slot)
 
     # --- stages ---
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from tenacity.stop import stop_after_delay
+from tenacity.wait import wait_fixed
+
 from gofer import errors
 from gofer.contracts.base import Leg
 from gofer.core import verbs
-from gofer.core.commands import Drop
 from gofer.core.errand import Errand
-from gofer.core.judging import REDIRECTS, TRANSIENT, redirected, refusal
-from gofer.core.policies import Retry, pause_after
+from gofer.core.judging import REDIRECTS, is_transient_code, redirected, refusal
+from gofer.core.policies import LAST_HOPE, Retry, may_heal, pause_after
 from gofer.core.run import Flow
 from gofer.core.table import LEGS
 from gofer.events import Retrying
@@ -22,8 +24,8 @@ from gofer.wire import Head, Reply, Request
 
 AnyErrand = Errand[Any, Any]
 
-GONE_AFTER = (3, 5.0)
-"""An accepted job is lost after this many answers of 404 in a row, over this many seconds."""
+BRIEFLY = Retry(wait_fixed(2.5), stop_after_delay(5))
+"""How long a service may answer 404 for a job that it has not shown yet: three answers over 5 s."""
 
 
 class Tries:
@@ -36,20 +38,24 @@ class Tries:
     def reset(self) -> None:
         """Forget the failures: something went well in between."""
         self._failures, self._since = 0, 0.0
+        self._kind: type[errors.GoferError] | None = None  # of the last failure, if time does not cure it
+        self._alike, self._alike_since = 0, 0.0
 
     def back_off(self, failure: errors.GoferError, *, at_least: float = 0.0) -> Flow[None]:
         """Pause before the next try, for `at_least` seconds or longer.
 
         Raises:
-            GoferError: `failure` itself, when the policy gives up.
+            GoferError: `failure` itself, when the policy gives up, or when time does not cure it (`LAST_HOPE`).
             OutOfTime: from `failure`, when the budget leaves no time for another try.
         """
         errand = self._errand
-        if isinstance(failure, errors.UntrustedCertificate):
-            raise failure
+        if isinstance(failure, errors.UntrustedCertificate) and errand.record.ref is None:
+            raise failure  # no job would be lost
         if self._failures == 0:
             self._since = errand.now.mono
         self._failures += 1
+        if self._is_hopeless(failure):
+            raise failure
         pause = pause_after(self._policy, failure, attempt=self._failures, began=self._since, now=errand.now.mono)
         if errand.left <= 0:
             raise errand.late(failure) from failure
@@ -67,22 +73,14 @@ class Tries:
         )
         yield from verbs.sleep(errand, pause)
 
-
-class Absence:
-    """The 404s in a row about a job that the service had accepted: a transient fault at first, then `JobLost`."""
-
-    def __init__(self, errand: AnyErrand) -> None:
-        self._errand, self._times, self._since = errand, 0, 0.0
-
-    def back_off(self, refusal: errors.ServiceError) -> Flow[None]:
-        """Pause before asking again, or raise `JobLost`."""
-        times, seconds = GONE_AFTER
-        now = self._errand.now.mono
-        self._since = self._since if self._times else now
-        self._times += 1
-        if self._times >= times and now - self._since >= seconds:
-            raise errors.JobLost("The service has lost this job, though it had accepted it.") from refusal
-        yield from verbs.sleep(self._errand, seconds / (times - 1))
+    def _is_hopeless(self, failure: errors.GoferError) -> bool:
+        """Count the failures in a row of one kind that time does not cure; tell whether they are enough."""
+        now, kind = self._errand.now.mono, None if may_heal(failure) else type(failure)
+        if kind is not self._kind:
+            self._kind, self._alike, self._alike_since = kind, 0, now
+        self._alike += 1
+        times, seconds = LAST_HOPE
+        return kind is not None and self._alike >= times and now - self._alike_since >= seconds
 
 
 def describe(error: BaseException) -> str:
@@ -109,7 +107,7 @@ def follow_open(
         head = yield from verbs.open_body(errand, request, timeout)
         if head.status not in REDIRECTS or (leg is not None and errand.contract.reads(leg, head.status)):
             return head
-        yield from verbs.ask(Drop())
+        yield from verbs.drop(errand)
         onward = redirected(request, head)
         if onward is None:
             raise refused(errand, Reply(head.url, head.status, head.headers))
@@ -121,7 +119,7 @@ def read_if_document(errand: AnyErrand, request: Request, timeout: float, leg: L
     """Exchange a request whose answer may be the file itself; the body of a file is left unread."""
     head = yield from follow_open(errand, request, leg, timeout)
     if errand.contract.reads(leg, head.status) and not errand.contract.is_document(errand.ref, leg, head):
-        yield from verbs.ask(Drop())
+        yield from verbs.drop(errand)
         return Reply(head.url, head.status, head.headers)
     return (yield from verbs.read_document(errand, head))
 
@@ -132,15 +130,21 @@ def too_many(errand: AnyErrand) -> errors.ServiceError:
     return errors.Rejected(f"The service redirected more than {most} times in a row.", status_code=302)
 
 
-def is_transient(error: errors.GoferError) -> bool:
+def is_transient(errand: AnyErrand, error: errors.GoferError) -> bool:
     """Tell whether a failed exchange may succeed later: silence, a transient refusal, or no document at all."""
     match error:
         case errors.ServiceError():
-            return error.status_code in TRANSIENT
+            asked = error.retry_after is not None
+            return is_transient_code(error.status_code, asked_to_wait=asked) or means_later(errand, error)
         case errors.BadReply():
             return error.field is None
         case _:
             return isinstance(error, errors.TransportError)
+
+
+def means_later(errand: AnyErrand, error: errors.ServiceError) -> bool:
+    """Tell whether the contract says that this refusal is for now only, and that nothing was done."""
+    return errand.contract.means_later(error.status_code, error.error_code)
 
 
 def exchange(
@@ -153,10 +157,11 @@ def exchange(
         except errors.TransportError as error:
             failure: errors.GoferError = error
         else:
-            if reply.status not in TRANSIENT or (leg is not None and errand.contract.reads(leg, reply.status)):
+            failure = refused(errand, reply)
+            read = reply.status < 400 or (leg is not None and errand.contract.reads(leg, reply.status))
+            if read or not is_transient(errand, failure):
                 tries.reset()
                 return reply
-            failure = refused(errand, reply)
         yield from tries.back_off(failure)
 
 
@@ -172,17 +177,24 @@ def accept(errand: AnyErrand, reply: Reply, leg: Leg | None = None) -> Reply:
     raise refused(errand, reply)
 
 
-def retry_or_raise(errand: AnyErrand, head: Head, tries: Tries, absence: Absence) -> Flow[None]:
+def retry_or_raise(errand: AnyErrand, head: Head, tries: Tries) -> Flow[None]:
     """Back off after a transient refusal of what a job gave, or raise the refusal; its body may have been read."""
+    yield from tries.back_off((yield from transient_refusal(errand, head)))
+
+
+def transient_refusal(errand: AnyErrand, head: Head) -> Flow[errors.ServiceError]:
+    """Return a refusal of what a job gave if it may be over later, else raise it.
+
+    What a job gave is there: a 409 or a 404 comes from a replica of the service that lags behind, or from a balancer
+    without backends, and a 2xx without the content says that it is being fetched.
+    """
     reply = head if isinstance(head, Reply) else (yield from verbs.read_document(errand, head))
-    if reply.status == 404 and errand.record.accepted:
-        yield from absence.back_off(refused(errand, reply))
-        return
-    if reply.status == 409:
+    if reply.status < 300 or reply.status == 409:
         failure = refused(errand, reply, errors.NotReady)
-        transient = errand.record.status.state is State.SUCCEEDED  # it is ready: a replica of the service lags behind
+        transient = reply.status < 300 or errand.record.status.state is State.SUCCEEDED
     else:
-        failure, transient = refused(errand, reply), reply.status in TRANSIENT
+        failure = refused(errand, reply)
+        transient = is_transient(errand, failure) or (reply.status == 404 and errand.record.accepted)
     if not transient:
         raise failure
-    yield from tries.back_off(failure)
+    return failure

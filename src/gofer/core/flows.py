@@ -20,12 +20,13 @@ from gofer.core.policies import OnAbandon
 from gofer.core.poll import await_end, poll_once, start_if_idle
 from gofer.core.results import read_results
 from gofer.core.run import Flow
+from gofer.core.slots import Use
 from gofer.core.submit import replays_keys, submit
 from gofer.core.table import Move, Stage
 from gofer.core.target import Target, check_target
 from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
 from gofer.events import CancelSent, Submitted
-from gofer.models import Fetched, Outcome, Status, Verified
+from gofer.models import Fetched, Outcome, State, Status, Verified
 from gofer.wire import Reply, Request
 
 In = TypeVar("In")
@@ -76,7 +77,11 @@ def _submit_again(errand: Errand[In, Out], request: In, key: str, error: JobLost
 
 def start(errand: Errand[In, Out], request: In, key: str, *, again: bool = False) -> Flow[Status]:
     """Submit only; `again` says that the key has been sent before."""
-    yield from submit(errand, request, key, again=again)
+    try:
+        yield from submit(errand, request, key, again=again)
+    except (Abandoned, KeyboardInterrupt):
+        _warn_if_unanswered(errand)
+        raise
     yield from start_if_idle(errand)
     return errand.record.status
 
@@ -178,13 +183,17 @@ def _accompanied(errand: AnyErrand, flow: Flow[T], default: OnAbandon) -> Flow[T
         policy = errand.rules.on_abandon or default
         if policy == "cancel" or (policy == "cancel-if-interrupted" and not isinstance(reason, OutOfTime)):
             yield from _farewell(errand)
+            if isinstance(reason, OutOfTime):
+                reason.cancelled = errand.record.status.state in (State.CANCELLED, State.FAILED)
+        elif not isinstance(reason, OutOfTime):  # whose error has the key
+            _warn_if_unanswered(errand)
         raise
 
 
 def _farewell(errand: AnyErrand) -> Flow[None]:
     """Cancel the job that its caller has left; a submission without an answer is first found again by its key."""
-    errand.deadline, request = errand.now.mono + FAREWELL, errand.submission
-    unanswered = errand.record.ref is None or errand.stage is Stage.SUBMITTING  # or it replaces a lost job
+    errand.deadline, request, errand.use = errand.now.mono + FAREWELL, errand.submission, Use.FAREWELL
+    unanswered = _unanswered(errand)
     if unanswered and not errand.at_risk:
         return  # nothing was sent
     try:
@@ -207,7 +216,18 @@ def _farewell(errand: AnyErrand) -> Flow[None]:
             _log.warning("The abandoned job %s may go on: it could not be cancelled (%s).", errand.job_id, why)
 
 
+def _unanswered(errand: AnyErrand) -> bool:
+    """Tell whether no submission was answered yet, or not the one that replaces a lost job."""
+    return errand.record.ref is None or errand.stage is Stage.SUBMITTING
+
+
+def _warn_if_unanswered(errand: AnyErrand) -> None:
+    """Log a submission that its caller has left, and that may have made a job."""
+    if _unanswered(errand) and errand.at_risk:
+        _log.warning(_uncancelled(errand))
+
+
 def _uncancelled(errand: AnyErrand) -> str:
     """Say that a submission whose caller has left may have made a job, and how to find it."""
-    find = f" submit(request, key={errand.key!r}) may find it." if errand.contract.replays_keys != "no" else ""
+    find = f" submit(request, key={errand.key!r}) may find it." if errand.contract.sends_key else ""
     return f"The caller left before the submission was answered; it may have made a job, which was not cancelled.{find}"

@@ -1,8 +1,9 @@
 """Several files of a job, downloaded into a folder: all of them, or none.
 
-They are gathered in a staging folder beside the target, each complete and verified and noted in a manifest. The staging
-folder then takes the folder's place in one step. A later try of the same job finds the staging folder again, and does
-not fetch again what its manifest lists.
+They are gathered in a staging folder, each complete and verified and noted in a manifest. The staging folder lies
+beside the target and then takes its place in one step; it lies in the target where that is a folder already, and the
+files are moved into it then. A later try of the same job finds the staging folder again, and does not fetch again what
+its manifest lists.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gofer.core import verbs
 from gofer.core.commands import MANIFEST, Assemble, CheckFolder, Put
 from gofer.core.download import save
 from gofer.core.exchange import AnyErrand
+from gofer.core.names import safe_name
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.core.target import Target
@@ -32,7 +34,7 @@ def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) ->
     """Download these files into a folder; return the folder and what is in it."""
     folder, staging = target.path, target.staging(errand)
     errand.move(Move.FETCH)
-    noted = _noted((yield from verbs.ask(CheckFolder(folder, staging))))
+    noted = _noted((yield from verbs.ask(CheckFolder(target.place, staging))))
     fetched: list[Fetched] = []
     entries: list[Mapping[str, Any]] = []
     for file, name in zip(files, safe_names(files), strict=True):
@@ -47,7 +49,7 @@ def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) ->
         errand.move(Move.RESUME)
     if not files:
         yield Put(staging / MANIFEST, _manifest(errand, entries))
-    yield Assemble(staging, folder)
+    yield Assemble(staging, target.place)
     errand.move(Move.STORED)
     yield from verbs.tell(errand, Saved(errand.job_id, folder, sum(one.size for one in fetched), weakest(fetched)))
     return folder, tuple(fetched)
@@ -71,18 +73,11 @@ def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:
         return {}
 
 
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
-
-
 def safe_names(files: Sequence[ResultFile]) -> list[str]:
     """Make safe file names of the service's: no path, nothing hidden or reserved, no two alike in any case."""
     taken, names = {MANIFEST}, list[str]()
     for file in files:
-        last = re.split(r"[/\\]", file.name)[-1]
-        name = "".join(char if char.isprintable() and char not in '<>:"|?*' else "_" for char in last).strip(" .")
-        name = f"_{name}" if not name or _RESERVED.fullmatch(name) else name
-        while len(name.encode()) > 200:
-            name = name[1:]
+        name = safe_name(re.split(r"[/\\]", file.name)[-1])
         if "." not in name:
             name += formats.suffix_of(file.format)
         stem, dot, suffix = name.rpartition(".")

@@ -18,8 +18,8 @@ from gofer import errors
 from gofer.contracts.payload import Problem
 from gofer.wire import Head, Reply, Request, origin, shown
 
-TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Status codes of a transient refusal: an exchange that is safe to repeat is tried again."""
+UNSUPPORTED = frozenset({501, 505})
+"""Codes of the class 5xx that say what the service cannot do, now or later (RFC 9110, sections 15.6.2 and 15.6.6)."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -31,6 +31,7 @@ _KINDS: Mapping[int, type[errors.ServiceError]] = {
     410: errors.Expired,
     429: errors.RateLimited,
     501: errors.NotSupported,
+    505: errors.NotSupported,
 }
 
 _ADVICE: Mapping[type[errors.ServiceError], str] = {
@@ -81,6 +82,17 @@ def _unpacked(reply: Reply, cap: int) -> Reply:
     return evolve(reply, headers=headers, body=body[:cap], cut=cut)
 
 
+def is_transient_code(status: int, *, asked_to_wait: bool) -> bool:
+    """Tell whether a refusal of this status may be over later, so that what is safe to repeat is sent again.
+
+    An unknown 5xx counts as 500 (RFC 9110, section 15). Some services limit their callers with 400 or 403; that they do
+    shows in `Retry-After`, which `asked_to_wait` says was there.
+    """
+    if status >= 500:
+        return status not in UNSUPPORTED
+    return status in (408, 421, 425, 429) or (status in (400, 403) and asked_to_wait)
+
+
 def refusal(
     head: Head, problem: Problem, wall: float, kind: type[errors.ServiceError] | None = None
 ) -> errors.ServiceError:
@@ -102,10 +114,12 @@ def refusal(
 def retry_after(head: Head, wall: float) -> float | None:
     """Read Retry-After in both forms as seconds from now, never below 0 (RFC 9110, section 10.2.3); None if absent.
 
+    Servers send decimals too, although the standard has whole seconds only.
+
     A date is compared with the reply's own Date where there is one, so that a wrong clock on either side does no harm.
     """
     text = head.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,10}", text):
+    if re.fullmatch(r"[0-9]{1,10}(\.[0-9]{0,20})?", text):
         return float(text)
     due = http_date(text)
     if due is None:

@@ -14,20 +14,49 @@ from attrs import frozen
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from gofer.errors import GoferError, ServiceError
+from gofer.errors import AnswerLost, BadReply, GoferError, NotFound, ServiceError, UntrustedCertificate
 
 _OWNER = tenacity.Retrying()  # RetryCallState wants one; it is never run
 
 
+LAST_HOPE = (10, 10.0)
+"""A failure that time does not cure is raised after this many in a row, over this many seconds."""
+
+LAST_HOPE_PAUSE = 1.25
+"""Seconds between two tries, at most, after a failure that time does not cure."""
+
+
+def may_heal(failure: GoferError) -> bool:
+    """Tell whether time alone may cure a failure.
+
+    It does not cure a sign-in page or half a document in the place of a complete one, malformed HTTP, an untrusted
+    certificate, or an address that has nothing. A few of them may pass all the same: servers rewrite status files in
+    place, and one server behind a balancer may be set up wrongly.
+    """
+    match failure:
+        case AnswerLost():
+            return not failure.malformed
+        case BadReply() | NotFound() | UntrustedCertificate():
+            return False
+        case _:
+            return True
+
+
 class wait_full_jitter(wait_base):
-    """Between 0 and `base * 2 ** (attempt - 1)` seconds, at most `cap`, drawn from a source that can be seeded."""
+    """Between 0 and `base * 2 ** (attempt - 1)` seconds, at most `cap`, drawn from a source that can be seeded.
+
+    After a failure that time does not cure, such as a web page in the place of a document, the pause is 1.25 s at most,
+    so that the error comes after ten tries and not after minutes.
+    """
 
     def __init__(self, rng: random.Random, base: float = 0.5, cap: float = 20.0) -> None:
         self.rng, self.base, self.cap = rng, base, cap
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         """Draw the pause before the next try."""
-        return self.rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(retry_state.attempt_number - 1, 30)))
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        cap = self.cap if not isinstance(error, GoferError) or may_heal(error) else min(self.cap, LAST_HOPE_PAUSE)
+        return self.rng.uniform(0.0, min(cap, self.base * 2.0 ** min(retry_state.attempt_number - 1, 30)))
 
 
 class wait_retry_after(wait_base):
@@ -81,8 +110,10 @@ class Rules:
 
     Attributes:
         retry: a failed exchange in which nothing is at stake yet (a submission, a health check).
-        patience: a failed poll or download of a job that exists: by default five minutes of failures in a row.
+        patience: a failed poll or download of a job that exists: by default five minutes of failures in a row. Whatever
+            it says, ten failures in a row of one kind that time does not cure end it, if they took 10 s or more.
         poll: the pause between polls, where the service does not hold the request.
+        grace: how long a status may stay that the contract does not declare; None takes the contract's own.
         hold: how long the service may hold a request; 0 asks it not to.
         timeout: for one request.
         stall: how long a body may pause.
@@ -100,6 +131,7 @@ class Rules:
     retry: Retry
     patience: Retry
     poll: wait_base
+    grace: float | None = None
     hold: int = 20
     timeout: float = 30.0
     stall: float = 60.0

@@ -6,17 +6,23 @@ schedule decides the pause. A failed poll never loses the job.
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from gofer.core import verbs
-from gofer.core.exchange import Absence, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
+from gofer.core.exchange import BRIEFLY, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
 from gofer.core.judging import retry_after
 from gofer.core.policies import Retry, pause_between
 from gofer.core.run import Flow
+from gofer.core.slots import Use
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.core.table import Move
-from gofer.errors import BadReply, ServiceError, TransportError
+from gofer.errors import BadReply, JobLost, ServiceError, TransportError
 from gofer.events import Changed
 from gofer.models import State
-from gofer.wire import Reply
+from gofer.wire import Reply, shown
+
+FRESH = {"cache-control": "no-cache"}
+"""Sent with every poll unless the contract says otherwise: a cache may have an old status (RFC 9111, 5.2.1.4)."""
 
 CLOSEST = 0.25
 """Seconds between the starts of two polls of a job whose state did not change, whatever the service does."""
@@ -36,29 +42,39 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = F
     contract, base, ref, seen = errand.contract, errand.service.base, errand.ref, errand.record.seen
     etag = None if seen is None or anew else seen.etag
     exchanged = read_if_document if contract.may_be_file("poll") else follow
-    tries, absence = Tries(errand, policy), Absence(errand)
+    tries = Tries(errand, policy)
+    patient = seen is not None and policy is errand.rules.patience
+    absent = Tries(errand, policy if patient else BRIEFLY)  # the 404s in a row about an accepted job
+    errand.use = Use.POLL
+    if hold and not errand.enter(Use.HELD):
+        hold = 0  # too many requests are held already: the schedule decides when to poll again
     while True:
         errand.polled_at, number = errand.now.mono, errand.memory.next_poll()
         request = contract.build_poll(base, ref, hold=hold, etag=etag, seen=errand.record.status)
+        request = evolve(request, headers={**FRESH, **request.headers})
         try:
             timeout = hold + ANSWER_MARGIN if hold else errand.rules.timeout
             reply = yield from exchanged(errand, request, timeout, "poll")
             if not contract.reads("poll", reply.status):
                 if reply.status == 304 and seen is not None:
+                    errand.use = Use.OTHER
                     return reply
+                refusal = refused(errand, reply)
                 if reply.status == 404 and errand.record.accepted:
-                    yield from absence.back_off(refused(errand, reply))
+                    yield from absent.back_off(_lost(reply, refusal), at_least=_distance(errand))
                     continue
-                raise refused(errand, reply)
+                raise refusal
             snapshot = contract.read_poll(base, ref, reply)
         except (TransportError, ServiceError, BadReply) as error:
-            if not is_transient(error):
+            if not is_transient(errand, error):
                 raise
+            absent.reset()
             if hold:
                 errand.hold, hold = errand.hold // 2, 0
-            yield from tries.back_off(error, at_least=CLOSEST - (errand.now.mono - errand.polled_at))
+            yield from tries.back_off(error, at_least=_distance(errand))
         else:
             break
+    errand.use = Use.OTHER
     before, after = (record.status for record in errand.polled(snapshot, number))
     if (after, after.progress, after.message) != (before, before.progress, before.message):
         yield from verbs.tell(errand, Changed(ref.id, after))
@@ -87,7 +103,7 @@ def await_end(errand: AnyErrand) -> Flow[None]:
     """Poll until the job has ended, well or not.
 
     Raises:
-        BadReply: the service kept to a status that the contract does not declare, for longer than the contract's grace.
+        BadReply: the service kept to a status that the contract does not declare, for longer than the grace.
     """
     began, rounds = errand.now.mono, 0
     unknown_since: float | None = None
@@ -110,10 +126,22 @@ def await_end(errand: AnyErrand) -> Flow[None]:
                 pause = 0.0  # a service that tags its documents may well hold the next request
             pause = max(pause, min(retry_after(reply, errand.now.wall) or 0.0, RETRY_AFTER_CAP))
         if errand.record.status == before:
-            pause = max(pause, CLOSEST - (errand.now.mono - errand.polled_at))
+            pause = max(pause, _distance(errand))
         yield from verbs.sleep(errand, _with_last_poll(errand, pause))
     if errand.record.status.state is State.SUCCEEDED:
         errand.move(Move.SUCCEEDED)
+
+
+def _distance(errand: AnyErrand) -> float:
+    """Return the seconds until the job may be polled again."""
+    return CLOSEST - (errand.now.mono - errand.polled_at)
+
+
+def _lost(reply: Reply, refusal: ServiceError) -> JobLost:
+    """Make the error for an accepted job that the service no longer has."""
+    lost = JobLost(f"The service has lost this job, though it had accepted it: {shown(reply.url)} answers 404.")
+    lost.__cause__ = refusal
+    return lost
 
 
 def _with_last_poll(errand: AnyErrand, pause: float) -> float:
@@ -124,7 +152,7 @@ def _with_last_poll(errand: AnyErrand, pause: float) -> float:
 
 def _unknown_since(errand: AnyErrand, since: float | None) -> float | None:
     """Return since when the job's status is unknown; raise `BadReply` when that is longer than the grace."""
-    status, grace = errand.record.status, errand.contract.grace
+    status, grace = errand.record.status, errand.contract.grace if errand.rules.grace is None else errand.rules.grace
     if status.state is not State.UNKNOWN or grace is None:
         return None
     if since is not None and errand.now.mono - since >= grace:

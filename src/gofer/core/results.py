@@ -12,18 +12,9 @@ from typing import Any, TypeVar
 from gofer import errors
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
-from gofer.core.commands import Drop
 from gofer.core.errand import Errand
-from gofer.core.exchange import (
-    Absence,
-    AnyErrand,
-    Tries,
-    accept,
-    follow,
-    follow_open,
-    is_transient,
-    retry_or_raise,
-)
+from gofer.core.exchange import AnyErrand, Tries, accept, follow, follow_open, is_transient, transient_refusal
+from gofer.core.judging import retry_after
 from gofer.core.poll import CLOSEST, poll_once
 from gofer.core.run import Flow
 from gofer.models import ResultFile, State
@@ -106,28 +97,34 @@ def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
 
 def _ask_for_results(errand: AnyErrand, request: Request, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
     """Fetch the result document and read it."""
-    tries, absence = Tries(errand, errand.rules.patience), Absence(errand)
-    garbled = Tries(errand, errand.rules.retry)  # what is no document now will hardly be one in five minutes
+    tries = Tries(errand, errand.rules.patience)
     while True:
         try:
             head = yield from follow_open(errand, request, "result")
-            if not errand.contract.reads("result", head.status):
-                yield from retry_or_raise(errand, head, tries, absence)
-                continue
-            reply = yield from _document(errand, head)
-            return errand.contract.read_results(errand.service.base, seen, reply)
-        except (errors.TransportError, errors.NotReady) as error:
-            yield from tries.back_off(error, at_least=CLOSEST)
-        except errors.BadReply as error:
-            if not is_transient(error):
+            if errand.contract.reads("result", head.status):
+                return (yield from _read(errand, head, seen))
+            failure: errors.GoferError = yield from transient_refusal(errand, head)
+        except (errors.TransportError, errors.ServiceError, errors.BadReply) as error:
+            if not (isinstance(error, errors.NotReady) or is_transient(errand, error)):
                 raise
-            yield from garbled.back_off(error)
+            failure = error
+        yield from tries.back_off(failure, at_least=CLOSEST)
+
+
+def _read(errand: AnyErrand, head: Head, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
+    """Read an opened result document into what the job came to."""
+    reply = yield from _document(errand, head)
+    try:
+        return errand.contract.read_results(errand.service.base, seen, reply)
+    except errors.NotReady as early:
+        early.retry_after = retry_after(reply, errand.now.wall)
+        raise
 
 
 def _document(errand: AnyErrand, head: Head) -> Flow[Reply]:
     """Read an opened document; the body is left unread where it is the file itself."""
     if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
-        yield from verbs.ask(Drop())
+        yield from verbs.drop(errand)
         return Reply(head.url, head.status, head.headers)
     return (yield from verbs.read_document(errand, head, errand.rules.result_cap))
 
@@ -141,11 +138,13 @@ def in_a_line(text: str) -> str:
 def failure(ended: Snapshot[Any]) -> errors.JobFailed:
     """Make the error for a job that ended without a result."""
     status = ended.status
-    kind = errors.JobCancelled if status.state is State.CANCELLED else errors.JobFailed
+    cancelled = status.state is State.CANCELLED
+    kind = errors.JobCancelled if cancelled else errors.JobFailed
     code = f" with {status.error_code}" if status.error_code else ""
-    reason = f": {in_a_line(status.error)}" if status.error else "."
+    # A service's word for a cancelled job may be "failed".
+    words = "The job was cancelled" if cancelled else f"The job ended as {status}{code}"
     return kind(
-        f"The job ended as {status}{code}{reason}",
+        words + (f": {in_a_line(status.error)}" if status.error else "."),
         error_code=status.error_code,
         error=status.error,
         value=ended.value,

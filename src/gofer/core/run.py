@@ -46,6 +46,12 @@ class Run(Generic[T]):
         self._errand.at(now)
         return self._step(Abandoned("The caller left the errand."), throw=True)
 
+    def close(self) -> None:
+        """End the flow where it is, if it is not over; its slot is free for others then."""
+        self.over = True
+        self._flow.close()
+        self._errand.leave()
+
     def _step(self, value: Any, *, throw: bool = False) -> Command | Done[T]:
         try:
             return self._flow.throw(value) if throw else self._flow.send(value)

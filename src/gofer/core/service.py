@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from gofer.contracts.base import Contract, Ref
 from gofer.core.policies import Rules
 from gofer.core.record import JobRecord
+from gofer.core.slots import Slots
 from gofer.errors import TicketError
 from gofer.ticket import Ticket
 from gofer.wire import Request, origin
@@ -25,7 +26,17 @@ Signer = Callable[[Request], Request | Awaitable[Request]]
 """A caller's function that returns the signed request."""
 
 NEUTRAL = frozenset(
-    {"accept", "accept-encoding", "content-type", "if-none-match", "if-range", "prefer", "range", "want-repr-digest"}
+    {
+        "accept",
+        "accept-encoding",
+        "cache-control",
+        "content-type",
+        "if-none-match",
+        "if-range",
+        "prefer",
+        "range",
+        "want-repr-digest",
+    }
 )
 """Headers that may go to another origin: any other may hold a secret."""
 
@@ -40,6 +51,7 @@ class Service(Generic[In, Out]):
         rules: the policies and limits of every errand to it.
         headers: the caller's headers, lower-case names, for the service's own origin only.
         signer: the caller's function that signs requests to the service's own origin.
+        slots: how many requests may be under way at once.
     """
 
     contract: Contract[In, Out]
@@ -47,6 +59,7 @@ class Service(Generic[In, Out]):
     rules: Rules
     headers: Mapping[str, str] = field(factory=dict[str, str], repr=lambda headers: str(list(headers)))
     signer: Signer | None = field(default=None, repr=False)
+    slots: Slots = field(factory=Slots, repr=False, eq=False)
     origin: tuple[str, str, int] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """The first leg: a submission that makes exactly one job.
 
 The key is minted once and every try carries it with the same bytes. A try is repeated when it cannot have made a job:
-the connection was never made, or the service said no (429, or 503 with Retry-After). A lost answer is repeated only
+the connection was never made, or the service asked to come later (429, 503 or 529 with Retry-After, or as the contract
+says). A lost answer is repeated only
 where the service replays keys; otherwise the caller gets an error that carries the key.
 """
 
@@ -13,11 +14,21 @@ from typing import Literal, TypeVar
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import Tries, accept, describe, exchange, too_many
-from gofer.core.judging import redirected
+from gofer.core.exchange import Tries, accept, describe, exchange, means_later, too_many
+from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.run import Flow
+from gofer.core.slots import Use
 from gofer.core.table import Move
-from gofer.errors import AnswerLost, BadReply, GoferError, ServiceError, SubmitUncertain, TransportError, Unreachable
+from gofer.errors import (
+    AnswerLost,
+    BadReply,
+    GoferError,
+    ServiceError,
+    SubmitUncertain,
+    TransportError,
+    Unreachable,
+    UsageError,
+)
 from gofer.events import Submitted
 from gofer.wire import Reply, Request
 
@@ -33,9 +44,20 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
 
     With `hold`, the service may answer with the finished job. `again` says that the key has been sent before, by a
     submission whose fate is unclear.
+
+    Raises:
+        UsageError: the key has been sent before, but the contract sends none, so this would be another submission.
     """
+    if again and not errand.contract.sends_key:
+        raise UsageError(
+            f"A key cannot repeat this submission: the contract {errand.contract.name!r} sends none (`sends_key`). "
+            "Check at the service whether the job exists; submit without a key only if it does not."
+        )
     errand.key = key
+    errand.use, errand.at_risk = Use.OTHER, errand.at_risk or again
     hold = int(min(hold, max(0.0, errand.left - 1.0)))
+    if hold and not errand.enter(Use.HELD):
+        hold = 0  # too many requests are held already: polls follow by the schedule
     build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
     errand.submission = build(hold=0)
     errand.move(Move.SUBMIT)
@@ -51,7 +73,7 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
     timeout = max(errand.rules.timeout, hold + ANSWER_MARGIN) if hold else errand.rules.timeout
     lost: GoferError | None = None  # the first try of ours that may have made a job
     while True:
-        errand.at_risk, before = True, errand.at_risk or again
+        before = errand.at_risk
         try:
             reply = accept(errand, (yield from _hand_in(errand, request, timeout)), "submit")
             return errand.contract.read_submission(errand.service.base, request, reply)
@@ -59,7 +81,7 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             failure: GoferError = error
         if isinstance(failure, Unreachable):
             errand.at_risk = before
-        match _fate(failure, repeated=again or lost is not None):
+        match _fate(errand, failure, repeated=again or lost is not None):
             case "refused":
                 if lost is None:
                     raise failure
@@ -93,7 +115,7 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
         AnswerLost: after a 303, when there is no answer to be had where it points.
     """
     for _ in range(errand.rules.redirects + 1):
-        reply = yield from verbs.send(errand, request, timeout)
+        reply = yield from verbs.send(errand, request, timeout, submits=True)
         onward = None if errand.contract.reads("submit", reply.status) else redirected(request, reply)
         if onward is None:
             return reply
@@ -108,7 +130,9 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
     raise too_many(errand)
 
 
-def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists", "unsure", "not made"]:
+def _fate(
+    errand: Errand[In, Out], failure: GoferError, *, repeated: bool
+) -> Literal["refused", "exists", "unsure", "not made"]:
     """Judge what a failed try means for the job; `repeated` says that its key had been sent before."""
     if isinstance(failure, Unreachable):
         return "not made"
@@ -117,9 +141,10 @@ def _fate(failure: GoferError, *, repeated: bool) -> Literal["refused", "exists"
     status = failure.status_code
     if repeated and status in (409, 422):
         return "not made" if status == 409 else "exists"  # 409: the first try is still being worked on
-    if status == 429 or (status == 503 and failure.retry_after is not None):
+    asked_to_wait = failure.retry_after is not None
+    if status == 429 or (status in (503, 529) and asked_to_wait) or means_later(errand, failure):
         return "not made"
-    return "unsure" if status >= 500 and status != 501 else "refused"
+    return "unsure" if status >= 500 and status not in UNSUPPORTED else "refused"
 
 
 def replays_keys(errand: Errand[In, Out]) -> Flow[bool]:
@@ -138,8 +163,8 @@ def replays_keys(errand: Errand[In, Out]) -> Flow[bool]:
 
 
 def _uncertain(errand: Errand[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
-    return SubmitUncertain(
-        f"The submission may have made a job: {why} ({describe(failure)}). "
-        "submit(request, key=error.key) repeats this very submission.",
-        key=errand.key,
-    )
+    if errand.contract.sends_key:
+        advice = "submit(request, key=error.key) repeats this very submission."
+    else:
+        advice = "No key was sent: check at the service whether the job exists, as the same call may make a second one."
+    return SubmitUncertain(f"The submission may have made a job: {why} ({describe(failure)}). {advice}", key=errand.key)

@@ -7,42 +7,59 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
 from gofer.core import verbs
-from gofer.core.commands import CheckFolder, CheckTarget
+from gofer.core.commands import CheckFolder, CheckTarget, Locate
 from gofer.core.exchange import AnyErrand
+from gofer.core.names import FORMAT
 from gofer.core.run import Flow
-from gofer.errors import TargetIsFolder
+
+
+def _path(target: Target) -> Path:
+    return target.path
 
 
 @frozen
 class Target:
-    """Where results go: a file, a folder, or "either": what is there, and what the job gave, decide."""
+    """Where results go.
+
+    Attributes:
+        path: as the caller named it.
+        kind: a file, a folder, or "either": what is there, and what the job gave, decide.
+        place: where that really is, once it was checked: everything is written there.
+        is_there: whether it is a folder that is there already; it stays, and the files are moved into it.
+    """
 
     path: Path
     kind: Literal["file", "folder", "either"] = "file"
+    place: Path = field(default=Factory(_path, takes_self=True))
+    is_there: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the format that comes decides on the suffix; the job is to give one file then."""
+        return self.kind == "file" and self.path.name.endswith(FORMAT)
 
     def staging(self, errand: AnyErrand) -> Path:
         """Return where this job's files are gathered before the folder is complete."""
         where = json.dumps([errand.service.base, errand.ref.id, sorted(errand.ref.links.items())])
         tag = hashlib.sha256(where.encode()).hexdigest()[:12]
-        return self.path.with_name(f".{self.path.name[:200]}.{tag}.parts")
+        if self.is_there:
+            return self.place / f".{tag}.parts"
+        name = self.place.name.encode(errors="replace")[:200].decode(errors="ignore")  # file systems count bytes
+        return self.place.with_name(f".{name}.{tag}.parts")
 
 
 def check_target(target: Target) -> Flow[Target]:
-    """Check that the target can be written, before anything depends on it; return it with its kind, where that shows.
+    """Check that the target can be written, before anything depends on it; return it with its place and kind.
 
     Raises:
         TargetError: it cannot be written, or is a folder where a file is wanted.
     """
-    if target.kind != "folder":
-        try:
-            _ = yield from verbs.ask(CheckTarget(target.path))
-        except TargetIsFolder:
-            if target.kind == "file":
-                raise
-        else:
-            return target
-    _ = yield from verbs.ask(CheckFolder(target.path))
-    return evolve(target, kind="folder")
+    found = yield from verbs.ask(Locate(target.path))
+    if target.kind == "folder" or (target.kind == "either" and found.is_folder):
+        _ = yield from verbs.ask(CheckFolder(found.path))
+        return evolve(target, kind="folder", place=found.path, is_there=found.is_folder)
+    _ = yield from verbs.ask(CheckTarget(found.path))
+    return evolve(target, place=found.path)

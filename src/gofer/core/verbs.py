@@ -6,18 +6,36 @@ judged elsewhere. One rule holds for every document and is applied here: it come
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from gofer.core.commands import Asks, Authorise, Body, Command, Mark, Open, Read, Send, Sleep, Store, Stored, Tell
+from gofer.core.commands import (
+    Asks,
+    Authorise,
+    AwaitTurn,
+    Body,
+    Command,
+    Drop,
+    Mark,
+    Open,
+    Read,
+    Send,
+    Sleep,
+    Store,
+    Stored,
+    Tell,
+)
 from gofer.core.errand import Errand
 from gofer.core.judging import as_document
 from gofer.core.run import Flow
-from gofer.errors import UsageError
+from gofer.errors import Unreachable, UsageError
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Reply, Request, may_be_sent, shown
 
 A = TypeVar("A")
+
+_log = logging.getLogger("gofer")
 
 
 def ask(command: Asks[A]) -> Flow[A]:
@@ -42,29 +60,80 @@ def _prepared(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
     signed = yield from ask(Authorise(service.signer, request))
     if not isinstance(signed, Request):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"auth= must return the signed request, not {type(signed).__name__}.")
+    for name, value in signed.headers.items():
+        if not may_be_sent(value):
+            raise UsageError(f"auth= returned a header {name!r} with a character that no header may have (not shown).")
     return signed
 
 
-def send(errand: Errand[Any, Any], request: Request, timeout: float) -> Flow[Reply]:
-    """Exchange one small request and reply."""
+def _queue(errand: Errand[Any, Any]) -> Flow[None]:
+    """Wait for a slot. That costs the budget only: nothing was sent, so no timeout of a request runs."""
+    slots = errand.service.slots
+    turn = slots.queue(errand.use)
+    try:
+        granted = yield from ask(AwaitTurn(turn, errand.deadline))
+    except BaseException:
+        slots.give_up(turn)
+        raise
+    if not granted:
+        slots.give_up(turn)
+        raise errand.late(Unreachable(f"Nothing was sent: max_connections={slots.total} requests were under way."))
+    errand.slot = errand.use
+
+
+def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits: bool = False) -> Flow[Reply]:
+    """Exchange one small request and reply; `submits` says that it may make a job."""
     request = yield from _prepared(errand, request)
-    seconds = _seconds(errand, timeout)
-    errand.attempts += 1
-    cap = errand.rules.json_cap
-    return as_document(cast("Reply", (yield Send(request, seconds, cap))), cap)
+    if errand.slot is None and not errand.enter(errand.use):
+        yield from _queue(errand)
+    try:
+        seconds = _seconds(errand, timeout)
+        errand.attempts += 1
+        errand.at_risk = errand.at_risk or submits
+        cap = errand.rules.json_cap
+        reply = cast("Reply", (yield Send(request, seconds, cap)))
+    finally:
+        errand.leave()
+    _log_reply(request, reply)
+    return as_document(reply, cap)
 
 
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
     """Send a request and return the head of its reply; the body waits to be stored, read or dropped."""
     request = yield from _prepared(errand, request)
-    seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
-    errand.attempts += 1
-    return cast("Head", (yield Open(request, seconds, min(errand.rules.stall, errand.left), errand.rules.crawl)))
+    if errand.slot is None and not errand.enter(errand.use):
+        yield from _queue(errand)
+    try:
+        seconds = _seconds(errand, errand.rules.timeout if timeout is None else timeout)
+        errand.attempts += 1
+        command = Open(request, seconds, min(errand.rules.stall, errand.left), errand.rules.crawl)
+        head = cast("Head", (yield command))
+    except BaseException:
+        errand.leave()
+        raise
+    _log_reply(request, head)
+    return head
+
+
+def drop(errand: Errand[Any, Any]) -> Flow[None]:
+    """Close the opened reply unread."""
+    try:
+        yield Drop()
+    finally:
+        errand.leave()
+
+
+def _log_reply(request: Request, head: Head) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s %s: %d", request.method, shown(request.url), head.status)
 
 
 def read(errand: Errand[Any, Any], cap: int) -> Flow[Body]:
     """Read the opened body into memory."""
-    return cast("Body", (yield Read(cap, errand.deadline)))
+    try:
+        return cast("Body", (yield Read(cap, errand.deadline)))
+    finally:
+        errand.leave()
 
 
 def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) -> Flow[Reply]:
@@ -75,10 +144,22 @@ def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) 
 
 
 def store(
-    errand: Errand[Any, Any], target: Path, offset: int, mark: Mark, *, overlap: int, limit: int, hashed: str | None
+    errand: Errand[Any, Any],
+    target: Path,
+    offset: int,
+    mark: Mark,
+    *,
+    overlap: int,
+    limit: int,
+    hashed: str | None,
+    room: int,
 ) -> Flow[Stored]:
     """Write the opened body to disk."""
-    return cast("Stored", (yield Store(target, offset, overlap, mark, limit, errand.deadline, hashed, errand.job_id)))
+    command = Store(target, offset, overlap, mark, limit, errand.deadline, hashed, errand.job_id, room)
+    try:
+        return cast("Stored", (yield command))
+    finally:
+        errand.leave()
 
 
 def sleep(errand: Errand[Any, Any], seconds: float) -> Flow[None]:

@@ -33,7 +33,7 @@ LINGER = 0.5
 
 async def adrive(run: Run[T], io: AsyncIO, disk: Disk, tell: Listener) -> T:
     """Perform a run to its end and return its value, or raise the error it ends with."""
-    async with contextlib.aclosing(_Hands(io, disk, tell)) as hands:
+    async with contextlib.aclosing(_Hands(run, io, disk, tell)) as hands:
         try:
             step = run.start(io.now())
             while not isinstance(step, commands.Done):
@@ -47,7 +47,7 @@ async def adrive(run: Run[T], io: AsyncIO, disk: Disk, tell: Listener) -> T:
 
 async def awatch(run: Run[Any], io: AsyncIO, disk: Disk) -> AsyncGenerator[Event, None]:
     """Perform a run and yield the events it tells; leaving the iterator early does no I/O but closing."""
-    async with contextlib.aclosing(_Hands(io, disk, _deaf)) as hands:
+    async with contextlib.aclosing(_Hands(run, io, disk, _deaf)) as hands:
         step = run.start(io.now())
         while not isinstance(step, commands.Done):
             if isinstance(step, commands.Tell):
@@ -71,14 +71,15 @@ def _deaf(_: Event) -> None:
 class _Hands:
     """The command performer of one run; holds the one reply that may be open."""
 
-    def __init__(self, io: AsyncIO, disk: Disk, tell: Listener) -> None:
-        self.io, self._disk, self._tell = io, disk, tell
+    def __init__(self, run: Run[Any], io: AsyncIO, disk: Disk, tell: Listener) -> None:
+        self._run, self.io, self._disk, self._tell = run, io, disk, tell
         self._body: AsyncBody | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._pace: Pace | None = None
 
     async def aclose(self) -> None:
         await self.drop()
+        self._run.close()
         if self._disk.holds:  # letting go of a part is work for the disk: an empty one is removed
             with anyio.CancelScope(shield=True):
                 await run_sync(self._disk.close)
@@ -121,6 +122,12 @@ class _Hands:
                 return await signed if isinstance(signed, Awaitable) else signed
             case commands.Sleep():
                 await self.io.sleep(command.seconds)
+            case commands.AwaitTurn():
+                granted = anyio.Event()
+                command.turn.when_granted(granted.set)
+                with anyio.move_on_after(math.inf if command.until is None else command.until - self.io.now().mono):
+                    await granted.wait()
+                return granted.is_set()
             case commands.Tell():
                 self._tell(command.event)
             case commands.Drop():

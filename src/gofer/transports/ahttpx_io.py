@@ -17,17 +17,17 @@ from anyio.lowlevel import current_token
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost, UsageError
 from gofer.transports.family import (
-    USER_AGENT,
     AwaitedClient,
     NativeResponse,
+    Sending,
     allow_pauses,
     check_transport,
     family_of,
     head_of,
     native,
+    open_client,
     translated,
 )
-from gofer.transports.httpx_io import IDLE
 from gofer.wire import Head, Request
 
 MARGIN = 0.05
@@ -74,26 +74,34 @@ class AsyncHttpxIO:
             )
         if self._borrowed is not None:
             return self._borrowed
-        if self._own is None:
-            limits = httpx.Limits(max_connections=self._most, max_keepalive_connections=20, keepalive_expiry=IDLE)
-            headers = {"user-agent": USER_AGENT}
-            self._own = httpx.AsyncClient(transport=self._transport, limits=limits, headers=headers)
-        return self._own
+        own = self._own
+        if own is None:
+            own = self._own = open_client(httpx.AsyncClient, self._transport, self._most)
+        return own
 
-    async def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
+    async def _send(self, request: Request, timeout: float, stall: float, sending: Sending) -> NativeResponse:
         client: Any = self._client()
         message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
+
+        async def trace(event: str, _: dict[str, Any]) -> None:
+            sending.note(event)
+
+        if request.method != "GET":  # whether it was sent matters for a submission, and each event takes time
+            message.extensions["trace"] = trace
         response: NativeResponse = await client.send(message, stream=True, follow_redirects=False, **how)
         allow_pauses(message, stall)
         return response
 
     async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncHttpxBody]:
         """Send a request and return the reply's head and its unread body."""
+        sending = Sending()
         try:
             with anyio.fail_after(timeout + MARGIN), translated(self._family, request.url):
-                response = await self._send(request, timeout, stall)
+                response = await self._send(request, timeout, stall, sending)
         except TimeoutError as error:
-            raise AnswerLost(f"No answer after {timeout:.1f} s.") from error
+            raise sending.judge(AnswerLost(f"No answer after {timeout:.1f} s.")) from error
+        except AnswerLost as error:
+            raise sending.judge(error) from error
         return head_of(response, request), AsyncHttpxBody(self._family, request.url, response)
 
 

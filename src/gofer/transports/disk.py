@@ -6,7 +6,6 @@ What part files look like and how they are locked is in `parts.py`. Nothing is d
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from io import FileIO
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gofer.core import commands
-from gofer.errors import TargetError, TargetIsFolder
+from gofer.errors import TargetError
+from gofer.transports.folders import assemble, check_folder
 from gofer.transports.parts import (
     SPOILT,
     PartWriter,
@@ -25,8 +25,12 @@ from gofer.transports.parts import (
     open_part,
     part_of,
     read_mark,
+    take_mode,
     writing,
 )
+from gofer.transports.private import open_private, read_private, write_all, write_private
+from gofer.transports.sync import sync, sync_folder
+from gofer.transports.targets import check_file, check_room, locate
 
 _READ = 1 << 20
 
@@ -54,25 +58,35 @@ class LocalDisk:
             TargetError: what the command wants written cannot be written.
         """
         match command:
+            case commands.Locate(target):
+                return locate(target)
             case commands.CheckTarget(target):
                 return self._check_target(target)
             case commands.CheckFolder(folder, staging):
-                return _check_folder(folder, staging)
+                return check_folder(folder, staging)
             case commands.Measure(target, hashed):
                 return measure(self._hold(target), target, hashed)
-            case commands.Keep(target):
-                self._keep(target)
+            case commands.Keep(target, at):
+                self._keep(target, at)
             case commands.Discard(target):
                 self._discard(target)
             case commands.Put(target, content):
                 self._put(target, content)
             case commands.Assemble(staging, folder):
-                _assemble(staging, folder)
+                assemble(staging, folder)
         return None
 
     def writer(self, command: commands.Store) -> PartWriter:
-        """Open the part file, truncated to the command's offset; folders are made as needed."""
-        return PartWriter(self._hold(command.target), command)
+        """Open the part file, truncated to the command's offset; folders are made as needed.
+
+        Raises:
+            TargetError: it cannot be opened, or the disk has no room for what is still to come.
+        """
+        file = self._hold(command.target)
+        with writing(command.target):
+            freed = max(0, os.fstat(file.fileno()).st_size - command.offset)  # truncated away, or compared
+            check_room(command.target, command.room - freed)
+        return PartWriter(file, command)
 
     def close(self) -> None:
         """Let go of the part, which stays for the next errand if there is anything in it."""
@@ -96,36 +110,46 @@ class LocalDisk:
 
     def _check_target(self, target: Path) -> commands.Part | None:
         with writing(target):
-            if target.is_dir():
-                raise TargetIsFolder(f"{target} is a directory; name the file to write, as in {target / 'paper.pdf'}.")
-            _makeable(target)
-            part = part_of(target)
-            if not part.exists():
+            check_file(target)
+            size = self._size_of_part(target)
+            try:
+                mark = read_mark(target)  # also without a part: whatever lies there is found before a job is made
+            except TargetError:
+                raise
+            except (OSError, *SPOILT):
                 return None
-            if self._file is None:
-                with FileIO(part, "r+") as file:
-                    lock(file, target)
+        return None if size is None else commands.Part(size, mark)
+
+    def _size_of_part(self, target: Path) -> int | None:
+        if self._file is not None:
+            return os.fstat(self._file.fileno()).st_size
         try:
-            return commands.Part(part.stat().st_size, read_mark(target))
-        except (OSError, *SPOILT):
+            with open_private(part_of(target)) as file:
+                lock(file, target)
+                return os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
             return None
 
-    def _keep(self, target: Path) -> None:
+    def _keep(self, target: Path, at: Path) -> None:
         file, part, mark = self._hold(target), part_of(target), mark_of(target)
-        with writing(target):
-            os.fsync(file.fileno())
+        with writing(at):
+            at = at if at == target else locate(at).path  # its name was not there to be checked before
+            sync(file.fileno())
             if not is_at(file, part):
-                raise TargetError(f"{target} cannot be written: its part file was removed meanwhile.")
-            note = mark.read_bytes()
+                raise TargetError(f"{at} cannot be written: its part file was removed meanwhile.")
+            note = read_private(mark)
             mark.unlink()  # before the lock is gone: the next mark is another errand's
+            take_mode(file, at)
             if os.name != "posix":
                 file.close()  # other systems do not rename an open file
             try:
-                part.replace(target)
+                part.replace(at)
             except OSError:
-                mark.write_bytes(note)  # the part is complete, and the next errand needs its mark
+                write_private(mark, note)  # the part is complete, and the next errand needs its mark
+                if os.name == "posix":
+                    os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o777 | 0o600)  # and has to open it
                 raise
-            _sync_folder(target.parent)
+            sync_folder(at.parent)
         self._release()
 
     def _discard(self, target: Path) -> None:
@@ -139,62 +163,12 @@ class LocalDisk:
         with writing(target):
             _ = file.truncate(0)
             _ = file.seek(0)
-            _ = file.write(content)
-            mark_of(target).write_bytes(b"")
-        self._keep(target)
-
-
-def _check_folder(folder: Path, staging: Path | None) -> bytes | None:
-    with writing(folder):
-        if folder.exists() and not folder.is_dir():
-            raise TargetError(f"{folder} is a file; name a folder for the files of this job.")
-        if folder.is_dir() and next(folder.iterdir(), None) is not None:
-            raise TargetError(f"{folder} has something in it already; name an empty folder, or one to be made.")
-        _makeable(folder)
-        if staging is None or not (staging / commands.MANIFEST).exists():
-            return None
-        manifest = (staging / commands.MANIFEST).read_bytes()
-        return manifest if _all_there(manifest, staging) else None
-
-
-def _assemble(staging: Path, folder: Path) -> None:
-    with writing(folder):
-        if os.name != "posix" and folder.is_dir():
-            folder.rmdir()  # other systems do not rename over a folder
-        staging.replace(folder)
-        _sync_folder(folder.parent)
-
-
-def _makeable(target: Path) -> None:
-    """Raise `TargetError` unless something can be made at this place."""
-    folder = target.parent
-    if not folder.is_dir():
-        folder = next(place for place in target.absolute().parents if place.exists())
-    if not folder.is_dir():
-        raise TargetError(f"{target} cannot be written: {folder} is not a directory.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise TargetError(f"{target} cannot be written: no permission to write into {folder}.")
-
-
-def _all_there(manifest: bytes, staging: Path) -> bool:
-    """Tell whether every file that a manifest lists still is where it was put."""
-    try:
-        return all((staging / entry["file"]).is_file() for entry in json.loads(manifest)["files"])
-    except (OSError, *SPOILT):
-        return False
+            write_all(file, content)
+            write_private(mark_of(target), b"")
+        self._keep(target, target)
 
 
 def copy_into(source: Path, file: BinaryIO) -> None:
     """Copy a complete file into a file object."""
     with source.open("rb") as stored:
         shutil.copyfileobj(stored, file, _READ)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # other systems cannot open a folder to sync it
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 def drive(run: Run[T], io: IO, disk: Disk, tell: Listener) -> T:
     """Perform a run to its end and return its value, or raise the error it ends with."""
-    with contextlib.closing(_Hands(io, disk, tell)) as hands:
+    with contextlib.closing(_Hands(run, io, disk, tell)) as hands:
         try:
             step = run.start(io.now())
             while not isinstance(step, commands.Done):
@@ -38,7 +39,7 @@ def drive(run: Run[T], io: IO, disk: Disk, tell: Listener) -> T:
 
 def watch(run: Run[Any], io: IO, disk: Disk) -> Iterator[Event]:
     """Perform a run and yield the events it tells; leaving the iterator early does no I/O but closing."""
-    with contextlib.closing(_Hands(io, disk, _deaf)) as hands:
+    with contextlib.closing(_Hands(run, io, disk, _deaf)) as hands:
         step = run.start(io.now())
         while not isinstance(step, commands.Done):
             if isinstance(step, commands.Tell):
@@ -62,13 +63,14 @@ def _deaf(_: Event) -> None:
 class _Hands:
     """The command performer of one run; holds the one reply that may be open."""
 
-    def __init__(self, io: IO, disk: Disk, tell: Listener) -> None:
-        self.io, self._disk, self._tell = io, disk, tell
+    def __init__(self, run: Run[Any], io: IO, disk: Disk, tell: Listener) -> None:
+        self._run, self.io, self._disk, self._tell = run, io, disk, tell
         self._body: base.Body | None = None
         self._pace: Pace | None = None
 
     def close(self) -> None:
         self.drop()
+        self._run.close()
         self._disk.close()
 
     def drop(self) -> None:
@@ -105,6 +107,10 @@ class _Hands:
                 return cast("Request", command.signer(command.request))
             case commands.Sleep():
                 self.io.sleep(command.seconds)
+            case commands.AwaitTurn():
+                granted = threading.Event()
+                command.turn.when_granted(granted.set)
+                return granted.wait(None if command.until is None else max(0.0, command.until - self.io.now().mono))
             case commands.Tell():
                 self._tell(command.event)
             case commands.Drop():

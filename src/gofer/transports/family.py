@@ -5,6 +5,8 @@ The two families share no class, so a client is typed by protocols and its famil
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,11 +14,16 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, Protocol
 
-from gofer.errors import AnswerLost, GoferError, Unreachable, UntrustedCertificate, UsageError
+import httpx
+
+from gofer.errors import AnswerLost, GoferError, TransportError, Unreachable, UntrustedCertificate, UsageError
 from gofer.version import __version__
 from gofer.wire import Head, Request, shown
 
 USER_AGENT = f"gofer/{__version__}"
+
+IDLE = 2.0
+"""Seconds an idle connection is kept: services close theirs after about 5, and a submission should not meet that."""
 
 
 class NativeResponse(Protocol):
@@ -115,21 +122,47 @@ def check_transport(transport: object, *, awaited: bool) -> None:
         raise UsageError(f"transport= must be {kind} here, not {type(transport).__name__}.")
 
 
+def open_client(kind: Any, transport: object, max_connections: int) -> Any:
+    """Make gofer's own client, an `httpx.Client` or `httpx.AsyncClient`.
+
+    Raises:
+        UsageError: the environment asks for a proxy or for certificates that cannot be used; it names the variables.
+    """
+    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=20, keepalive_expiry=IDLE)
+    try:
+        return kind(transport=transport, limits=limits, headers={"user-agent": USER_AGENT})
+    except Exception as error:
+        names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+        found = [name for name in names if os.environ.get(name) or os.environ.get(name.lower())]
+        why = re.sub(r"//[^/@]*@", "//***@", _words(error))
+        raise UsageError(
+            f"No HTTP client can be made ({why}). Nothing was sent. "
+            f"Check these environment variables: {', '.join(found) or 'none is set'}."
+        ) from error
+
+
 def native(client: Any, family: ModuleType, request: Request, timeout: float, *, own: bool) -> tuple[Any, Any]:
     """Turn a request into the client's own; return it with the arguments for `send`.
 
     An anonymous request gets nothing of the client's: no default headers, no cookies, no auth. A request of our own
     client is not merged either, as long as no service has set a cookie: there is nothing to add.
+
+    Raises:
+        UsageError: the request cannot be written, as with a character that no header or address may have.
     """
     limits = family.Timeout(timeout)
     content = request.body or None
     headers = {"accept-encoding": "identity", **request.headers}
-    if not request.anonymous and (not own or client.cookies):
-        return client.build_request(request.method, request.url, content=content, headers=headers, timeout=limits), {}
-    headers.setdefault("user-agent", USER_AGENT)
-    extensions = {"timeout": limits.as_dict()}
-    url = _parsed(family, request.url)
-    message = family.Request(request.method, url, headers=headers, content=content, extensions=extensions)
+    try:
+        if not request.anonymous and (not own or client.cookies):
+            build = client.build_request
+            return build(request.method, request.url, content=content, headers=headers, timeout=limits), {}
+        headers.setdefault("user-agent", USER_AGENT)
+        extensions = {"timeout": limits.as_dict()}
+        url = _parsed(family, request.url)
+        message = family.Request(request.method, url, headers=headers, content=content, extensions=extensions)
+    except (family.InvalidURL, TypeError, ValueError) as error:  # UnicodeError is a ValueError
+        raise _unsendable(request.url, type(error).__name__) from None  # the error may show a header's value
     return message, {"auth": None} if request.anonymous else {}
 
 
@@ -152,6 +185,23 @@ def head_of(response: NativeResponse, request: Request) -> Head:
     return Head(request.url, response.status_code, response.headers)
 
 
+class Sending:
+    """Whether a request was handed to a connection. A transport that does not tell (`trace`) counts as one that did."""
+
+    __slots__ = ("_sent", "_tells")
+
+    def __init__(self) -> None:
+        self._tells = self._sent = False
+
+    def note(self, event: str) -> None:
+        """Note an event of httpcore's `trace` extension."""
+        self._tells, self._sent = True, self._sent or event.endswith(".send_request_headers.started")
+
+    def judge(self, error: AnswerLost) -> TransportError:
+        """Return the error itself, or `Unreachable` where nothing can have been sent."""
+        return Unreachable(f"{error.message} Nothing was sent.") if self._tells and not self._sent else error
+
+
 class translated:
     """Turns the family's errors into gofer's, by whether the request can have reached the service at `url`."""
 
@@ -166,12 +216,26 @@ class translated:
         if error is None or isinstance(error, GoferError):
             return
         family = self._family
+        if isinstance(error, family.LocalProtocolError):
+            raise _unsendable(self._url, type(error).__name__) from None  # it shows a header's value
         if isinstance(error, family.HTTPError | family.StreamError | family.InvalidURL | OSError):
             raise _translate(family, error, shown(self._url)) from error
 
 
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _unsendable(url: str, why: str) -> UsageError:
+    """Make the error for a request that cannot be written. What is wrong in it may be a secret, so it is not shown."""
+    return UsageError(
+        f"The request to {shown(url)} cannot be sent ({why}): its address, or one of its headers, has a character that "
+        "it may not have (not shown, as it may be a secret). Nothing was sent."
+    )
+
+
 def _translate(family: ModuleType, error: BaseException, place: str) -> GoferError:
-    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    words = _words(error)
     if _caused_by(error, ssl.SSLCertVerificationError):
         return UntrustedCertificate(f"The certificate of {place} is not trusted ({words}).")
     if "WRONG_VERSION_NUMBER" in words:
@@ -182,6 +246,8 @@ def _translate(family: ModuleType, error: BaseException, place: str) -> GoferErr
         return Unreachable(f"No request could be sent to {place} ({words}).")
     if isinstance(error, family.TimeoutException):
         return AnswerLost(f"{place} did not answer in time ({words}).")
+    if _is_malformed(error):
+        return AnswerLost(f"{place} answered with malformed HTTP ({words}).", malformed=True)
     return AnswerLost(f"The connection to {place} broke before the answer was complete ({words}).")
 
 
@@ -189,5 +255,14 @@ def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
     while error is not None:
         if isinstance(error, kind):
             return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_malformed(error: BaseException | None) -> bool:
+    """Tell whether h11 could not read the answer, for another reason than that it is cut off."""
+    while error is not None:
+        if type(error).__module__.startswith("h11."):
+            return "closed" not in str(error).lower()
         error = error.__cause__ or error.__context__
     return False

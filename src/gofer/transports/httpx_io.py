@@ -14,22 +14,21 @@ from typing import Any
 import httpx
 
 from gofer.core.commands import Now
+from gofer.errors import AnswerLost
 from gofer.transports import deadline
 from gofer.transports.family import (
-    USER_AGENT,
     BlockingClient,
     NativeResponse,
+    Sending,
     allow_pauses,
     check_transport,
     family_of,
     head_of,
     native,
+    open_client,
     translated,
 )
 from gofer.wire import Head, Request
-
-IDLE = 2.0
-"""Seconds an idle connection is kept: services close theirs after about 5, and a submission should not meet that."""
 
 
 class HttpxIO:
@@ -67,17 +66,21 @@ class HttpxIO:
         own = self._own.get(os.getpid())
         if own is not None:
             return own
-        limits = httpx.Limits(max_connections=self._most, max_keepalive_connections=20, keepalive_expiry=IDLE)
-        made = httpx.Client(transport=self._transport, limits=limits, headers={"user-agent": USER_AGENT})
+        made: httpx.Client = open_client(httpx.Client, self._transport, self._most)
         kept = self._own.setdefault(os.getpid(), made)  # one step, so that two threads agree without a lock
         if kept is not made and self._transport is None:
             made.close()
         return kept
 
-    def _send(self, request: Request, timeout: float, stall: float) -> NativeResponse:
+    def _send(self, request: Request, timeout: float, stall: float, sending: Sending) -> NativeResponse:
         client: Any = self._client()
         message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
-        message.extensions["trace"] = deadline.trace
+
+        def trace(event: str, info: dict[str, Any]) -> None:
+            sending.note(event)
+            deadline.trace(event, info)
+
+        message.extensions["trace"] = trace
         response: NativeResponse = client.send(message, stream=True, follow_redirects=False, **how)
         deadline.clip(response)
         allow_pauses(message, stall)
@@ -85,8 +88,12 @@ class HttpxIO:
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, HttpxBody]:
         """Send a request and return the reply's head and its unread body."""
-        with deadline.within(timeout), translated(self._family, request.url):
-            response = self._send(request, timeout, stall)
+        sending = Sending()
+        try:
+            with deadline.within(timeout), translated(self._family, request.url):
+                response = self._send(request, timeout, stall, sending)
+        except AnswerLost as error:
+            raise sending.judge(error) from error
         return head_of(response, request), HttpxBody(self._family, request.url, response)
 
 

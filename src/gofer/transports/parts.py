@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from attrs import asdict
 from gofer.core.commands import Mark, Store, Stored
 from gofer.core.digests import Digest, Hasher, hasher
 from gofer.errors import TargetError, WrongFile
+from gofer.transports.private import is_ours, open_private, read_private, write_all, write_private
 
 try:
     import fcntl
@@ -29,7 +31,6 @@ except ImportError:  # not POSIX: an open file cannot be replaced there, which i
 _HEAD = 4096
 _READ = 1 << 20
 _BACKLOG = 16 << 20  # bytes that are in memory only, at most about
-_LONGEST_NOTE = 1 << 16  # bytes; ours have some hundreds
 _LONGEST = 240  # file systems allow 255 bytes for a name; the rest is for our affixes
 
 
@@ -82,7 +83,7 @@ def open_part(target: Path) -> FileIO:
     with writing(target):
         part.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            file = FileIO(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666), "r+")
+            file = open_private(part, create=True, mode=mode_for(target))
             try:
                 lock(file, target)
                 if is_at(file, part):
@@ -91,6 +92,35 @@ def open_part(target: Path) -> FileIO:
                 file.close()
                 raise
             file.close()  # another errand kept or discarded it between our opening and our locking it
+
+
+def mode_for(target: Path) -> int:
+    """Return the permissions to make a target's part with: what is private is so from its first byte on."""
+    try:
+        found = target.lstat().st_mode
+    except FileNotFoundError:
+        return 0o666
+    return (found & 0o777) | 0o600 if stat.S_ISREG(found) else 0o666
+
+
+def take_mode(file: FileIO, target: Path) -> None:
+    """Give a part the permissions of the file that it replaces: whoever could not read that file cannot read it."""
+    try:
+        old, new = target.lstat(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return
+    if os.name != "posix" or not stat.S_ISREG(old.st_mode):
+        return
+    mode = old.st_mode & 0o777
+    if not is_ours(old, target.parent):
+        mode &= new.st_mode  # another user has chosen them
+    if old.st_gid != new.st_gid:
+        try:
+            os.fchown(file.fileno(), -1, old.st_gid)
+        except OSError:
+            mode &= ~0o070  # not a group of ours: what it may do is not for the group of the new file
+    if mode != new.st_mode & 0o777:
+        os.fchmod(file.fileno(), mode)
 
 
 def lock(file: FileIO, target: Path) -> None:
@@ -108,7 +138,7 @@ def lock(file: FileIO, target: Path) -> None:
 def is_at(file: FileIO, place: Path) -> bool:
     """Tell whether an open file is the one at this place."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), place.stat())
+        return os.path.samestat(os.fstat(file.fileno()), place.lstat())
     except FileNotFoundError:
         return False
 
@@ -127,10 +157,10 @@ def read_mark(target: Path) -> Mark:
     """Read the note beside a part.
 
     Raises:
+        TargetError: something else lies in its place.
         OSError, or one of `SPOILT`: there is none, or something has damaged it.
     """
-    with mark_of(target).open("rb") as file:
-        note = json.loads(file.read(_LONGEST_NOTE))
+    note = json.loads(read_private(mark_of(target)))
     digest = note.pop("digest")
     return Mark(**note, digest=None if digest is None else Digest(digest[0], bytes.fromhex(digest[1])))
 
@@ -151,8 +181,7 @@ class PartWriter:
             kept = command.offset + command.overlap
             _ = file.truncate(kept)
             if kept == 0:
-                with FileIO(mark_of(command.target), "w") as note:
-                    _ = note.write(_note(command.mark))
+                write_private(mark_of(command.target), _note(command.mark))
             elif self._hash is not None:
                 _hash_into(self._hash, file)  # the kept prefix is read again from disk
             _ = file.seek(command.offset)
@@ -174,9 +203,7 @@ class PartWriter:
         if self._same:
             block = self._compared(block)
         try:
-            written = self._file.write(block)
-            while written < len(block):
-                written += self._file.write(memoryview(block)[written:])
+            write_all(self._file, block)
         except OSError as error:
             raise unwritable(self._target, error) from error
         self._size += len(block)

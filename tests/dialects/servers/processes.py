@@ -28,17 +28,16 @@ def alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def make_venv(folder: Path, requirements: Path) -> None:
-    """Make a venv with exactly these pinned packages, unless it is there already."""
-    pins = requirements.read_bytes()
+def make_venv(folder: Path, requirements: Path, python: str = sys.executable) -> None:
+    """Make a venv of this Python with exactly these pinned packages, unless it is there already."""
     mark = folder / "installed-from"
-    wanted = hashlib.sha256(pins + sys.version.encode()).hexdigest()
+    wanted = hashlib.sha256(requirements.read_bytes() + f"{sys.version} {python}".encode()).hexdigest()
     with alone(folder.with_name(folder.name + ".lock")):
         if mark.is_file() and mark.read_text() == wanted:
             return
         # what an interrupted or older install has left is not worth mending
         shutil.rmtree(folder, ignore_errors=True)
-        run([sys.executable, "-m", "venv", str(folder)], "the venv module of this Python (Debian: python3-venv)")
+        run([python, "-m", "venv", str(folder)], "the venv module of this Python (Debian: python3-venv)")
         # --no-deps: the pins are complete, so nothing is resolved anew and nothing newer slips in
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps"]
         run([*pip, "-r", str(requirements)], f"the packages of {requirements.name} from the package index")

@@ -4,7 +4,6 @@ Jobs are threads of the server and are kept in a TinyDB file in the folder that 
 Jobs must not be submitted at the same time: two requests that meet may run each other's process.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,44 +14,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dialects.servers.processes import alone, fetched, free_port, launched, run, wait_for
+from dialects.servers.processes import fetched, free_port, launched, make_venv, wait_for
 
 REQUIREMENTS = Path(__file__).with_name("pygeoapi-requirements.txt")
 PROCESSES = Path(__file__).with_name("pygeoapi_processes.py")
-NEEDS = (3, 12)
 OURS = ("Sleep", "OnlyAsync", "OnlySync", "Fail", "File", "Several")
 
 
 def install(home: Path) -> None:
-    """Make the venv `home/pygeoapi` with a Python that pygeoapi supports, which need not be the one of the tests."""
-    folder = home / "pygeoapi"
-    mark = folder / "installed-from"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    with alone(home / "pygeoapi.lock"):
-        if mark.is_file() and mark.read_text() == wanted:
-            return
-        # what an interrupted or older install has left is not worth mending
-        shutil.rmtree(folder, ignore_errors=True)
-        run([find_python(), "-m", "venv", str(folder)], "the venv module of this Python (Debian: python3-venv)")
-        # --no-deps: the pins are complete, so nothing is resolved anew and nothing newer slips in
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps"]
-        # --only-binary: where a wheel is missing, say so at once; building one takes GDAL and PROJ
-        run([*pip, "--only-binary", ":all:", "-r", str(REQUIREMENTS)], f"the packages of {REQUIREMENTS.name} as wheels")
-        mark.write_text(wanted)
+    """Make the venv `home/pygeoapi`, of a Python that need not be the one of the tests."""
+    make_venv(home / "pygeoapi", REQUIREMENTS, find_python())
 
 
 def find_python() -> str:
-    """Return a Python that pygeoapi supports: of PATH, of pyenv, or the one that runs the tests."""
+    """Return a Python that the newest pygeoapi runs on, of PATH or of pyenv, or else the one that runs the tests."""
     names = [f"python3.{minor}" for minor in (12, 13)]
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = [path for name in names if (path := shutil.which(name))]
     found += [str(path) for name in names for path in sorted(versions.glob(f"*/bin/{name}"))]
-    for path in [*found, sys.executable]:
-        # asked, not guessed from its name: pyenv has stand-ins on PATH for Pythons that are not chosen
-        asked = [path, "-c", f"import sys, venv; sys.exit(sys.version_info < {NEEDS})"]
-        if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+    for path in found:
+        # started, not guessed from its name: pyenv has stand-ins on PATH for Pythons that are not chosen
+        if subprocess.run([path, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
             return path
-    raise RuntimeError(f"missing: python{NEEDS[0]}.{NEEDS[1]} or newer, on PATH or in {versions}")
+    return sys.executable
+
+
+def installed(home: Path) -> str:
+    """Say which pygeoapi is in `home/pygeoapi`: the requirements name an older one for Python 3.11."""
+    asked = "import sys; from importlib.metadata import version; print(version('pygeoapi'), sys.version.split()[0])"
+    python = home / "pygeoapi" / "bin" / "python"
+    said = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    return f"pygeoapi {said[0]} on Python {said[1]}"
 
 
 @contextmanager

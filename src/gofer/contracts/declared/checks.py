@@ -231,13 +231,16 @@ RULES: tuple[Rule, ...] = (
     _rule("status.of", _itself, lambda it: not 0 < it.status.of < math.inf, "it must be a number above 0",
           ("status", "of")),
 
+    _rule("later.codes", _itself, lambda it: any(code < 400 for code in it.later.codes),
+          "a refusal has a code of 400 or more", ("later", "codes")),
+
     _rule("poll", _itself, lambda it: not it.poll, "there must be at least one status request", ("poll",)),
     _rule("poll", _polls, lambda it: not (it[0].state or it[0].failed or it[1].state or it[1].codes),
           "nothing says the job's state: declare status.state, or codes here"),
     _rule("submit", _itself, lambda it: not it.submit.id and not it.submit.links,
           "the job is found by an id or by links: declare one of them", ("submit", "id")),
     _rule("submit.idempotent", _itself,
-          lambda it: it.submit.idempotent and all(hole.name != "key" for hole in it.submit.holes),
+          lambda it: it.submit.idempotent and not it.submit.sends_key,
           "a lost submission is repeated by its key, and no {{key}} is sent", ("submit", "idempotent")),
     _rule("result.file", _results, lambda result: result.file and (result.value or result.failed or result.files),
           "the answer is the file itself, and nothing is read out of it", ("file",)),

@@ -56,9 +56,19 @@ class DeclaredContract(Contract[Any, Any]):
         return "yes" if self.declaration.submit.idempotent else "no"
 
     @property
+    def sends_key(self) -> bool:
+        """Whether the submission has a `{key}`."""
+        return self.declaration.submit.sends_key
+
+    @property
     def grace(self) -> float | None:
         """The declaration's `grace`, in seconds."""
         return self.declaration.grace
+
+    def means_later(self, status: int, code: str | None) -> bool:
+        """Tell whether the declaration has this HTTP status, or this code of the service's own, in `[later]`."""
+        later = self.declaration.later
+        return status in later.codes or (code is not None and code.casefold() in later.folded)
 
     @property
     def folders(self) -> bool:

@@ -118,6 +118,11 @@ class Submit(Call):
     links: Mapping[str, Places] = field(factory=dict[str, Places])
     values: Mapping[str, Places] = field(factory=dict[str, Places])
 
+    @property
+    def sends_key(self) -> bool:
+        """Whether the idempotency key is somewhere in it."""
+        return any(hole.name == "key" for hole in self.holes)
+
 
 @frozen
 class Start(Call):
@@ -250,6 +255,19 @@ class Refusal:
 
 
 @frozen
+class Later:
+    """Which refusals say that nothing was done, and to come later: by their HTTP codes, or the service's own."""
+
+    codes: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @cached_property
+    def folded(self) -> frozenset[str]:
+        """The service's own codes, case folded."""
+        return frozenset(word.casefold() for word in self.words)
+
+
+@frozen
 class Declaration:
     """A contract as data."""
 
@@ -269,6 +287,7 @@ class Declaration:
     reason: Reason | None = None
     cancel: Cancel | None = None
     refusal: Refusal | None = None
+    later: Later = field(factory=Later)
     source: str = field(default="", eq=False)
     text: str = field(default="", eq=False, repr=False)
 

@@ -51,6 +51,10 @@ def explained(declaration: Declaration) -> Lines:
     if (refusal := declaration.refusal) is not None:
         found = _found({"refused, if": refusal.when, "words": refusal.message, "code": refusal.code})
         yield from section("refusals in spite of 2xx", found)
+    later = declaration.later
+    yield from section(
+        "refusals for now", [("codes", [_listed(map(str, later.codes))]), ("words", [_listed(later.words)])]
+    )
     yield from section("in the templates", _legend(declaration))
 
 

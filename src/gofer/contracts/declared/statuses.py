@@ -8,7 +8,7 @@ from typing import Any
 from gofer.contracts.base import Ref, Snapshot
 from gofer.contracts.declared.declaration import Declaration, Poll
 from gofer.contracts.declared.media import is_file
-from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text, text_of
+from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply
 from gofer.models import State, Status
 
@@ -37,9 +37,9 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
     return Status(
         word or State.FAILED.value,
         state,
-        progress=_share(first(document.progress, reading), document.of) if document.progress else None,
-        message=first_text(document.message, reading),
-        error=first_text(document.error, reading) if state.ended else None,
+        progress=_share(_shown(document.progress, reading), document.of),
+        message=_shown(document.message, reading),
+        error=_shown(document.error, reading) if state.ended else None,
         error_code=first_text(document.code, reading) if state.ended else None,
     )
 
@@ -75,9 +75,17 @@ def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Rea
     return Snapshot(ref, status, value, idle=idle, url=reading.reply.url)
 
 
-def _share(value: Any, of: float) -> float | None:
+def _shown(places: Places, reading: Reading) -> str | None:
+    """Return what is found for people to see; None where it cannot be read, since that must not cost the job."""
     try:
-        share = float((text_of(value) or "").rstrip("% ")) / of
+        return first_text(places, reading)
+    except BadReply:
+        return None
+
+
+def _share(text: str | None, of: float) -> float | None:
+    try:
+        share = float((text or "").rstrip("% ")) / of
     except ValueError:
         return None
     return min(1.0, max(0.0, share))

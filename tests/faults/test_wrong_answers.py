@@ -1,4 +1,4 @@
-"""What comes in an answer's place: sign-in pages with status 200, and bodies that something packed."""
+"""Answers of a proxy in place of the service's: sign-in pages with status 200, and compressed bodies."""
 
 import itertools
 import json
@@ -14,15 +14,15 @@ from support.raw_server import http, raw_server
 
 PAPER = b"%PDF-1.7 " + bytes(20_000)
 PAGE = http(200, "<!doctype html><html>Please sign in</html>", content_type="text/html")
-PACKED = {"body": b"\x0b\x00\x80{}\x03", "content_encoding": "br"}
+COMPRESSED = {"body": b"\x0b\x00\x80{}\x03", "content_encoding": "br"}
 DRIVERS = list(itertools.product(MODES, FAMILIES))
 TRIES = Retry(wait_fixed(0.01), stop_after_attempt(3))
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids="-".join)
 @pytest.mark.parametrize("times", [1, 9], ids=["once", "lasting"])
-def test_a_page_is_not_the_file_of_a_job_that_is_known_by_its_id_only(driver, times, tmp_path):
-    """The job is looked at, once, and what it promises is the file; a page never takes the target's place."""
+def test_a_page_is_not_accepted_as_the_file_if_only_the_id_is_available(driver, times, tmp_path):
+    """The job is polled once for the format that it promises, and a page never takes the target's place."""
     target = tmp_path / "paper.pdf"
     target.write_bytes(b"old")
 
@@ -44,10 +44,16 @@ def test_a_page_is_not_the_file_of_a_job_that_is_known_by_its_id_only(driver, ti
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids="-".join)
-def test_a_packed_document_is_asked_for_again_and_a_packed_refusal_is_one(driver):
-    """What packs answers is not on the way of all, and a status code needs no unpacking."""
+def test_a_compressed_document_is_retried_and_a_compressed_refusal_counts(driver):
+    """A compressed document is requested again, and a compressed refusal counts by its status."""
     document = http(200, json.dumps({"job_id": "j1", "status": "completed"}))
-    answers = [http(200, **PACKED), http(503, **PACKED), document, http(401, **PACKED), *[http(200, **PACKED)] * 3]
+    answers = [
+        http(200, **COMPRESSED),
+        http(503, **COMPRESSED),
+        document,
+        http(401, **COMPRESSED),
+        *[http(200, **COMPRESSED)] * 3,
+    ]
     with face(*driver) as made, raw_server(lambda call: [answers[call.nth - 1]]) as server:
         client = made.client(server.url, retry=TRIES)
         assert client.get_job_status("j1").status == "completed"

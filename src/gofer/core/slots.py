@@ -1,0 +1,119 @@
+"""How many requests of one client may be under way at once: plain counts, and who is next.
+
+A slot is taken before a request is sent, and given back when its reply is closed. Slots are shared by all errands of
+a client, in any thread. Nothing waits here: a driver waits for a `Turn` that the flow could not have at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Use(StrEnum):
+    """What a slot is for."""
+
+    HELD = "held"
+    """A request that asks to be held. It never queues: without a slot it is sent unheld."""
+    POLL = "poll"
+    """A poll."""
+    OTHER = "other"
+    """A submission, a download, a health check."""
+    FAREWELL = "farewell"
+    """What an errand still does when its caller leaves."""
+
+
+class Turn:
+    """A request that waits for its slot; `granted` once it has it."""
+
+    def __init__(self, use: Use) -> None:
+        self.use, self.granted = use, False
+        self._wake: Callable[[], None] | None = None
+
+    def when_granted(self, wake: Callable[[], None]) -> None:
+        """Have a function called when the slot is granted; at once if it is already."""
+        self._wake = wake
+        if self.granted:
+            wake()
+
+    def grant(self) -> None:
+        """Note that the slot is there, and wake whoever waits for it."""
+        self.granted = True
+        if self._wake is not None:
+            self._wake()
+
+
+class Slots:
+    """The slots of one client.
+
+    Of `total` slots at most half are for held requests, a tenth is kept free of polls, and one is kept for farewells,
+    so that jobs that are waited for do not keep others from being submitted, downloaded or cancelled.
+    """
+
+    def __init__(self, total: int = 100) -> None:
+        self.total = total
+        last = 1 if total > 3 else 0
+        polls = total - last - total // 10
+        self._most = {Use.HELD: polls, Use.POLL: polls, Use.OTHER: total - last, Use.FAREWELL: total}
+        self._most_held = total // 2
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every request: a fork has none of its parent's."""
+        self._lock = threading.Lock()  # held for a few counts; another thread may have had the parent's
+        self._taken, self._held, self._queue = 0, 0, list[Turn]()
+
+    def take(self, use: Use) -> bool:
+        """Take a slot at once; False if there is none, or others wait for the same use."""
+        with self._lock:
+            if any(turn.use is use for turn in self._queue) or not self._free(use):
+                return False
+            self._count(use, 1)
+            return True
+
+    def queue(self, use: Use) -> Turn:
+        """Wait for a slot: first come, first served among requests of one use."""
+        turn = Turn(use)
+        with self._lock:
+            self._queue.append(turn)
+            granted = self._grants()
+        _wake(granted)
+        return turn
+
+    def give_back(self, use: Use) -> None:
+        """Give a slot back to whoever is next."""
+        with self._lock:
+            self._count(use, -1)
+            granted = self._grants()
+        _wake(granted)
+
+    def give_up(self, turn: Turn) -> None:
+        """Leave the queue; a slot that was granted meanwhile is given back."""
+        with self._lock:
+            waits = turn in self._queue
+            if waits:
+                self._queue.remove(turn)
+        if not waits:
+            self.give_back(turn.use)
+
+    def _free(self, use: Use) -> bool:
+        return self._taken < self._most[use] and (use is not Use.HELD or self._held < self._most_held)
+
+    def _count(self, use: Use, step: int) -> None:
+        self._taken = max(0, self._taken + step)
+        self._held = max(0, self._held + step * (use is Use.HELD))
+
+    def _grants(self) -> list[Turn]:
+        granted = list[Turn]()
+        for turn in list(self._queue):
+            if self._free(turn.use):
+                self._queue.remove(turn)
+                self._count(turn.use, 1)
+                granted.append(turn)
+        return granted
+
+
+def _wake(turns: list[Turn]) -> None:
+    for turn in turns:
+        turn.grant()
