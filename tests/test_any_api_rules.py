@@ -103,6 +103,7 @@ def test_no_cancellation_is_false(code: int) -> None:
     """Where the service answers so, where none is declared; an ended job is True without a request."""
     title = "The service returns links to poll and cancel"
     answers = {"/jobs": reply(201, {"id": "1", "urls": {"get": "/1", "cancel": "/stop"}}), "/stop": reply(code)}
+    answers["/1"] = reply(200, {"status": "running"})
     with client_of(title, lambda request: answers[request.url.path]) as client:
         assert client.submit({}).cancel() is False
     with client_of("There is no result", Script(MADE, MADE, ENDED)) as client:
