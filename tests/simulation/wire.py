@@ -206,7 +206,7 @@ class Wire:
             case "moved":
                 return Answer(307, {"location": request.url.partition("?")[0] + "?moved"})
             case "loop":
-                self._faults[route].extendleft([Fault("moved", False)] * 6)
+                self._faults[route].extendleft([Fault("moved", False)] * 11)
                 return Answer(302, {"location": request.url.partition("?")[0] + "?loop"})
             case "to cdn":
                 return Answer(307, {"location": "https://cdn.test/1"})

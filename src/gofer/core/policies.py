@@ -139,7 +139,7 @@ class Rules:
     json_cap: int = 1 << 20
     result_cap: int = 64 << 20
     file_cap: int = 1 << 40
-    redirects: int = 5
+    redirects: int = 10
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
     encoded: Literal["refuse", "keep"] = "refuse"

@@ -16,6 +16,7 @@ from anyio.lowlevel import current_token
 
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost, UsageError
+from gofer.transports import quiet
 from gofer.transports.family import (
     AwaitedClient,
     NativeResponse,
@@ -45,6 +46,7 @@ class AsyncHttpxIO:
         max_connections: int = 100,
     ) -> None:
         check_transport(transport, awaited=True)
+        quiet.hush()
         self._transport, self._borrowed, self._most = transport, client, max_connections
         self._family = httpx if client is None else family_of(client, awaited=True)
         self._own: httpx.AsyncClient | None = None
@@ -88,7 +90,11 @@ class AsyncHttpxIO:
 
         if request.method != "GET":  # whether it was sent matters for a submission, and each event takes time
             message.extensions["trace"] = trace
-        response: NativeResponse = await client.send(message, stream=True, follow_redirects=False, **how)
+        token = quiet.ours.set(True)
+        try:
+            response: NativeResponse = await client.send(message, stream=True, follow_redirects=False, **how)
+        finally:
+            quiet.ours.reset(token)
         allow_pauses(message, stall)
         return response
 

@@ -82,6 +82,8 @@ def _clipping(kind: Any) -> Any:
     """Derive a class whose every read and write is clipped. It has the same layout, or it could not be exchanged."""
 
     def read(self: Any, max_bytes: int, timeout: float | None = None) -> Any:
+        if time.monotonic() >= getattr(_set, "until", math.inf):  # what is there already never waits for a timeout
+            raise TimeoutError("The deadline has passed.")
         return kind.read(self, max_bytes, _clipped(timeout))
 
     def write(self: Any, buffer: bytes, timeout: float | None = None) -> None:

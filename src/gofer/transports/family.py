@@ -18,7 +18,7 @@ import httpx
 
 from gofer.errors import AnswerLost, GoferError, TransportError, Unreachable, UntrustedCertificate, UsageError
 from gofer.version import __version__
-from gofer.wire import Head, Request, shown
+from gofer.wire import Head, Request, may_be_sent, shown
 
 USER_AGENT = f"gofer/{__version__}"
 
@@ -154,6 +154,8 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
     content = request.body or None
     headers = {"accept-encoding": "identity", **request.headers}
     try:
+        if own and client.cookies:
+            _drop_unsendable(client.cookies.jar)
         if not request.anonymous and (not own or client.cookies):
             build = client.build_request
             return build(request.method, request.url, content=content, headers=headers, timeout=limits), {}
@@ -164,6 +166,12 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
     except (family.InvalidURL, TypeError, ValueError) as error:  # UnicodeError is a ValueError
         raise _unsendable(request.url, type(error).__name__) from None  # the error may show a header's value
     return message, {"auth": None} if request.anonymous else {}
+
+
+def _drop_unsendable(jar: Any) -> None:
+    """Forget cookies of the service's that no header may hold, so that they cost no later request."""
+    for cookie in [one for one in jar if not may_be_sent(f"{one.name}={one.value}")]:
+        jar.clear(cookie.domain, cookie.path, cookie.name)
 
 
 @lru_cache(64)
@@ -244,7 +252,7 @@ def _translate(family: ModuleType, error: BaseException, place: str) -> GoferErr
         return Unreachable(f"No connection to {place} ({words}). Is the service running, and the address right?")
     if isinstance(error, family.UnsupportedProtocol | family.InvalidURL | family.ProxyError):
         return Unreachable(f"No request could be sent to {place} ({words}).")
-    if isinstance(error, family.TimeoutException):
+    if isinstance(error, family.TimeoutException | TimeoutError):
         return AnswerLost(f"{place} did not answer in time ({words}).")
     if _is_malformed(error):
         return AnswerLost(f"{place} answered with malformed HTTP ({words}).", malformed=True)

@@ -15,7 +15,7 @@ import httpx
 
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost
-from gofer.transports import deadline
+from gofer.transports import deadline, quiet
 from gofer.transports.family import (
     BlockingClient,
     NativeResponse,
@@ -42,6 +42,7 @@ class HttpxIO:
         max_connections: int = 100,
     ) -> None:
         check_transport(transport, awaited=False)
+        quiet.hush()
         self._transport, self._borrowed, self._most = transport, client, max_connections
         self._family = httpx if client is None else family_of(client, awaited=False)
         self._own: dict[int, httpx.Client] = {}  # by process: a fork must not share its parent's connections
@@ -81,7 +82,11 @@ class HttpxIO:
             deadline.trace(event, info)
 
         message.extensions["trace"] = trace
-        response: NativeResponse = client.send(message, stream=True, follow_redirects=False, **how)
+        token = quiet.ours.set(True)
+        try:
+            response: NativeResponse = client.send(message, stream=True, follow_redirects=False, **how)
+        finally:
+            quiet.ours.reset(token)
         deadline.clip(response)
         allow_pauses(message, stall)
         return response
