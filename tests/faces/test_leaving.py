@@ -101,7 +101,7 @@ def test_ctrl_c_in_a_submission_alone_is_warned_of_with_the_key(caplog):
     """`retrieve` sends nothing more, and the warning has the key that was sent."""
     service = Endless(holds_submission=True)
     with raw_server(service) as server:
-        presser = interrupt_when(service.submitted)
+        presser = interrupt_when(service.held)
         with gofer.RetrieveClient(base_url=server.url) as client, pytest.raises(KeyboardInterrupt):
             client.retrieve(DOI)
         presser.join()
@@ -117,7 +117,7 @@ def test_a_cancelled_submission_alone_is_warned_of_with_the_key(backend, caplog)
     async def main(url):
         async with gofer.AsyncRetrieveClient(base_url=url) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(client.retrieve, DOI)
-            await anyio.to_thread.run_sync(service.submitted.wait)
+            await anyio.to_thread.run_sync(service.held.wait)
             tasks.cancel_scope.cancel()
 
     with raw_server(service) as server:
