@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
@@ -169,6 +170,17 @@ def test_a_part_that_is_complete_already_is_kept():
     )
     assert any(isinstance(command, Measure) for command in world.commands)
     assert (world.files[TARGET], fetched.verified) == (PAPER, Verified.DIGEST)
+
+
+def test_the_suffix_is_the_format_that_the_first_reply_had():
+    """A refusal that says that the part is complete has a type of its own, which is not the file's."""
+    target, headers = Path("/papers/x.{format}"), {"content-type": "text/html"}
+    world = World(Files(headers=headers))
+    ((data, mark),) = part(PAPER).values()
+    world.parts[target] = (data, evolve(mark, kind="application/pdf"))
+    errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"), accepted=True)))
+    fetched = world.play(by_handle(errand, target), errand)
+    assert (fetched.path, world.files) == (Path("/papers/x.pdf"), {Path("/papers/x.pdf"): PAPER})
 
 
 def test_a_complete_part_with_wrong_bytes_starts_over():

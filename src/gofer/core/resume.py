@@ -1,7 +1,7 @@
-"""Whether a part file may be gone on with, and how. Pure: the transfer itself is `download.py`'s.
+"""Whether a part file may be continued, and how. Pure: the transfer itself is `download.py`'s.
 
 A part is found by where its bytes came from (method, origin and path, not a signature in the query) and by what the
-reply said of the file's version. There are two ways to go on:
+reply said of the file's version. There are two ways to continue it:
 
 - with a strong validator (an entity tag, or a date by RFC 9110, section 8.8.2.2): If-Range makes the service send the
   complete file if it has changed, so not a byte is sent twice;
@@ -27,7 +27,7 @@ OVERLAP = 4096
 
 @frozen
 class Resume:
-    """A part that may be gone on with: from byte `start` on, and If-Range `condition`; None for a comparison."""
+    """A part that may be continued: from byte `start` on, and If-Range `condition`; None for a comparison."""
 
     part: Part
     start: int
@@ -52,7 +52,7 @@ def mark_of(request: Request, head: Head) -> Mark:
 
 
 def resume_of(request: Request, part: Part | None) -> Resume | None:
-    """Return how this request may go on with a part; None where it starts over."""
+    """Return how this request may continue a part; None where it starts over."""
     if part is None or part.size == 0:
         return None
     mark, (source, query) = part.mark, _place(request)
