@@ -16,7 +16,7 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
-from support.raw_server import http, raw_server
+from support.raw_server import RESET, http, raw_server
 
 DOI = "10.5555/12345678"
 ENVIRONMENT = {
@@ -229,3 +229,24 @@ def test_a_tls_handshake_that_fails_has_sent_nothing(how, face):
             server.join()
             for connection in kept:
                 connection.close()
+
+
+@pytest.mark.parametrize("face", ["blocking", "asyncio", "trio"])
+def test_the_chain_of_an_error_has_an_end(face):
+    """Causes lead to the first error and never in a circle, whether a byte was sent or not."""
+    chains = []
+    with raw_server(lambda call: [RESET]) as server:
+        for url in (server.url, "http://127.0.0.1:1"):
+            options = {"base_url": url, "retry": ONCE, "patience": ONCE}
+            try:
+                if face == "blocking":
+                    gofer.RetrieveClient(**options).get_job_status("1")
+                else:
+                    anyio.run(gofer.AsyncRetrieveClient(**options).get_job_status, "1", backend=face)
+            except gofer.TransportError as error:
+                chain, one = [], error
+                while one is not None and one not in chain:
+                    chain.append(one)
+                    one = one.__cause__ or one.__context__
+                chains.append((type(error), one))
+    assert chains == [(gofer.AnswerLost, None), (gofer.Unreachable, None)]

@@ -119,7 +119,7 @@ def test_a_redirect_from_https_to_http_is_refused(driver, tmp_path):
 
 
 def test_a_redirect_loop_ends(driver, tmp_path):
-    """A redirect loop is rejected after six requests, for a document and for a file."""
+    """A redirect loop is rejected after eleven requests, for a document and for a file."""
     with raw_server(lambda call: [http(307, location=call.path)]) as server:
         client = driver.client(server.url)
         for count, (call, args) in enumerate(
@@ -127,5 +127,5 @@ def test_a_redirect_loop_ends(driver, tmp_path):
         ):
             with pytest.raises(gofer.Rejected, match="redirected more than 10 times"):
                 call(*args)
-            assert len(server.calls) == 6 * count
+            assert len(server.calls) == 11 * count
     assert list(tmp_path.iterdir()) == []

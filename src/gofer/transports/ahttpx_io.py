@@ -105,9 +105,12 @@ class AsyncHttpxIO:
             with anyio.fail_after(timeout + MARGIN), translated(self._family, request.url):
                 response = await self._send(request, timeout, stall, sending)
         except TimeoutError as error:
-            raise sending.judge(AnswerLost(f"No answer after {timeout:.1f} s.")) from error
+            late = AnswerLost(f"No answer after {timeout:.1f} s.")
+            sending.check(late)
+            raise late from error
         except AnswerLost as error:
-            raise sending.judge(error) from error
+            sending.check(error)
+            raise
         return head_of(response, request), AsyncHttpxBody(self._family, request.url, response)
 
 

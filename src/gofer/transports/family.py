@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from gofer.errors import AnswerLost, GoferError, TransportError, Unreachable, UntrustedCertificate, UsageError
+from gofer.errors import AnswerLost, GoferError, Unreachable, UntrustedCertificate, UsageError
 from gofer.version import __version__
 from gofer.wire import Head, Request, may_be_sent, shown
 
@@ -205,9 +205,10 @@ class Sending:
         """Note an event of httpcore's `trace` extension."""
         self._tells, self._sent = True, self._sent or event.endswith(".send_request_headers.started")
 
-    def judge(self, error: AnswerLost) -> TransportError:
-        """Return the error itself, or `Unreachable` where nothing can have been sent."""
-        return Unreachable(f"{error.message} Nothing was sent.") if self._tells and not self._sent else error
+    def check(self, error: AnswerLost) -> None:
+        """Raise `Unreachable` in place of the error, where nothing can have been sent."""
+        if self._tells and not self._sent:
+            raise Unreachable(f"{error.message} Nothing was sent.") from error
 
 
 class translated:

@@ -98,7 +98,8 @@ class HttpxIO:
             with deadline.within(timeout), translated(self._family, request.url):
                 response = self._send(request, timeout, stall, sending)
         except AnswerLost as error:
-            raise sending.judge(error) from error
+            sending.check(error)
+            raise
         return head_of(response, request), HttpxBody(self._family, request.url, response)
 
 
