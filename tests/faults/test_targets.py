@@ -13,7 +13,7 @@ import pytest
 from faults.processes import SlowService, requests, wait_until
 from gofer import TargetError, UsageError
 from gofer.core.commands import CheckTarget, Keep, Mark, Store
-from gofer.transports import places
+from gofer.transports import targets
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
 from support.faces import MODES, face
@@ -232,7 +232,7 @@ def test_a_part_is_as_private_as_what_it_will_replace(tmp_path):
     target, disk = tmp_path / "paper.pdf", LocalDisk()
     target.write_bytes(b"old")
     target.chmod(0o600)
-    disk.writer(Store(target, 0, Mark("here"), 10, None, False, None)).write([b"secret"])
+    disk.writer(Store(target, 0, 0, Mark("here"), 10, None, None, None)).write([b"secret"])
     assert stat.S_IMODE(part_of(target).stat().st_mode) == 0o600
     disk.close()
 
@@ -244,7 +244,7 @@ def test_the_mode_of_anothers_file_is_not_taken(tmp_path):
     target.write_bytes(b"old")
     target.chmod(0o666)
     os.chown(target, STRANGER, STRANGER)
-    disk.writer(Store(target, 0, Mark("here"), 10, None, False, None)).write([b"new"])
+    disk.writer(Store(target, 0, 0, Mark("here"), 10, None, None, None)).write([b"new"])
     disk.perform(Keep(target, target))
     assert stat.S_IMODE(target.stat().st_mode) & 0o022 == 0
     assert target.stat().st_gid == STRANGER  # what its group may do is still for that group
@@ -265,7 +265,7 @@ def test_a_file_system_that_cannot_sync_is_no_failure(driver, server, tmp_path, 
 def test_a_disk_that_fails_to_sync_is_a_failure(tmp_path, monkeypatch):
     """An error of the disk itself is not taken for a file system that cannot sync."""
     target, disk = tmp_path / "paper.pdf", LocalDisk()
-    disk.writer(Store(target, 0, Mark("here"), 10, None, False, None)).write([b"new"])
+    disk.writer(Store(target, 0, 0, Mark("here"), 10, None, None, None)).write([b"new"])
 
     def fsync(handle):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -309,7 +309,7 @@ def test_a_file_that_is_a_mount_is_found_before_a_job_is_made(driver, server, tm
     table = tmp_path / "mountinfo"
     escaped = str(target).replace(" ", "\\040")
     table.write_text(f"22 1 8:1 / / rw - ext4 /dev/a rw\n23 1 8:1 /x {escaped} rw - ext4 /dev/a rw\n")
-    monkeypatch.setattr(places, "MOUNTS", table)
+    monkeypatch.setattr(targets, "MOUNTS", table)
     with pytest.raises(TargetError, match="mounted"):
         fetch(driver, server, target)
     assert server.calls == []
@@ -332,3 +332,20 @@ def test_room_on_the_disk_is_checked_before_the_first_byte(driver, server, tmp_p
     part_of(target).write_bytes(b"?")
     fetch(driver, server, target)
     assert target.read_bytes() == PAPER
+
+
+@pytest.mark.parametrize("free", [150, 149])
+def test_what_is_compared_with_the_part_needs_no_room(tmp_path, monkeypatch, free):
+    """Of 300 bytes the part has 150, of which 50 come once more: room for the other 150 is enough, and is needed."""
+    target, disk = tmp_path / "paper.pdf", LocalDisk()
+    disk.writer(Store(target, 0, 0, Mark("here"), 300, None, None, None)).write([PAPER[:150]])
+    found = list(os.statvfs(tmp_path))
+    found[1:5] = [1, 1000, free, free]  # blocks of one byte
+    monkeypatch.setattr(os, "statvfs", lambda folder: os.statvfs_result(found))
+    rest = Store(target, 100, 50, Mark("here"), 300, None, None, None, room=200)
+    if free < 150:
+        with pytest.raises(TargetError, match="150 bytes are still to come"):
+            disk.writer(rest)
+    else:
+        assert disk.writer(rest).write([PAPER[100:300]]) == 300
+    disk.close()
