@@ -1,9 +1,12 @@
 """Credentials: a token is added in the core; a function of the caller's is called by the driver, as a command."""
 
+import itertools
 import threading
 
+import anyio
 import httpx
 import pytest
+from tenacity.wait import wait_fixed
 
 import gofer
 
@@ -90,3 +93,96 @@ def test_the_core_never_calls_a_signer():
     step = Run(flows.refresh(errand), errand).start(Now(0.0, 0.0))
     assert isinstance(step, Authorise)
     assert not called.is_set()
+
+
+class Expiring:
+    """Refuses a token from its third request on, until another one comes; a job ends with the sixth request."""
+
+    def __init__(self, refusal):
+        self.refusal, self.count, self.valid, self.sent = refusal, 0, "old", []
+
+    def __call__(self, request):
+        """Answer one request."""
+        self.count += 1
+        self.sent.append((request.method, request.headers["authorization"]))
+        if self.count == 3:
+            self.valid = "new"
+        if request.headers["authorization"] != f"Bearer {self.valid}":
+            return httpx.Response(self.refusal, headers={"www-authenticate": 'Bearer error="invalid_token"'})
+        if request.url.path.endswith("/file"):
+            return httpx.Response(200, content=b"%PDF-1.7 paper", headers={"content-type": "application/pdf"})
+        return httpx.Response(200, json={"job_id": "1", "status": "searching" if self.count < 6 else "completed"})
+
+
+QUICK = {"poll": wait_fixed(0), "hold": 0}
+
+
+async def errand(face, service, auth, to):
+    """Run an errand on a face; return the error that it ended with, if any."""
+    options = {"base_url": "http://h", "transport": httpx.MockTransport(service), "auth": auth, **QUICK}
+    try:
+        if face == "blocking":
+            await anyio.to_thread.run_sync(gofer.RetrieveClient(**options).retrieve_and_download, DOI, to)
+        else:
+            await gofer.AsyncRetrieveClient(**options).retrieve_and_download(DOI, to)
+    except gofer.GoferError as error:
+        return error
+
+
+@pytest.mark.parametrize("face", ["blocking", "awaited"])
+@pytest.mark.parametrize("refusal", [401, 403])
+@pytest.mark.anyio
+async def test_a_function_is_asked_again_once_its_token_was_refused(refusal, face, tmp_path):
+    """A token that is replaced while the job runs costs one request more, and makes no second job."""
+    service = Expiring(refusal)
+    tokens = iter(["old", "old", "old", *["new"] * 20])
+
+    def sign(request):
+        return request.with_headers({"authorization": f"Bearer {next(tokens)}"})
+
+    assert await errand(face, service, sign, tmp_path / "x.pdf") is None
+    assert (tmp_path / "x.pdf").read_bytes() == b"%PDF-1.7 paper"
+    assert [method for method, _ in service.sent].count("POST") == 1
+
+
+@pytest.mark.parametrize("face", ["blocking", "awaited"])
+@pytest.mark.parametrize("auth", ["old", lambda request: request.with_headers({"authorization": "Bearer old"})])
+@pytest.mark.anyio
+async def test_a_token_that_stays_refused_ends_the_errand(auth, face, tmp_path):
+    """The same signature is not sent again: one refused request, then Unauthorized with the ticket."""
+    service = Expiring(401)
+    error = await errand(face, service, auth, tmp_path / "x.pdf")
+    assert isinstance(error, gofer.Unauthorized)
+    assert error.ticket
+    assert service.count - 3 <= 1  # the cancellation of the job nobody waits for any more
+
+
+@pytest.mark.parametrize("face", ["blocking", "awaited"])
+@pytest.mark.anyio
+async def test_a_function_that_fails_for_a_while_costs_no_job(face, tmp_path):
+    """Whatever it raises counts as a request that was not sent, so it is retried; no foreign error escapes."""
+    calls = itertools.count(1)
+
+    def fails(request):
+        if next(calls) in (1, 3, 4):
+            raise httpx.ConnectError("s3cret: the token service is away")
+        return request.with_headers({"authorization": "Bearer old"})
+
+    service = Expiring(401)
+    service.count = 3
+    assert await errand(face, service, fails, tmp_path / "x.pdf") is None
+    assert [method for method, _ in service.sent].count("POST") == 1
+
+
+@pytest.mark.anyio
+async def test_a_function_that_always_fails_ends_as_a_gofer_error(tmp_path):
+    """The error names the kind of the failure and nothing that it says."""
+
+    def fails(request):
+        raise RuntimeError("s3cret")
+
+    for face in ("blocking", "awaited"):
+        error = await errand(face, Service(), fails, tmp_path / "x.pdf")
+        assert isinstance(error, gofer.Unreachable)
+        assert "RuntimeError" in str(error)
+        assert "s3cret" not in str(error)

@@ -81,26 +81,54 @@ def _queue(errand: Errand[Any, Any]) -> Flow[None]:
     errand.slot = errand.use
 
 
+def _signed_anew(errand: Errand[Any, Any], request: Request, signed: Request, head: Head) -> Flow[Request | None]:
+    """Ask the caller's function once more after credentials were refused; None if its signature is the same as before.
+
+    That is a 401, or a 403 that says `invalid_token` (RFC 6750, section 3.1): a token may have been replaced meanwhile.
+    """
+    refused = head.status == 401 or (head.status == 403 and "invalid_token" in head.headers.get("www-authenticate", ""))
+    if not refused or errand.service.signer is None or signed.anonymous:
+        return None
+    again = yield from _prepared(errand, request)
+    return None if again == signed else again
+
+
 def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits: bool = False) -> Flow[Reply]:
     """Exchange one small request and reply; `submits` says that it may make a job."""
-    request = yield from _prepared(errand, request)
+    signed = yield from _prepared(errand, request)
+    reply = yield from _send_signed(errand, signed, timeout, submits)
+    again = yield from _signed_anew(errand, request, signed, reply)
+    if again is not None:
+        reply = yield from _send_signed(errand, again, timeout, submits)
+    return as_document(reply, errand.rules.json_cap)
+
+
+def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, submits: bool) -> Flow[Reply]:
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
         seconds = _seconds(errand, timeout)
         errand.attempts += 1
         errand.at_risk = errand.at_risk or submits
-        cap = errand.rules.json_cap
-        reply = cast("Reply", (yield Send(request, seconds, cap)))
+        reply = cast("Reply", (yield Send(request, seconds, errand.rules.json_cap)))
     finally:
         errand.leave()
     _log_reply(request, reply)
-    return as_document(reply, cap)
+    return reply
 
 
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
     """Send a request and return the head of its reply; the body waits to be stored, read or dropped."""
-    request = yield from _prepared(errand, request)
+    signed = yield from _prepared(errand, request)
+    head = yield from _open_signed(errand, signed, timeout)
+    again = yield from _signed_anew(errand, request, signed, head)
+    if again is not None:
+        yield from drop(errand)
+        head = yield from _open_signed(errand, again, timeout)
+    return head
+
+
+def _open_signed(errand: Errand[Any, Any], request: Request, timeout: float | None) -> Flow[Head]:
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:

@@ -19,7 +19,7 @@ from gofer.core.flows import FAREWELL
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
-from gofer.transports.base import LAST_USE, AsyncBody, AsyncIO, Disk, Listener, Pace, Progress, Writer
+from gofer.transports.base import LAST_USE, AsyncBody, AsyncIO, Disk, Listener, Pace, Progress, Writer, signing
 from gofer.wire import Head, Reply, Request
 
 T = TypeVar("T")
@@ -118,8 +118,9 @@ class _Hands:
             case commands.Read():
                 return await self._read(command.cap, command.until)
             case commands.Authorise():
-                signed = command.signer(command.request)
-                return await signed if isinstance(signed, Awaitable) else signed
+                with signing():
+                    signed = command.signer(command.request)
+                    return await signed if isinstance(signed, Awaitable) else signed
             case commands.Sleep():
                 await self.io.sleep(command.seconds)
             case commands.AwaitTurn():

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Protocol, runtime_checkable
 
 from gofer.core.commands import DiskAnswer, DiskCommand, Drop, Now, Open, Read, Send, Store, Stored
-from gofer.errors import AnswerLost
+from gofer.errors import AnswerLost, GoferError, Unreachable
 from gofer.events import Downloading, Event
 from gofer.wire import Head, Request
 
@@ -130,6 +130,16 @@ class Disk(Protocol):
     def close(self) -> None:
         """Let go of what is open; the part stays."""
         ...
+
+
+class signing:
+    """Turns what the caller's own function raises into `Unreachable`: nothing was sent, and it may succeed later."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, GoferError):
+            raise Unreachable(f"auth= raised {type(error).__name__}, so nothing was sent.") from error
 
 
 LAST_USE = (Send, Store, Read, Drop)

@@ -16,7 +16,7 @@ from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
 from gofer.transports import base
-from gofer.transports.base import IO, LAST_USE, Disk, Listener, Pace, Progress
+from gofer.transports.base import IO, LAST_USE, Disk, Listener, Pace, Progress, signing
 from gofer.transports.deadline import within
 from gofer.wire import Head, Reply, Request
 
@@ -104,7 +104,8 @@ class _Hands:
             case commands.Read():
                 return self._read(command.cap, command.until)
             case commands.Authorise():
-                return cast("Request", command.signer(command.request))
+                with signing():
+                    return cast("Request", command.signer(command.request))
             case commands.Sleep():
                 self.io.sleep(command.seconds)
             case commands.AwaitTurn():
