@@ -89,9 +89,8 @@ def test_the_token_is_never_printed(guarded_url: str, tmp_path: Path) -> None:
 
 def test_the_printed_line_names_the_address_for_the_token(guarded_url: str, tmp_path: Path) -> None:
     """A get with a token and --url prints an attach line with that --url, as the token is only sent by name."""
-    target = tmp_path / "x"
-    target.touch()
-    (tmp_path / ".x.part.json").mkdir()  # no part file can be written, which shows only once the job is done
+    target = tmp_path / "x.{format}"
+    (tmp_path / "x.pdf").mkdir()  # what the suffix leads to shows only once the job is done
     ran = gofer("get", PAPER, "--to", target, "--url", guarded_url, SERVICE_TOKEN=TOKEN)
     assert ran.returncode == 2
-    assert ran.stderr.rstrip().endswith(f"--to {target} --url {guarded_url}")
+    assert ran.stderr.rstrip().endswith(f"--to '{target}' --url {guarded_url}")
