@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from inspect import Parameter, signature
+from inspect import Parameter, cleandoc, signature
 from typing import Any, Literal, TypedDict, TypeVar
 
 from attrs import define, fields
@@ -114,8 +114,9 @@ def shows_options(init: Init) -> Init:
         if option.name not in taken.parameters
     ]
     vars(init)["__signature__"] = taken.replace(parameters=[*own, *more])
-    entries = (ClientOptions.__doc__ or "").partition("Attributes:\n")[2].rstrip().replace("\n", "\n    ")
-    init.__doc__ = (init.__doc__ or "").replace("            options: see `ClientOptions`.", f"    {entries}")
+    # cleaned, because Python 3.13 strips the indentation of docstrings and its forerunners do not
+    entries = cleandoc(ClientOptions.__doc__ or "").partition("Attributes:\n")[2].rstrip()
+    init.__doc__ = cleandoc(init.__doc__ or "").replace("    options: see `ClientOptions`.", entries)
     return init
 
 

@@ -36,7 +36,7 @@ def test_type_checkers_are_shown_the_same_options():
 
 def test_every_option_is_documented():
     """Each option has one entry in the docstring, in the order of the fields."""
-    assert re.findall(r"^ {8}(\w+): ", ClientOptions.__doc__, re.MULTILINE) == list(FIELDS)
+    assert re.findall(r"^ {4}(\w+): ", inspect.cleandoc(ClientOptions.__doc__), re.MULTILINE) == list(FIELDS)
 
 
 @faces
@@ -51,7 +51,7 @@ def test_every_option_is_in_the_signature_with_its_default(face):
 @faces
 def test_every_argument_is_documented_once(face):
     """Help and the reference say what each argument of a constructor is."""
-    entries = re.findall(r"^ {12}(\w+): ", face.__init__.__doc__.partition("Raises:")[0], re.MULTILINE)
+    entries = re.findall(r"^ {4}(\w+): ", face.__init__.__doc__.partition("Raises:")[0], re.MULTILINE)
     assert sorted(entries) == sorted(inspect.signature(face).parameters)
     text = pydoc.plain(pydoc.render_doc(face))
     assert "max_connections: 'int' = 100" in text
