@@ -22,8 +22,8 @@ from attrs import define, frozen
 
 from support.raw_server import Call, http, read_call
 
-DRIP = 0.1
-"""Seconds between two bytes of a reply that drips."""
+DRIP = 0.3
+"""Seconds between two bytes of a reply that drips: its shortest body, 39 bytes, must outlast every budget here."""
 
 CUT_HEAD, CUT_BODY = 20, 15_000
 """After how many bytes of its head, or of its body, a reply breaks off; a shorter body breaks off half-way."""
