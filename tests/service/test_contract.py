@@ -37,7 +37,6 @@ from support.virtual_time import VirtualIO
 
 from .conftest import PAPER, assemble, finish
 
-pytestmark = pytest.mark.xdist_group("openapi")  # what crossed the wire is recorded once
 PATHS, COMPONENTS = DESCRIPTION["paths"], DESCRIPTION["components"]
 OPERATIONS = {
     f"{method.upper()} {path}": operation
