@@ -79,7 +79,7 @@ class AsyncClient(Generic[In, Out]):
         """
         setup.one_door(transport=transport, http_client=http_client, io=io)
         chosen = options_of(type(self), timeout, options)
-        self._service = setup.service_of(url, setup.contract_of(contract, variables), chosen)
+        self._service = setup.service_of(url, setup.contract_of(contract, variables), chosen, awaited=True)
         # Opens nothing before its first use.
         self._own = AsyncHttpxIO(transport=transport, client=http_client, max_connections=chosen.max_connections)
         self._io: AsyncIO = self._own if io is None else io

@@ -14,13 +14,14 @@ from typing import Any, Literal, TypedDict, TypeVar
 from attrs import define, fields
 from tenacity.wait import wait_base
 
+from gofer.core.credentials import Auth, HttpxAuth, Signer
 from gofer.core.policies import OnAbandon, Retry
-from gofer.core.service import Signer
 from gofer.transports.base import Listener
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
-Auth = str | Signer
+Credentials = str | Signer | Auth | HttpxAuth
+"""What `auth=` takes."""
 
 TIMEOUT = 30.0
 """Seconds for one request, by default."""
@@ -32,7 +33,9 @@ class ClientOptions:
 
     Attributes:
         timeout: seconds for one request. The `timeout` of a verb is the total of the verb.
-        auth: a bearer token, or a function that returns the signed request. Used for the service's own origin only.
+        auth: a bearer token; a function that takes a request and returns the signed one (an awaited client awaits what
+            it returns); an `httpx.Auth`; or a `gofer.Auth`, which can renew its credentials: `gofer.auth` has some.
+            After a refusal it is asked once more. It signs requests to the service's own origin only.
         headers: sent with every request to the service's own origin.
         retry: when to retry a failed submission; by default four tries.
         patience: when to retry a failed poll or download; by default for five minutes of failures in a row. A failure
@@ -62,7 +65,7 @@ class ClientOptions:
     """
 
     timeout: float = TIMEOUT
-    auth: Auth | None = None
+    auth: Credentials | None = None
     headers: Mapping[str, str] | None = None
     retry: Retry | None = None
     patience: Retry | None = None
@@ -86,7 +89,7 @@ class Options(TypedDict, total=False):
     A subclass with a constructor of its own can pass them on as `**options: Unpack[gofer.Options]`.
     """
 
-    auth: Auth | None
+    auth: Credentials | None
     headers: Mapping[str, str] | None
     retry: Retry | None
     patience: Retry | None

@@ -137,6 +137,13 @@ class Contract(Protocol[In_contra, Out]):
         """
         return False
 
+    def refuses_credentials(self, status: int, code: str | None) -> bool:
+        """Tell whether a refusal with this HTTP status and this code says that the credentials are no longer valid.
+
+        It adds to 401, and to 403 with `invalid_token`: the caller's `auth=` is asked for others then, once.
+        """
+        return False
+
     def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
         """Add what the service wants on every request to its own origin."""
         return request

@@ -20,7 +20,7 @@ from gofer.core.names import with_format
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results, renew_link
 from gofer.core.resume import Resume, continues, is_complete, mark_of, ranged, resume_of
-from gofer.core.run import Flow
+from gofer.core.run import Flow, ask
 from gofer.core.table import Move
 from gofer.core.target import Target
 from gofer.errors import AnswerLost, NotSupported, TransportError, WrongFile
@@ -65,7 +65,7 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     while True:
         request = _request(file)
         yield from _poll_after_page(errand, page)
-        resume = resume_of(request, (yield from verbs.ask(CheckTarget(target))))
+        resume = resume_of(request, (yield from ask(CheckTarget(target))))
         if resume is not None and resume.part.size >= reached + errand.rules.crawl:
             tries.reset()  # the last tries made progress
             reached, renewed = resume.part.size, False
@@ -228,7 +228,7 @@ def _transfer(
         raise WrongFile(f"The file has {mark.total} bytes, more than the cap of {cap}.", reason="too big")
     if head.status == 416 or (head.status == 200 and resume is not None and is_complete(mark, resume)):
         yield from verbs.drop(errand)
-        return (yield from verbs.ask(Measure(target, hashed))), mark
+        return (yield from ask(Measure(target, hashed))), mark
     limit = cap if mark.total is None else mark.total
     size = (_promise(errand, file).size or 0) if mark.total is None else mark.total
     stored = yield from verbs.store(

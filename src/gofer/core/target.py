@@ -9,11 +9,10 @@ from typing import Literal
 
 from attrs import Factory, evolve, field, frozen
 
-from gofer.core import verbs
 from gofer.core.commands import CheckFolder, CheckTarget, Locate
 from gofer.core.exchange import AnyErrand
 from gofer.core.names import FORMAT
-from gofer.core.run import Flow
+from gofer.core.run import Flow, ask
 
 
 def _path(target: Target) -> Path:
@@ -57,9 +56,9 @@ def check_target(target: Target) -> Flow[Target]:
     Raises:
         TargetError: it cannot be written, or is a folder where a file is wanted.
     """
-    found = yield from verbs.ask(Locate(target.path))
+    found = yield from ask(Locate(target.path))
     if target.kind == "folder" or (target.kind == "either" and found.is_folder):
-        _ = yield from verbs.ask(CheckFolder(found.path))
+        _ = yield from ask(CheckFolder(found.path))
         return evolve(target, kind="folder", place=found.path, is_there=found.is_folder)
-    _ = yield from verbs.ask(CheckTarget(found.path))
+    _ = yield from ask(CheckTarget(found.path))
     return evolve(target, place=found.path)

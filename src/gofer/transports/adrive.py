@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator
-from typing import Any, TypeVar
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from typing import Any, TypeVar, cast
 
 import anyio
+from anyio.lowlevel import current_token
 from anyio.to_thread import run_sync
 
 from gofer.core import commands
@@ -62,6 +64,21 @@ async def _farewell(run: Run[Any], hands: _Hands) -> None:
         step = run.abandon(hands.io.now())
         while not isinstance(step, commands.Done):
             step = run.advance(await hands.perform(step))
+
+
+def _waking(event: anyio.Event) -> Callable[[], None]:
+    """Return what sets this loop's event, from any thread: those who wait for each other may be in several loops."""
+    here, loop = threading.get_ident(), current_token().native_token
+    soon: Any = getattr(loop, "call_soon_threadsafe", None) or getattr(loop, "run_sync_soon", None)
+
+    def wake() -> None:
+        if threading.get_ident() == here:
+            event.set()
+        else:
+            with contextlib.suppress(RuntimeError):  # that loop is over, and with it whoever waited
+                soon(event.set)
+
+    return wake
 
 
 def _deaf(_: Event) -> None:
@@ -119,13 +136,13 @@ class _Hands:
                 return await self._read(command.cap, command.until)
             case commands.Authorise():
                 with signing():
-                    signed = command.signer(command.request)
-                    return await signed if isinstance(signed, Awaitable) else signed
+                    said = command.call()
+                    return await cast("Awaitable[object]", said) if isinstance(said, Awaitable) else said
             case commands.Sleep():
                 await self.io.sleep(command.seconds)
             case commands.AwaitTurn():
                 granted = anyio.Event()
-                command.turn.when_granted(granted.set)
+                command.turn.when_granted(_waking(granted))
                 with anyio.move_on_after(math.inf if command.until is None else command.until - self.io.now().mono):
                     await granted.wait()
                 return granted.is_set()
