@@ -56,7 +56,7 @@ from gofer.models import (
     Status,
     Verified,
 )
-from gofer.options import Options
+from gofer.options import Credentials, Options
 from gofer.retrieve import RetrieveClient, RetrieveJob
 from gofer.transports.base import IO, AsyncIO, Listener
 from gofer.version import __version__
@@ -83,6 +83,7 @@ __all__ = [
     "Changed",
     "Client",
     "Contract",
+    "Credentials",
     "DeclarationError",
     "Downloading",
     "Event",
