@@ -11,7 +11,7 @@ import random
 import re
 import uuid
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -22,6 +22,7 @@ from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
+from gofer.core.hosts import pattern
 from gofer.core.names import FORMAT
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.service import Service, Signer
@@ -88,6 +89,7 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         on_abandon=options.on_abandon,
         verify=options.verify,
         encoded=options.encoded,
+        hosts=None if options.allow_hosts is None else hosts_of(options.allow_hosts),
     )
     slots = Slots(int(positive(options.max_connections, "max_connections")))
     _SLOTS.add(slots)
@@ -130,6 +132,23 @@ def credentials(auth: Auth | None, headers: Mapping[str, str] | None) -> tuple[M
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not may_be_sent(value):
             raise UsageError(f"The header {name!r} is not valid: both parts are printable ASCII (value not shown).")
     return extra, auth if callable(auth) else None
+
+
+def hosts_of(allowed: Collection[str]) -> frozenset[str]:
+    """Check the hosts that links and redirects may lead to."""
+    if isinstance(allowed, str) or not isinstance(allowed, Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"allow_hosts= is a list of hosts, as in ['files.example.org'], not {allowed!r}.")
+    patterns: set[str] = set()
+    for text in allowed:
+        one = pattern(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+        if one is None:
+            raise UsageError(
+                f"allow_hosts= has {text!r}, which is no host. An entry is a name (files.example.org), all names below "
+                "one (*.example.org) or a complete address (10.0.0.7), without scheme and port; other letters than "
+                "ASCII are written as xn--…"
+            )
+        patterns.add(one)
+    return frozenset(patterns)
 
 
 def positive(value: Any, name: str, *, zero: bool = False) -> float:

@@ -27,11 +27,12 @@ from gofer.core.commands import (
     Tell,
 )
 from gofer.core.errand import Errand
+from gofer.core.hosts import allows
 from gofer.core.judging import as_document
 from gofer.core.run import Flow
-from gofer.errors import Unreachable, UsageError
+from gofer.errors import BadReply, Unreachable, UsageError
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request, may_be_sent, shown
+from gofer.wire import Head, Reply, Request, may_be_sent, origin, shown
 
 A = TypeVar("A")
 
@@ -64,6 +65,20 @@ def _prepared(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
         if not may_be_sent(value):
             raise UsageError(f"auth= returned a header {name!r} with a character that no header may have (not shown).")
     return signed
+
+
+def _refuse_host(errand: Errand[Any, Any], request: Request) -> None:
+    """Refuse a request to a host that `allow_hosts` does not name; only links and redirects lead to another origin.
+
+    Raises:
+        BadReply: it is refused. The same answer would lead there again, so this is not transient.
+    """
+    hosts, host = errand.rules.hosts, origin(request.url)[1]
+    if hosts is not None and request.anonymous and not allows(hosts, host):
+        raise BadReply(
+            f"The service points to the host {host!r}, which allow_hosts= does not name; nothing was sent there.",
+            field="url",
+        )
 
 
 def _queue(errand: Errand[Any, Any]) -> Flow[None]:
@@ -104,6 +119,7 @@ def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits:
 
 
 def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, submits: bool) -> Flow[Reply]:
+    _refuse_host(errand, request)
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
@@ -129,6 +145,7 @@ def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None 
 
 
 def _open_signed(errand: Errand[Any, Any], request: Request, timeout: float | None) -> Flow[Head]:
+    _refuse_host(errand, request)
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
