@@ -52,7 +52,7 @@ class ClientOptions:
             raises `WrongFile`, "keep" stores it as it comes. A file that is in this encoding by itself, as
             `table.csv.gz` is, is always stored as it is.
         allow_hosts: the hosts that links and redirects of the service may lead to, besides its own origin: names
-            ("files.example.org"), all names below one ("*.example.org") and addresses ("10.0.0.7"), on any port. A
+            (`files.example.org`), all names below one (`*.example.org`) and addresses (`10.0.0.7`), on any port. A
             link elsewhere raises `BadReply`, and nothing is sent there. An empty list allows the service's own origin
             only. None allows every host. For a server that must not be led into its own network.
         max_file_bytes: a file with more bytes is refused; by default 1 TiB.
