@@ -73,8 +73,8 @@ def _refuse_host(errand: Errand[Any, Any], request: Request) -> None:
     Raises:
         BadReply: it is refused. The same answer would lead there again, so this is not transient.
     """
-    hosts, host = errand.rules.hosts, origin(request.url)[1]
-    if hosts is not None and request.anonymous and not allows(hosts, host):
+    hosts = errand.rules.hosts
+    if hosts is not None and request.anonymous and not allows(hosts, host := origin(request.url)[1]):
         raise BadReply(
             f"The service points to the host {host!r}, which allow_hosts= does not name; nothing was sent there.",
             field="url",
