@@ -23,7 +23,7 @@ from tenacity.wait import wait_fixed
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.hosts import pattern
-from gofer.core.names import FORMAT
+from gofer.core.names import FORMAT, JOB_ID, filled, safe_name
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.service import Service, Signer
 from gofer.core.slots import Slots
@@ -165,8 +165,19 @@ def budget(timeout: float | None) -> float | None:
     return None if timeout is None else positive(timeout, "timeout")
 
 
-def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
-    """Check a target; `folders` says whether it may be a folder."""
+def target_of(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> Target:
+    """Check the target of a request, and fill in what the request says."""
+    text, stem = path_of(to), contract.stem(request)
+    return _target(text, contract.fields(request), contract, JOB_ID if stem is None else safe_name(stem))
+
+
+def target_of_job(to: str | PathLike[str], contract: Contract[Any, Any], job_id: str) -> Target:
+    """Check the target of a job whose request is not known, and fill in its id."""
+    return _target(path_of(to), {"job_id": job_id}, contract, safe_name(job_id))
+
+
+def path_of(to: str | PathLike[str]) -> str:
+    """Check that a target is a path that a file can have."""
     text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, for example 'papers/paper.pdf'.")
@@ -174,14 +185,18 @@ def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
         _ = os.fsencode(text)
     except UnicodeEncodeError as error:
         raise UsageError(f"The target {text!r} has characters that no file name can have.") from error
+    return text
+
+
+def _target(text: str, fields: Mapping[str, object], contract: Contract[Any, Any], stem: str) -> Target:
     text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
-    if os.path.basename(text) not in ("", ".", ".."):  # noqa: PTH119  (a Path drops the slash at the end)
-        return Target(Path(text), "either" if folders and not text.endswith(FORMAT) else "file")
-    if not folders:
-        raise UsageError(
-            f"The target {text!r} is a folder; name the file to write, for example {Path(text) / 'paper.pdf'}."
-        )
-    return Target(Path(text), "folder")
+    text = filled(text, fields).replace("{{", "{").replace("}}", "}")
+    is_folder = os.path.basename(text) in ("", ".", "..")  # noqa: PTH119  (a Path drops the slash at the end)
+    if not contract.folders:
+        return Target(Path(text) / f"{stem}{FORMAT}") if is_folder else Target(Path(text), stem=stem)
+    if is_folder:
+        return Target(Path(text), "folder")
+    return Target(Path(text), "file" if text.endswith(FORMAT) else "either")
 
 
 def key_of(key: str | None, new_key: Callable[[], str]) -> str:
