@@ -124,7 +124,7 @@ class Client(Generic[In, Out]):
             WrongFile, TargetError: the file is not the promised one, or cannot be written.
             SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
-        target = None if to is None else setup.target_of(to, folders=self._service.contract.folders)
+        target = None if to is None else setup.target_of(to, self._service.contract, request)
         errand = self._errand(timeout=setup.budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
         flow = flows.run(errand, request, setup.key_of(key, self._new_key), target, hold=hold, again=key is not None)
@@ -272,7 +272,8 @@ class Job(Generic[Out]):
             WrongFile, TargetError: the file is not the promised one, or cannot be written; the target is unchanged.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        path, _ = self._fetch(setup.target_of(to, folders=self._client._service.contract.folders), timeout)  # pyright: ignore[reportPrivateUsage]
+        contract = self._client._service.contract  # pyright: ignore[reportPrivateUsage]
+        path, _ = self._fetch(setup.target_of_job(to, contract, self.id), timeout)
         return path
 
     def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:

@@ -7,7 +7,7 @@ class; a test compares the two. What an option's value must be is checked in `go
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from inspect import Parameter, cleandoc, signature
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -54,6 +54,10 @@ class ClientOptions:
         encoded: what to do with a file that comes encoded, as by gzip, although gofer asks for it plain: "refuse"
             raises `WrongFile`, "keep" stores it as it comes. A file that is in this encoding by itself, as
             `table.csv.gz` is, is always stored as it is.
+        allow_hosts: the hosts that links and redirects of the service may lead to, besides its own origin: names
+            (`files.example.org`), all names below one (`*.example.org`) and addresses (`10.0.0.7`), on any port. A
+            link elsewhere raises `BadReply`, and nothing is sent there. An empty list allows the service's own origin
+            only. None allows every host. For a server that must not be led into its own network.
         max_file_bytes: a file with more bytes is refused; by default 1 TiB.
         max_connections: requests that the client may have under way at the same time. At most half of them are held
             (long polling), and some are kept free for submissions and downloads. Further requests wait, within the
@@ -76,6 +80,7 @@ class ClientOptions:
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
     encoded: Literal["refuse", "keep"] = "refuse"
+    allow_hosts: Collection[str] | None = None
     max_file_bytes: int = 1 << 40
     max_connections: int = 100
     progress: bool | Listener = False
@@ -100,6 +105,7 @@ class Options(TypedDict, total=False):
     on_abandon: OnAbandon | None
     verify: Literal["auto", "require"]
     encoded: Literal["refuse", "keep"]
+    allow_hosts: Collection[str] | None
     max_file_bytes: int
     max_connections: int
     progress: bool | Listener

@@ -12,7 +12,7 @@ import random
 import re
 import uuid
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -25,7 +25,8 @@ from tenacity.wait import wait_fixed
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.credentials import Auth, HttpxAuth, Refused, Renewal, Sign, Signer
-from gofer.core.names import FORMAT
+from gofer.core.hosts import pattern
+from gofer.core.names import FORMAT, JOB_ID, filled, safe_name
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
 from gofer.core.service import Service
 from gofer.core.slots import Slots
@@ -93,6 +94,7 @@ def service_of(
         on_abandon=options.on_abandon,
         verify=options.verify,
         encoded=options.encoded,
+        hosts=None if options.allow_hosts is None else hosts_of(options.allow_hosts),
     )
     slots = Slots(int(positive(options.max_connections, "max_connections")))
     _SHARED.add(slots)
@@ -178,6 +180,23 @@ def _with_refused(sign: Signer) -> Sign:
     return sign_with
 
 
+def hosts_of(allowed: Collection[str]) -> frozenset[str]:
+    """Check the hosts that links and redirects may lead to."""
+    if isinstance(allowed, str) or not isinstance(allowed, Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"allow_hosts= is a list of hosts, as in ['files.example.org'], not {allowed!r}.")
+    patterns: set[str] = set()
+    for text in allowed:
+        one = pattern(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+        if one is None:
+            raise UsageError(
+                f"allow_hosts= has {text!r}, which is no host. An entry is a name (files.example.org), all names below "
+                "one (*.example.org) or a complete address (10.0.0.7), without scheme and port; other letters than "
+                "ASCII are written as xn--…"
+            )
+        patterns.add(one)
+    return frozenset(patterns)
+
+
 def positive(value: Any, name: str, *, zero: bool = False) -> float:
     """Return a finite number above 0 (or from 0 on), or raise `UsageError` that names it."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
@@ -192,8 +211,19 @@ def budget(timeout: float | None) -> float | None:
     return None if timeout is None else positive(timeout, "timeout")
 
 
-def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
-    """Check a target; `folders` says whether it may be a folder."""
+def target_of(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> Target:
+    """Check the target of a request, and fill in what the request says."""
+    text, stem = path_of(to), contract.stem(request)
+    return _target(text, contract.fields(request), contract, JOB_ID if stem is None else safe_name(stem))
+
+
+def target_of_job(to: str | PathLike[str], contract: Contract[Any, Any], job_id: str) -> Target:
+    """Check the target of a job whose request is not known, and fill in its id."""
+    return _target(path_of(to), {"job_id": job_id}, contract, safe_name(job_id))
+
+
+def path_of(to: str | PathLike[str]) -> str:
+    """Check that a target is a path that a file can have."""
     text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, for example 'papers/paper.pdf'.")
@@ -201,14 +231,18 @@ def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
         _ = os.fsencode(text)
     except UnicodeEncodeError as error:
         raise UsageError(f"The target {text!r} has characters that no file name can have.") from error
+    return text
+
+
+def _target(text: str, fields: Mapping[str, object], contract: Contract[Any, Any], stem: str) -> Target:
     text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
-    if os.path.basename(text) not in ("", ".", ".."):  # noqa: PTH119  (a Path drops the slash at the end)
-        return Target(Path(text), "either" if folders and not text.endswith(FORMAT) else "file")
-    if not folders:
-        raise UsageError(
-            f"The target {text!r} is a folder; name the file to write, for example {Path(text) / 'paper.pdf'}."
-        )
-    return Target(Path(text), "folder")
+    text = filled(text, fields).replace("{{", "{").replace("}}", "}")
+    is_folder = os.path.basename(text) in ("", ".", "..")  # noqa: PTH119  (a Path drops the slash at the end)
+    if not contract.folders:
+        return Target(Path(text) / f"{stem}{FORMAT}") if is_folder else Target(Path(text), stem=stem)
+    if is_folder:
+        return Target(Path(text), "folder")
+    return Target(Path(text), "file" if text.endswith(FORMAT) else "either")
 
 
 def key_of(key: str | None, new_key: Callable[[], str]) -> str:

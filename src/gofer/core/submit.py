@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import Tries, accept, describe, exchange, means_later, too_many
+from gofer.core.exchange import Tries, accept, describe, exchange, is_transient, means_later, too_many
 from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.run import Flow
 from gofer.core.slots import Use
@@ -113,6 +113,7 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
 
     Raises:
         AnswerLost: after a 303, when there is no answer to be had where it points.
+        SubmitUncertain: after a 303, when no later try would be answered either.
     """
     for _ in range(errand.rules.redirects + 1):
         reply = yield from verbs.send(errand, request, timeout, submits=True)
@@ -126,6 +127,10 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
                 raise AnswerLost(
                     f"The service took it, and its answer was not to be had ({describe(error)})."
                 ) from error
+            except BadReply as error:
+                if is_transient(errand, error):
+                    raise
+                raise _uncertain(errand, error, "the service took it, and its answer is not to be had") from error
         request = onward
     raise too_many(errand)
 

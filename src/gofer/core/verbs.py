@@ -24,12 +24,13 @@ from gofer.core.commands import (
     Tell,
 )
 from gofer.core.errand import Errand
+from gofer.core.hosts import allows
 from gofer.core.judging import as_document
 from gofer.core.run import Flow, ask
 from gofer.core.signing import are_refused, sign, sign_anew
-from gofer.errors import Unreachable
+from gofer.errors import BadReply, Unreachable
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request, shown
+from gofer.wire import Head, Reply, Request, origin, shown
 
 _log = logging.getLogger("gofer")
 
@@ -38,6 +39,20 @@ def _seconds(errand: Errand[Any, Any], wanted: float) -> float:
     if errand.left <= 0:
         raise errand.late()
     return min(wanted, errand.left)
+
+
+def _refuse_host(errand: Errand[Any, Any], request: Request) -> None:
+    """Refuse a request to a host that `allow_hosts` does not name; only links and redirects lead to another origin.
+
+    Raises:
+        BadReply: it is refused. The same answer would lead there again, so this is not transient.
+    """
+    hosts = errand.rules.hosts
+    if hosts is not None and request.anonymous and not allows(hosts, host := origin(request.url)[1]):
+        raise BadReply(
+            f"The service points to the host {host!r}, which allow_hosts= does not name; nothing was sent there.",
+            field="url",
+        )
 
 
 def _queue(errand: Errand[Any, Any]) -> Flow[None]:
@@ -71,6 +86,7 @@ def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits:
 
 
 def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, submits: bool) -> Flow[Reply]:
+    _refuse_host(errand, request)
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
@@ -105,6 +121,7 @@ def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None 
 
 
 def _open_signed(errand: Errand[Any, Any], request: Request, timeout: float | None) -> Flow[Head]:
+    _refuse_host(errand, request)
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
