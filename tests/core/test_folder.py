@@ -61,7 +61,7 @@ def fetched(world):
 
 
 def test_the_files_of_a_job_are_in_the_folder_with_a_manifest():
-    """The manifest says of each file what it is called, how it was verified, and where it came from, without a query."""
+    """The manifest says what each file is called, how it was verified, and where it came from, without the query."""
     sent_along = ResultFile("note.json", content=b"{}")
     (path, files), world = download((*named("a", "b"), sent_along))
     assert path == OUT

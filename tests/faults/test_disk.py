@@ -13,8 +13,8 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Part, Put, Store
-from gofer.core.digests import Digest
+from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Measure, Part, Put, Store, Stored
+from gofer.core.digests import LENGTHS, Digest, digest_bytes
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
 from support.faces import MODES, face
@@ -210,6 +210,20 @@ def test_a_note_is_read_as_it_was_written(tmp_path):
     disk.writer(Store(target, 0, 0, mark, 9, None, None, None)).write([b"paper"])
     disk.close()
     assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
+
+
+@pytest.mark.parametrize("algorithm", [None, *LENGTHS])
+def test_a_complete_part_is_measured_as_it_is(tmp_path, algorithm):
+    """Its size, its first 4 KiB, and the digest of all of it, where one is asked for."""
+    target, disk = tmp_path / "paper.pdf", LocalDisk()
+    disk.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
+    disk.close()
+    digest = None if algorithm is None else digest_bytes(algorithm, PAPER)
+    again = LocalDisk()
+    assert again.perform(CheckTarget(target)) == Part(len(PAPER), Mark("here"))
+    assert again.perform(Measure(target, algorithm)) == Stored(len(PAPER), digest, PAPER[:4096])
+    again.close()
+    assert part_of(target).read_bytes() == PAPER
 
 
 def test_a_small_file_that_does_not_fit_is_not_cut(tmp_path):
