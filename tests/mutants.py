@@ -57,6 +57,7 @@ _BOUNDARY = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 _OPPOSITE = {ast.Eq: ast.NotEq, ast.Is: ast.IsNot, ast.In: ast.NotIn, ast.Lt: ast.GtE, ast.Gt: ast.LtE}
 _OPPOSITE |= {after: before for before, after in _OPPOSITE.items()}
 _ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr}
+_PLAIN = ast.Compare | ast.UnaryOp | ast.Constant  # turned round by a rule of their own
 
 
 @frozen
@@ -127,7 +128,7 @@ def nodes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             return
         case ast.FunctionDef(name="__repr__") | ast.ClassDef(bases=[ast.Name("Protocol"), *_]):
             return
-        case ast.If(test) | ast.While(test) | ast.IfExp(test) if not isinstance(test, ast.Compare | ast.UnaryOp):
+        case ast.If(test) | ast.While(test) | ast.IfExp(test) if not isinstance(test, _PLAIN):
             yield "", ast.copy_location(ast.UnaryOp(ast.Not(), ast.UnaryOp(ast.Not(), test)), test)  # turned round
     yield "", node
     scope = f".{node.name}" if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else ""

@@ -54,13 +54,14 @@ class JobUntil:
         """Answer a poll."""
         self.starts.append(world.mono)
         began = self.starts[0]
-        if self.holds and "prefer" in request.headers:
-            wait = int(request.headers["prefer"].removeprefix("wait="))
-            world.mono = min(max(world.mono, began + self.end), world.mono + wait)
+        hold = int(request.headers.get("prefer", "wait=0").removeprefix("wait=")) if self.holds else 0
+        if hold:
+            world.mono = min(max(world.mono, began + self.end), world.mono + hold)
         done = world.mono >= began + self.end
+        applied = {"preference_applied": f"wait={hold}"} if hold else {}
         if self.holds and not done and "if-none-match" in request.headers:
-            return reply(304, etag='"1"', preference_applied=f"wait={wait}")
-        extra = {"etag": f'"{int(done)}"', "preference_applied": "wait=20"} if self.holds else {}
+            return reply(304, etag='"1"', **applied)
+        extra = {"etag": f'"{int(done)}"', **applied} if self.holds else {}
         return reply(200, doc("completed" if done else "searching"), **extra)
 
 

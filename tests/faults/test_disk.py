@@ -226,6 +226,16 @@ def test_a_complete_part_is_measured_as_it_is(tmp_path, algorithm):
     assert part_of(target).read_bytes() == PAPER
 
 
+def test_a_note_of_an_earlier_version_proves_no_more_than_it_says(tmp_path):
+    """Members that it lacks say nothing: its date is no strong validator."""
+    target = tmp_path / "paper.pdf"
+    part_of(target).write_bytes(b"paper")
+    mark_of(target).write_text(json.dumps(NOTE))
+    digest = Digest("sha256", bytes(32))
+    mark = Mark("here", '"v1"', 9, digest, modified=None, dated=False, query="", coding="", kind="")
+    assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
+
+
 def test_a_small_file_that_does_not_fit_is_not_cut(tmp_path):
     """What was sent along in the job's document is complete at the target, or there is an error."""
     disk = LocalDisk()
