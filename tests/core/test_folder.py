@@ -116,6 +116,31 @@ def test_a_later_try_does_not_fetch_again_what_came():
     assert len(json.loads(world.files[OUT / MANIFEST])["files"]) == 3
 
 
+class Signed(RetrieveContract):
+    """A contract whose jobs give two files of one name, with links that are new in each document."""
+
+    def build_results(self, base, seen):
+        """Show the files as the results."""
+        links = [f"{BASE}/{place}/f/a?signature={seen.value.message}" for place in "xy"]
+        return attrs.evolve(seen, files=tuple(ResultFile("a", link) for link in links))
+
+
+def test_links_that_have_expired_are_read_again_for_files_of_one_name():
+    """One poll renews both, and the new link of each is the one with the same path."""
+    polls = iter("12")
+
+    def answer(request, world):
+        if "/f/" not in request.url:
+            return completed(message=next(polls))
+        return reply(403) if request.url.endswith("1") else reply(200, request.url[-17], content_type="text/plain")
+
+    world = World(answer)
+    errand = Errand(world.service(contract=Signed()), JobMemory(JobRecord(Ref("j1"), accepted=True)))
+    world.play(flows.download(errand, Target(OUT, "folder")), errand)
+    assert fetched(world) == ["a"] * 4
+    assert (world.files[OUT / "a"], world.files[OUT / "a-2"]) == (b"x", b"y")
+
+
 ENTRY = {"file": "a", "name": "a", "size": 0, "verified": "length"}
 DAMAGED = [{**ENTRY, "verified": "sworn"}, {**ENTRY, "size": -1}, {**ENTRY, "size": "12"}, {"file": "a"}, {}, "a", None]
 

@@ -244,6 +244,18 @@ def test_a_small_file_that_does_not_fit_is_not_cut(tmp_path):
     assert not (tmp_path / "value.json").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"{}"])
+def test_a_small_file_has_nothing_of_a_part_that_was_there(tmp_path, content):
+    """What an earlier try left of another file under this name is gone."""
+    target = tmp_path / "value.json"
+    part_of(target).write_bytes(PAPER)
+    disk = LocalDisk()
+    disk.perform(Put(target, content))
+    disk.close()
+    assert target.read_bytes() == content
+    assert [place.name for place in tmp_path.iterdir()] == ["value.json"]
+
+
 @pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]", "[" * 100_000])
 def test_a_manifest_that_lists_a_missing_file_is_ignored(tmp_path, listed):
     """The manifest of a staging folder counts only if all its files are there."""
