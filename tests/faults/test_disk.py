@@ -13,8 +13,8 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Part, Put, Store
-from gofer.core.digests import Digest
+from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Measure, Part, Put, Store, Stored
+from gofer.core.digests import LENGTHS, Digest, digest_bytes
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
 from support.faces import MODES, face
@@ -212,12 +212,48 @@ def test_a_note_is_read_as_it_was_written(tmp_path):
     assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
 
 
+@pytest.mark.parametrize("algorithm", [None, *LENGTHS])
+def test_a_complete_part_is_measured_as_it_is(tmp_path, algorithm):
+    """Its size, its first 4 KiB, and the digest of all of it, where one is asked for."""
+    target, disk = tmp_path / "paper.pdf", LocalDisk()
+    disk.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
+    disk.close()
+    digest = None if algorithm is None else digest_bytes(algorithm, PAPER)
+    again = LocalDisk()
+    assert again.perform(CheckTarget(target)) == Part(len(PAPER), Mark("here"))
+    assert again.perform(Measure(target, algorithm)) == Stored(len(PAPER), digest, PAPER[:4096])
+    again.close()
+    assert part_of(target).read_bytes() == PAPER
+
+
+def test_a_note_of_an_earlier_version_proves_no_more_than_it_says(tmp_path):
+    """Members that it lacks say nothing: its date is no strong validator."""
+    target = tmp_path / "paper.pdf"
+    part_of(target).write_bytes(b"paper")
+    mark_of(target).write_text(json.dumps(NOTE))
+    digest = Digest("sha256", bytes(32))
+    mark = Mark("here", '"v1"', 9, digest, modified=None, dated=False, query="", coding="", kind="")
+    assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
+
+
 def test_a_small_file_that_does_not_fit_is_not_cut(tmp_path):
     """What was sent along in the job's document is complete at the target, or there is an error."""
     disk = LocalDisk()
     with contextlib.closing(disk), limited(1000), pytest.raises(TargetError, match="too large"):
         disk.perform(Put(tmp_path / "value.json", bytes(1500)))
     assert not (tmp_path / "value.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}"])
+def test_a_small_file_has_nothing_of_a_part_that_was_there(tmp_path, content):
+    """What an earlier try left of another file under this name is gone."""
+    target = tmp_path / "value.json"
+    part_of(target).write_bytes(PAPER)
+    disk = LocalDisk()
+    disk.perform(Put(target, content))
+    disk.close()
+    assert target.read_bytes() == content
+    assert [place.name for place in tmp_path.iterdir()] == ["value.json"]
 
 
 @pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]", "[" * 100_000])
