@@ -60,11 +60,12 @@ def busy(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Run the matrix of faults on all six drivers; the default tests run it on three."""
+    """Run the widest matrices whole: every fault on all six drivers, more plans and errands than the default tests."""
     session.install("-q", EVERYTHING, *groups("tests"))
-    session.env["EVERY_DRIVER"] = "1"
+    session.env["EVERY_CASE"] = "1"
     workers = [] if session.posargs else ["-n", "2", "--dist", "loadgroup"]
-    session.run("pytest", *workers, "tests/faults/test_matrix.py", *session.posargs)
+    wide = ["tests/faults/test_matrix.py", "tests/faults/test_leaks.py", "tests/simulation"]
+    session.run("pytest", *workers, *wide, *session.posargs)
 
 
 @nox.session

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gofer_service import embedded
+from support.virtual_time import VirtualIO
 
 from .mine import written
 
@@ -33,6 +34,12 @@ def ctrl_c_interrupts() -> Generator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands that run in this process see a clock that only their pauses move, and make none."""
+    monkeypatch.setattr("gofer.client.HttpxIO", VirtualIO)
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
-"""The command line as a shell runs it: processes, their output, and services for them to call."""
+"""The command line: commands in this process or in one of their own, their output, and services for them to call."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import re
 import subprocess
@@ -10,12 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+from click.testing import CliRunner
 
+from gofer.cli.commands import gofer as COMMANDS
 from gofer_service import create_app, running, sample_library
 from gofer_service.engine import Result, Run, Status
 from gofer_service.health import Health
@@ -37,15 +40,21 @@ def environment(**extra: str) -> dict[str, str]:
 def gofer(
     *args: str | Path, url: str | None = None, cwd: Path | None = None, **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; `url` goes into SERVICE_URL."""
+    """Run a command to its end, in this process, as a new one takes 0.4 s; `url` goes into SERVICE_URL."""
     named = {} if url is None else {"SERVICE_URL": url}
-    words, env = [*GOFER, *map(str, args)], environment(**named, **extra)
-    return subprocess.run(words, env=env, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    kept = environment(**named, **extra)
+    words, env = [*map(str, args)], {**dict.fromkeys(os.environ), **kept}
+    log = logging.getLogger("gofer")
+    level = log.level
+    with contextlib.chdir(cwd or "."):
+        ran = CliRunner().invoke(COMMANDS, words, env=env, prog_name="gofer", catch_exceptions=False)
+    log.setLevel(level)  # -v is for the rest of the process
+    return subprocess.CompletedProcess(words, ran.exit_code, ran.stdout, ran.stderr)
 
 
-@contextmanager
+@contextlib.contextmanager
 def started(*args: str | Path, url: str | None = None, **extra: str) -> Generator[subprocess.Popen[str]]:
-    """Start a command whose stdout and stderr can be read while it runs."""
+    """Start a command in a process of its own, whose stdout and stderr can be read while it runs."""
     named = {} if url is None else {"SERVICE_URL": url}
     words = [*GOFER, *map(str, args)]
     with subprocess.Popen(
@@ -92,7 +101,7 @@ def attach_line(stderr: str) -> str:
     return found[0]
 
 
-@contextmanager
+@contextlib.contextmanager
 def waiting_service(data: Path) -> Generator[tuple[str, Callable[[], None]]]:
     """Run a service whose jobs search until the given function is called, and whose clock stands still.
 

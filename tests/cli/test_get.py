@@ -14,7 +14,7 @@ from gofer.contracts.flaws import Flaw, words_of
 from gofer_service import sample_library
 from support.raw_server import Call, http, raw_server
 
-from .shell import GOFER, PAPER, attach_line, environment, gofer, one_object, waiting_service
+from .shell import GOFER, PAPER, attach_line, environment, gofer, one_object
 
 FIELDS = {"status", "job_id", "path", "size", "format", "source", "verified", "ticket", "key", "error_code", "error"}
 
@@ -173,6 +173,7 @@ def test_unwritable_target(url: str, tmp_path: Path) -> None:
     assert httpx.get(f"{url}/jobs").json() == before
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_unreachable(tmp_path: Path) -> None:
     """No service at the address is exit code 3; each retry is a line, and the first gives the reason."""
     ran = gofer("get", PAPER, "--to", tmp_path / "x", "--json", url="http://127.0.0.1:9")
@@ -191,22 +192,28 @@ def test_refused(guarded_url: str, tmp_path: Path) -> None:
     assert "SERVICE_TOKEN" in ran.stderr
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_deadline_leaves_the_job(tmp_path: Path) -> None:
     """At the deadline the job is not cancelled (exit code 4), and the attach line downloads its file."""
-    target = tmp_path / "with a blank" / "paper.pdf"
-    with waiting_service(tmp_path / "data") as (url, finish):
-        ran = gofer("get", PAPER, "--to", target, "--timeout", "5", "--json", url=url)
+    target, ready = tmp_path / "with a blank" / "paper.pdf", False
+
+    def answer(call: Call) -> list[object]:
+        document = {"job_id": "j1", "status": "completed" if ready else "searching"}
+        return [http(200, "%PDF-1.4" if call.path.endswith("/file") else json.dumps(document))]
+
+    with raw_server(answer) as server:
+        ran = gofer("get", PAPER, "--to", target, "--json", url=server.url)
         assert ran.returncode == 4
         document = one_object(ran.stdout)
         assert document["status"] == "searching"
-        assert httpx.get(f"{url}/jobs/{document['job_id']}").json()["status"] == "searching"
-        finish()
+        assert {call.method for call in server.calls} == {"POST", "GET"}
+        ready = True
         line = shlex.split(attach_line(ran.stderr))
         assert line[0] == "gofer"
         assert line[2] == document["ticket"]
         again = gofer(*line[1:])  # SERVICE_URL is not set: the ticket says where
     assert (again.returncode, again.stdout) == (0, f"{target}\n")
-    assert target.read_bytes().startswith(b"%PDF-")
+    assert target.read_bytes() == b"%PDF-1.4"
 
 
 def test_deadline_during_the_download(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_bad_usage(args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("command", [["submit", PAPER], ["status", "j1"], ["cancel", "j1"], ["list"]], ids=" ".join)
 def test_nobody_there(command: list[str]) -> None:
     """No answer is exit code 3."""
@@ -222,6 +223,7 @@ def test_completion() -> None:
     assert ran.stdout == "plain,submit\n"
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_the_attach_line_after_a_failed_poll(url: str) -> None:
     """A job that could not be polled can be continued later."""
     ticket = str(Ticket("retrieve", "http://127.0.0.1:9", "j1"))

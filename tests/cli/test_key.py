@@ -46,6 +46,7 @@ def test_json_has_the_key(tmp_path: Path, command: str, answer: list[object], ti
     assert ran.stderr.endswith(f"\n--key {key}\n")
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("command", ["get", "run"])
 def test_the_key_repeats_the_submission(tmp_path: Path, command: str) -> None:
     """The same command with the object's key sends the same submission, and prints the same key."""

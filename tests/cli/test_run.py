@@ -152,6 +152,7 @@ def test_failed_job(mine: Any, tmp_path: Path) -> None:
     assert "gofer attach" not in ran.stderr
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_deadline_leaves_the_job(mine: Any, tmp_path: Path) -> None:
     """At the deadline the job is not cancelled (exit code 4); the attach line gets its folder, in any process."""
     server, free = mine
@@ -169,6 +170,7 @@ def test_deadline_leaves_the_job(mine: Any, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_a_secret_goes_only_where_the_person_says(mine: Any, tmp_path: Path) -> None:
     """The service of a ticket gets a secret variable only if it is the configured one, or --url names it."""
     server, free = mine
@@ -247,6 +249,7 @@ def test_ctrl_c_without_a_cancellation(tmp_path: Path) -> None:
     assert attach_line_without_target(stderr)
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_uncertain_submission(mine: Any, tmp_path: Path) -> None:
     """A lost answer is exit code 3; if the contract replays no keys, there is no key to repeat it with."""
     ran = run_mine(mine[0], tmp_path, "lost")

@@ -20,6 +20,13 @@ def any_face(request: pytest.FixtureRequest) -> Generator[Face]:
         yield made
 
 
+@pytest.fixture(params=MODES)
+def virtual_face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[Face]:
+    """Give each face in turn, in virtual time: its clients need `answering` as their transport."""
+    with face(request.param, "httpx", monkeypatch) as made:
+        yield made
+
+
 @pytest.fixture
 def blocking() -> Generator[Face]:
     """Give the blocking face, where the face makes no difference."""

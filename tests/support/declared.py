@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
@@ -55,6 +56,20 @@ def service(answer: Answer) -> Generator[RawServer]:
     """Serve this function for the time of a test; `calls` of the server has the requests."""
     with raw_server(lambda call: [answer(call)]) as server:
         yield server
+
+
+def answering(answer: Answer) -> tuple[httpx.MockTransport, list[Call]]:
+    """Make a transport that answers at once as `service` would, without a socket; the list gets the requests."""
+    calls: list[Call] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        calls.append(Call(request.method, request.url.raw_path.decode(), dict(request.headers), request.read()))
+        head, _, body = answer(calls[-1]).partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        headers = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+        return httpx.Response(int(first.split()[1]), headers=headers, content=body)
+
+    return httpx.MockTransport(handle), calls
 
 
 def as_json(value: Any, status: int = 200, **headers: str) -> bytes:

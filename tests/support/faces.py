@@ -14,25 +14,32 @@ from typing import Any
 
 import httpx
 import httpx2
+import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from blockbuster import blockbuster_ctx
 
 import gofer
+from support.virtual_time import VirtualIO, jumping
 
 FAMILIES = {"httpx": httpx, "httpx2": httpx2}
 MODES = ("blocking", "asyncio", "trio")
 
 
 class Face:
-    """A mode and a family of HTTP client."""
+    """A mode and a family of HTTP client. In virtual time, requests need a transport that answers at once."""
 
-    def __init__(self, mode: str, family: str, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self, mode: str, family: str, stack: contextlib.ExitStack, virtual: pytest.MonkeyPatch | None = None
+    ) -> None:
         self.mode, self.family, self._stack = mode, FAMILIES[family], stack
         self.portal: BlockingPortal | None = None
         if mode != "blocking":
             if mode == "asyncio":
                 stack.enter_context(blockbuster_ctx("gofer", excluded_modules=["gofer_service"]))
-            self.portal = stack.enter_context(start_blocking_portal(mode))
+            _, options = (mode, None) if virtual is None else jumping(mode, virtual)
+            self.portal = stack.enter_context(start_blocking_portal(mode, options))
+        elif virtual is not None:
+            virtual.setattr("gofer.client.HttpxIO", VirtualIO)
 
     @contextlib.contextmanager
     def again(self) -> Generator[Face]:
@@ -99,7 +106,7 @@ class Blocked:
 
 
 @contextlib.contextmanager
-def face(mode: str, family: str) -> Generator[Face]:
-    """Make a face, and close it with all its clients."""
+def face(mode: str, family: str, virtual: pytest.MonkeyPatch | None = None) -> Generator[Face]:
+    """Make a face, and close it with all its clients; with `virtual`, which it patches, its time is virtual."""
     with contextlib.ExitStack() as stack:
-        yield Face(mode, family, stack)
+        yield Face(mode, family, stack, virtual)

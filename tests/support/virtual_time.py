@@ -17,8 +17,8 @@ from gofer.transports.httpx_io import HttpxIO
 class VirtualIO(HttpxIO):
     """httpx's wire, and a clock that only sleeping moves."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.passed = 0.0
 
     def now(self) -> Now:
