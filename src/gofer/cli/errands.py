@@ -6,6 +6,7 @@ How they end is in `report.py`, what is shown meanwhile in `screen.py`, what `--
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator
 from typing import Any
 
@@ -22,7 +23,7 @@ from gofer.cli.service import service_url, ticket_url, token
 from gofer.client import Client
 from gofer.contracts.declared.inputs import unsent
 from gofer.models import RetrieveRequest
-from gofer.setup import key_of, random_key
+from gofer.setup import key_of, named, random_key
 from gofer.ticket import Ticket
 
 _TO = "The file to write, or the folder if there are several. [default: the value is printed]"
@@ -33,7 +34,7 @@ _TO = "The file to write, or the folder if there are several. [default: the valu
 @click.option("--title", help="Helps the service to recognise the right paper.")
 @click.option("--author", "authors", multiple=True, metavar="NAME", help="Likewise; may be repeated.")
 @key_option
-@errand_options("The file to write; folders are made as needed.", to_required=True)
+@errand_options("The file to write, or a folder for it; folders are made as needed.", to_required=True)
 @url_option
 def get(
     doi: str,
@@ -126,8 +127,12 @@ def _run(
     url: str | None,
 ) -> None:
     """Submit a request, wait for its job and download the result; Ctrl-C cancels the job and the deadline does not."""
+    to = record.to
+    if to is not None:  # a later `gofer attach` does not know the request
+        is_there = os.path.isdir(to)  # noqa: PTH112  (a Path drops the slash at the end)
+        record.to = named(f"{to}/" if is_there else to, chosen.contract, request)
     with submitting(chosen, record, key, url, quiet=quiet) as client:
-        record.succeed(client.run(request, to=record.to, timeout=timeout, key=key).value)
+        record.succeed(client.run(request, to=to, timeout=timeout, key=key).value)
 
 
 def read_request(chosen: ChosenContract, file: str, attached: tuple[str, ...], *, quiet: bool) -> Any:
