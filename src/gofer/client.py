@@ -113,10 +113,10 @@ class Client(Generic[In, Out]):
 
         Args:
             request: what the contract takes.
-            to: the path of the file, or a folder (see `Job.download`); None downloads no file. What the request says
-                is filled in: "papers/{doi}.{format}" for a paper, else the texts and numbers of a map. "{job_id}" is
-                the job's id, and ".{format}" at the end the suffix of the format that comes. "{{" is a brace. A paper
-                in a folder is named after its DOI.
+            to: the path of the file, or a folder (see `Job.download`); None downloads no file. What the request
+                says is filled in: "papers/{doi}.{format}" for a paper, else the texts and numbers of a map.
+                "{job_id}" is the job's id, and ".{format}" at the end the suffix of the format that comes. "{{" is
+                a brace. A paper in a folder is named after its DOI.
             timeout: seconds in total; None for no deadline.
             key: the key of an uncertain submission that is to be repeated; by default a new one.
 

@@ -1,6 +1,8 @@
 """`--to` that leaves the name to gofer: a folder, and placeholders."""
 
+import gzip
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,26 @@ def test_run_fills_in_the_input(here: Path) -> None:
         ran = gofer(*words, "{other}.json", url=server.url, GOFER_VAR_API_KEY=SECRET)
         assert (ran.returncode, len(server.calls)) == (2, sent)
     assert "There is {job_id}, {task}, and .{format}" in ran.stderr
+
+
+def test_a_file_that_comes_encoded_is_refused_or_kept(here: Path) -> None:
+    """`--encoded keep` stores it as it comes; otherwise it is exit code 1. The attach line has the flag."""
+    packed = gzip.compress(PDF.encode())
+    document = json.dumps({"job_id": "j1", "status": "completed"})
+
+    def answer(call: Call) -> list[object]:
+        return [http(200, packed, content_encoding="gzip") if call.path.endswith("/file") else http(200, document)]
+
+    with raw_server(answer) as server:
+        assert get(server.url, "x").returncode == get(server.url, "x", "--encoded", "refuse").returncode == 1
+        assert not Path("x").exists()
+        assert get(server.url, "x", "--encoded", "keep").returncode == 0
+        ticket = one_object(get(server.url, "y", "--encoded", "keep", "--json").stdout)["ticket"]
+        assert gofer("attach", ticket, "--to", "z", "--encoded", "keep").returncode == 0
+        assert gofer("attach", ticket, "--to", "other").returncode == 1
+        os.mkfifo("j1.pdf")
+        ran = get(server.url, "{job_id}.pdf", "--encoded", "keep")
+        wrong = get(server.url, "x", "--encoded", "unpack")
+    assert Path("x").read_bytes() == Path("y").read_bytes() == Path("z").read_bytes() == packed
+    assert (wrong.returncode, "'unpack' is not one of" in wrong.stderr) == (2, True)
+    assert attach_line(ran.stderr).endswith("--to '{job_id}.pdf' --encoded keep")
