@@ -116,8 +116,10 @@ class AsyncClient(Generic[In, Out]):
 
         Args:
             request: what the contract takes.
-            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file. A path
-                that ends in ".{format}" gets the suffix of the format that comes.
+            to: the path of the file, or a folder (see `AsyncJob.download`); None downloads no file. What the request
+                says is filled in: "papers/{doi}.{format}" for a paper, else the texts and numbers of a map.
+                "{job_id}" is the job's id, and ".{format}" at the end the suffix of the format that comes. "{{" is
+                a brace. A paper in a folder is named after its DOI.
             timeout: seconds in total; None for no deadline.
             key: the key of an uncertain submission that is to be repeated; by default a new one.
 
@@ -267,8 +269,9 @@ class AsyncJob(Generic[Out]):
 
         Args:
             to: the file to write; missing folders are created. If it ends in a slash, or is a folder already, the
-                files are written into that folder, which must be empty. If it ends in ".{format}", the file gets the
-                suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
+                files are written into that folder, which must be empty; if the contract allows one file only, the
+                file is added to the folder, named after the job's id. "{job_id}" is filled in, and ".{format}" at the
+                end is the suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
             timeout: seconds in total; None for no deadline.
 
         Raises:

@@ -161,6 +161,8 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
     def download_file(self, job_id: str, local_path: str | PathLike[str]) -> str:
         """Download the file of a completed job and return its path; missing folders are created.
 
+        In a folder the file is named after the job's id; "{job_id}" and ".{format}" are filled in.
+
         Raises:
             NotReady: the job is not completed yet.
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
@@ -182,8 +184,9 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
 
         Args:
             doi: in any of its usual spellings.
-            local_path: the file to write; missing folders are created. If it ends in ".{format}", the file gets the
-                suffix of the format that comes.
+            local_path: the file to write, or a folder, in which the file is named after the DOI; missing folders are
+                created. "{doi}" and "{title}" are filled in, and ".{format}" at the end is the suffix of the format
+                that comes: "papers/{doi}.{format}".
             title: helps the service to recognise the right paper.
             authors: their names.
             timeout: seconds in total. The service gets nine tenths of them, so that it stops first and says why.

@@ -213,13 +213,18 @@ def budget(timeout: float | None) -> float | None:
 
 def target_of(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> Target:
     """Check the target of a request, and fill in what the request says."""
-    text, stem = path_of(to), contract.stem(request)
-    return _target(text, contract.fields(request), contract, JOB_ID if stem is None else safe_name(stem))
+    return _target(named(to, contract, request), contract, _stem(contract, request))
 
 
 def target_of_job(to: str | PathLike[str], contract: Contract[Any, Any], job_id: str) -> Target:
-    """Check the target of a job whose request is not known, and fill in its id."""
-    return _target(path_of(to), {"job_id": job_id}, contract, safe_name(job_id))
+    """Check the target of a job without its request, and fill in its id."""
+    stem = safe_name(job_id)
+    return _target(_named(path_of(to), contract, {"job_id": job_id}, stem), contract, stem)
+
+
+def named(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> str:
+    """Fill into a target what the request says; what is left of placeholders can do without the request."""
+    return _named(path_of(to), contract, contract.fields(request), _stem(contract, request))
 
 
 def path_of(to: str | PathLike[str]) -> str:
@@ -234,15 +239,28 @@ def path_of(to: str | PathLike[str]) -> str:
     return text
 
 
-def _target(text: str, fields: Mapping[str, object], contract: Contract[Any, Any], stem: str) -> Target:
-    text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
-    text = filled(text, fields).replace("{{", "{").replace("}}", "}")
-    is_folder = os.path.basename(text) in ("", ".", "..")  # noqa: PTH119  (a Path drops the slash at the end)
+def _stem(contract: Contract[In, Any], request: In) -> str:
+    stem = contract.stem(request)
+    return JOB_ID if stem is None else safe_name(stem)
+
+
+def _named(text: str, contract: Contract[Any, Any], fields: Mapping[str, object], stem: str) -> str:
+    text = os.path.expanduser(text)  # noqa: PTH111  (before values come in; a name that is no user's stays as it is)
+    text = filled(text, fields)
+    return text if contract.folders or not _is_folder(text) else f"{text.rstrip('/')}/{stem}{FORMAT}"
+
+
+def _target(text: str, contract: Contract[Any, Any], stem: str) -> Target:
+    text = text.replace("{{", "{").replace("}}", "}")
     if not contract.folders:
-        return Target(Path(text) / f"{stem}{FORMAT}") if is_folder else Target(Path(text), stem=stem)
-    if is_folder:
+        return Target(Path(text), stem=stem)
+    if _is_folder(text):
         return Target(Path(text), "folder")
     return Target(Path(text), "file" if text.endswith(FORMAT) else "either")
+
+
+def _is_folder(text: str) -> bool:
+    return os.path.basename(text) in ("", ".", "..")  # noqa: PTH119  (a Path drops the slash at the end)
 
 
 def key_of(key: str | None, new_key: Callable[[], str]) -> str:

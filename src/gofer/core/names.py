@@ -1,7 +1,7 @@
 """File names made of texts. What a service or a request says becomes one part of a path at most, never a path.
 
-A target may have placeholders. `filled` puts in what is known of a request; `.{format}` and `{job_id}` stay until the
-format and the job are known.
+A target may have placeholders. `filled` puts in what a request says; `.{format}` and `{job_id}` stay until the format
+and the job are there.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def filled(template: str, fields: Mapping[str, object]) -> str:
             return hole[0]
         if hole[1] in names:
             return names[hole[1]]
-        known = ", ".join(f"{{{name}}}" for name in names)
+        there = ", ".join(f"{{{name}}}" for name in names)
         raise UsageError(
-            f"The target {template!r} has {hole[0]!r}, which nothing is known for. There is {known}, and {FORMAT} at "
-            "the end. A brace of the path itself is written twice."
+            f"The target {template!r} has {hole[0]!r}, which nothing fills here. There is {there}, and {FORMAT} at the "
+            "end. A brace of the path itself is written twice."
         )
 
     end = FORMAT if template.endswith(FORMAT) else ""
