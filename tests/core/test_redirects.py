@@ -86,7 +86,7 @@ def test_an_answer_that_is_no_redirect_is_not_followed():
 def test_credentials_go_to_the_whole_origin_of_the_service_and_to_no_other(place, own):
     """Also outside the path of the service's address, as where files lie beside an API."""
     world = World(lambda request, world: reply(200) if request.url == place else reply(307, location=place))
-    signed = world.service(signer=lambda request: request.with_headers({"authorization": "Signed"}))
+    signed = world.service(signer=lambda request, refused: request.with_headers({"authorization": "Signed"}))
     errand = Errand(evolve(signed, base=f"{BASE}/api", headers={"x-key": "secret"}))
     world.play(follow(errand, Request("GET", f"{BASE}/api/file"), 5.0), errand)
     first, second = world.requests

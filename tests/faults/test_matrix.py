@@ -254,9 +254,7 @@ def test_every_driver_ends_as_the_table_says(
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_budget_that_ends_while_the_submission_is_held_obeys_on_abandon(
-    setup: Setup, tmp_path: Path
-) -> None:
+def test_a_budget_that_ends_while_the_submission_is_held_obeys_on_abandon(setup: Setup, tmp_path: Path) -> None:
     """`run` finds the job by its key and cancels it, or keeps it running, and the error has the key."""
 
     def run(policy: str | None, driver: tuple[str, str]) -> None:

@@ -56,7 +56,9 @@ def test_no_two_faults_of_a_download_break_an_invariant(then):
     for number, first in enumerate(FILE, then):
         pair = (first, FILE[then])
         resumed = (Fault("cut", at=700), *pair)
-        for plan in in_turn(({"file": pair}, {"file": pair, "verb": "read"}, {"file": resumed, "digest": True}), number):
+        for plan in in_turn(
+            ({"file": pair}, {"file": pair, "verb": "read"}, {"file": resumed, "digest": True}), number
+        ):
             simulate(evolve(little, **plan))
 
 
