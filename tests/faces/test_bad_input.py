@@ -230,9 +230,7 @@ def test_no_secret_is_shown(client):
     secretive = gofer.Client("http://h", auth="s3cret", headers={"x-key": "s3cret"})
     shown = repr(secretive) + repr(vars(secretive)) + repr(secretive.job("j1")) + secretive.job("j1").ticket
     assert "s3cret" not in shown
-    signed = secretive._service.ready(
-        gofer.contracts.retrieve.RetrieveContract().build_health("http://h"), None
-    )
+    signed = secretive._service.ready(gofer.contracts.retrieve.RetrieveContract().build_health("http://h"), None)
     assert signed.headers["authorization"] == "Bearer s3cret"
     assert "s3cret" not in repr(signed)
 

@@ -75,7 +75,7 @@ class Slots:
     def take(self, use: Use) -> bool:
         """Take a slot at once; False if there is none, or others wait for the same use."""
         with self._lock:
-            if any(turn.use is use for turn in self._queue) or not self._free(use):
+            if (self._queue and any(turn.use is use for turn in self._queue)) or not self._free(use):
                 return False
             self._count(use, 1)
             return True
@@ -93,7 +93,7 @@ class Slots:
         """Give a slot back to whoever is next."""
         with self._lock:
             self._count(use, -1)
-            granted = self._grants()
+            granted = self._grants() if self._queue else []
         _wake(granted)
 
     def give_up(self, turn: SlotTurn) -> None:
@@ -110,7 +110,8 @@ class Slots:
 
     def _count(self, use: Use, step: int) -> None:
         self._taken = max(0, self._taken + step)
-        self._held = max(0, self._held + step * (use is Use.HELD))
+        if use is Use.HELD:
+            self._held = max(0, self._held + step)
 
     def _grants(self) -> list[SlotTurn]:
         granted = list[SlotTurn]()
