@@ -1,9 +1,10 @@
 """Sizes, margins and budgets to the last byte and second."""
 
 import pytest
+from attrs import evolve
 
 from gofer.core import flows
-from gofer.core.commands import Open, Send
+from gofer.core.commands import Drop, Open, Read, Send
 from gofer.core.judging import as_document, retry_after
 from gofer.core.slots import Slots, Use
 from gofer.errors import OutOfTime, WaitTimeout
@@ -93,3 +94,29 @@ def test_only_a_success_has_to_be_readable(status):
     """Any other reply counts by its status, whatever its encoding."""
     answer = reply(status, "?", content_encoding="br")
     assert as_document(answer, 10) == answer
+
+
+class Either(Staged):
+    """A contract whose result is a document, or the file itself."""
+
+    def may_be_file(self, leg):
+        """Say so."""
+        return leg == "result"
+
+    def is_document(self, ref, leg, head):
+        """Go by the type."""
+        return head.media_type == "application/json"
+
+    def read_results(self, base, snapshot, reply):
+        """Keep what was read."""
+        return evolve(snapshot, value=reply.body)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "image/png"])
+def test_a_result_that_may_be_the_file_is_read_only_as_a_document(kind):
+    """The bytes of a file are for whoever asks for the file."""
+    world = World(then(reply(200, doc("completed")), reply(200, "{}", content_type=kind)))
+    errand = errand_to(world, contract=Either())
+    is_document = kind == "application/json"
+    assert world.play(flows.result(errand), errand) == (b"{}" if is_document else b"")
+    assert isinstance(world.commands[-1], Read if is_document else Drop)

@@ -1,14 +1,10 @@
 """Redirects: never from https to http, and for a submission never to another origin."""
 
 import pytest
-from attrs import evolve
 
-from gofer.core.errand import Errand
-from gofer.core.exchange import follow
 from gofer.core.judging import redirected
 from gofer.errors import Rejected
 from gofer.wire import Head, Request
-from support.world import BASE, World, reply
 
 HOME = "https://service.test"
 POST = Request("POST", f"{HOME}/retrieve", {"accept": "application/json", "idempotency-key": '"k"'}, b"{}")
@@ -69,26 +65,3 @@ def test_an_answer_that_is_no_redirect_is_not_followed():
     assert answered(POST, 303) is None
     with pytest.raises(Rejected, match="without a Location"):
         answered(GET, 302)
-
-
-@pytest.mark.parametrize(
-    ("place", "own"),
-    [
-        (f"{BASE}/api/moved", True),
-        (f"{BASE}/files/moved", True),
-        (f"{BASE}:80/files", True),
-        (f"{BASE}:8080/api/moved", False),
-        ("https://service.test/api/moved", False),
-        ("http://elsewhere.test/api/moved", False),
-        (f"{BASE}.elsewhere.test/api/moved", False),
-    ],
-)
-def test_credentials_go_to_the_whole_origin_of_the_service_and_to_no_other(place, own):
-    """Also outside the path of the service's address, as where files lie beside an API."""
-    world = World(lambda request, world: reply(200) if request.url == place else reply(307, location=place))
-    signed = world.service(signer=lambda request, refused: request.with_headers({"authorization": "Signed"}))
-    errand = Errand(evolve(signed, base=f"{BASE}/api", headers={"x-key": "secret"}))
-    world.play(follow(errand, Request("GET", f"{BASE}/api/file"), 5.0), errand)
-    first, second = world.requests
-    assert (first.headers, first.anonymous) == ({"authorization": "Signed", "x-key": "secret"}, False)
-    assert (second.headers, second.anonymous) == (first.headers if own else {}, not own)

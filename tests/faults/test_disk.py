@@ -115,6 +115,22 @@ def test_a_permission_lost_during_the_download_keeps_the_complete_part(driver, s
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
 
 
+@pytest.mark.parametrize("target", ["paper.pdf", "new/deep/paper.pdf"])
+@pytest.mark.parametrize("command", [CheckTarget, CheckFolder])
+def test_a_folder_without_permission_is_found_before_a_job_is_made(tmp_path, monkeypatch, command, target):
+    """Also where the folders between are to be made; the error names the one that may not be written into."""
+    asked = []  # no permission binds root, so what the system says is replaced
+
+    def access(path, mode):
+        asked.append((path, mode))
+        return False
+
+    monkeypatch.setattr(os, "access", access)
+    with pytest.raises(TargetError, match=f"no permission to write into {tmp_path}"):
+        LocalDisk().perform(command(tmp_path / target))
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+
+
 def test_a_folder_removed_during_the_download_raises_target_error(driver, slow, tmp_path):
     """The part is removed with its folder, and the next call makes the folder and fetches the complete file."""
     service, server = slow
