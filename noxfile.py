@@ -23,6 +23,7 @@ nox.options.reuse_venv = "yes"
 HERE = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 EVERYTHING = "-e.[cli,service,httpx2]"
+WORKERS = ["-n", "4", "--dist", "worksteal"]  # many tests only wait; neighbours share what their file sets up
 SPIN = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends also if nox is killed
 
 
@@ -42,20 +43,18 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the default tests, in less than three minutes: real service, real sockets, cassettes replayed."""
     session.install("-q", EVERYTHING, *groups("tests"))
-    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]  # many tests only wait
-    session.run("pytest", *workers, *session.posargs)
+    session.run("pytest", *([] if session.posargs else WORKERS), *session.posargs)
 
 
 @nox.session
 def busy(session: nox.Session) -> None:
     """Run the default tests beside four busy processes for each processor, which shows verdicts that hang on time."""
     session.install("-q", EVERYTHING, *groups("tests"))
-    workers = [] if session.posargs else ["-n", "4", "--dist", "loadgroup"]
     with ExitStack() as stack:
         for _ in range(4 * (os.cpu_count() or 1)):
             load = stack.enter_context(subprocess.Popen([sys.executable, "-c", SPIN]))
             stack.callback(load.kill)
-        session.run("pytest", *workers, *session.posargs)
+        session.run("pytest", *([] if session.posargs else WORKERS), *session.posargs)
 
 
 @nox.session
@@ -63,9 +62,8 @@ def faults(session: nox.Session) -> None:
     """Run the widest matrices whole: every fault on all six drivers, more plans and errands than the default tests."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.env["EVERY_CASE"] = "1"
-    workers = [] if session.posargs else ["-n", "2", "--dist", "loadgroup"]
     wide = ["tests/faults/test_matrix.py", "tests/faults/test_leaks.py", "tests/simulation"]
-    session.run("pytest", *workers, *wide, *session.posargs)
+    session.run("pytest", *([] if session.posargs else WORKERS), *wide, *session.posargs)
 
 
 @nox.session

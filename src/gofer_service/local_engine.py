@@ -43,8 +43,11 @@ _T = TypeVar("_T")
 
 
 def new_job_id() -> str:
-    """Return a new id that nobody can guess: who has the id has the file."""
-    return secrets.token_urlsafe(16)
+    """Return a new id that nobody can guess: who has the id has the file.
+
+    It never begins with a dash: on a command line that would be an option.
+    """
+    return secrets.token_hex(16)
 
 
 class LocalEngine:

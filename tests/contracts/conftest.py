@@ -22,7 +22,7 @@ def any_face(request: pytest.FixtureRequest) -> Generator[Face]:
 
 @pytest.fixture(params=MODES)
 def virtual_face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[Face]:
-    """Give each face in turn, in virtual time: its clients need `answering` as their transport."""
+    """Give each face in turn, in virtual time: its clients need the transport of an `Answering`."""
     with face(request.param, "httpx", monkeypatch) as made:
         yield made
 

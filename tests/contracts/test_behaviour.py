@@ -6,7 +6,7 @@ import pytest
 from tenacity.wait import wait_fixed
 
 import gofer
-from support.declared import as_json, client_of, path_of, query_of, said, sent_to
+from support.declared import Answering, as_json, client_of, path_of, query_of, said, sent_to
 from support.raw_server import RESET, RawServer, http, raw_server
 
 DECLARED = """
@@ -246,22 +246,23 @@ def test_a_cancellation_that_comes_too_late_is_true(any_face, serve, code):
     assert job.result(timeout=10) == {"state": "done"}
 
 
-def test_a_job_that_runs_out_of_its_budget_is_cancelled_as_declared(any_face, serve):
+def test_a_job_that_runs_out_of_its_budget_is_cancelled_as_declared(virtual_face):
     """`run` cancels a job that its caller abandons."""
-    server = serve(lambda call: as_json({"id": "1", "state": "working"}))
+    server = Answering(lambda call: as_json({"id": "1", "state": "working"}))
     with pytest.raises(gofer.WaitTimeout):
-        client_of(any_face, server.url, said(CANCELLABLE)).run({}, timeout=3)
+        client_of(virtual_face, server, said(CANCELLABLE)).run({}, timeout=3)
     assert len(sent_to(server, "/jobs/1/stop", "POST")) == 1
 
 
 HELD = DECLARED + '[poll.hold]\nquery = { wait = "{hold}" }\nproof = "header:x-held"\n'
 
 
-def test_a_service_that_ignores_the_hold_is_not_hammered(blocking, serve):
+def test_a_service_that_ignores_the_hold_is_not_hammered(virtual_face):
     """Without the declared proof the schedule decides the pauses between polls."""
-    server = serve(lambda call: as_json({"id": "1", "state": "working"}, x_other="1"))
+    server = Answering(lambda call: as_json({"id": "1", "state": "working"}, x_other="1"))
+    client = client_of(virtual_face, server, said(HELD), poll=None)
     with pytest.raises(gofer.WaitTimeout):
-        client_of(blocking, server.url, said(HELD), poll=None).submit({}).wait(timeout=2)
+        client.submit({}).wait(timeout=2)
     assert len(sent_to(server, "/jobs/1")) <= 6
 
 

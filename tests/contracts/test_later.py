@@ -5,7 +5,7 @@ import json
 import pytest
 
 import gofer
-from support.declared import as_json, client_of, path_of, said, sent_to
+from support.declared import Answering, as_json, client_of, path_of, said, sent_to
 from support.raw_server import http
 
 DECLARED = """
@@ -56,75 +56,76 @@ def service(leg, *faults):
 
 @pytest.mark.parametrize("fault", [CDN, *LATER[:2]], ids=["524", "423", "a word"])
 @pytest.mark.parametrize("leg", ["1", "result", "file"])
-def test_a_refusal_for_now_costs_no_leg_the_job(any_face, serve, tmp_path, leg, fault):
+def test_a_refusal_for_now_costs_no_leg_the_job(virtual_face, tmp_path, leg, fault):
     """A code of no standard and what the declaration calls later: the request is sent again, and the file arrives."""
-    server = serve(service(leg, fault, fault))
-    outcome = client_of(any_face, server.url, said(ASKED)).run({}, to=str(tmp_path / "t.csv"), timeout=20)
+    server = Answering(service(leg, fault, fault))
+    outcome = client_of(virtual_face, server, said(ASKED)).run({}, to=str(tmp_path / "t.csv"), timeout=20)
     assert (outcome.value, outcome.path.read_bytes()) == (42, b"a,b")
     assert len(server.calls) == 6
 
 
 @pytest.mark.parametrize("fault", LATER, ids=["423", "a word", "a word with 200"])
-def test_a_submission_that_is_put_off_by_the_services_own_word_is_sent_again(any_face, serve, fault):
+def test_a_submission_that_is_put_off_by_the_services_own_word_is_sent_again(virtual_face, fault):
     """The declaration says that nothing was made then, so it cannot make a second job."""
-    server = serve(service("jobs", fault))
-    assert client_of(any_face, server.url, said(DECLARED)).run({}, timeout=20).job_id == "1"
+    server = Answering(service("jobs", fault))
+    assert client_of(virtual_face, server, said(DECLARED)).run({}, timeout=20).job_id == "1"
     assert len(sent_to(server, "/jobs")) == 2
 
 
-def test_a_word_that_is_not_declared_is_final(any_face, serve):
+def test_a_word_that_is_not_declared_is_final(virtual_face):
     """`[later]` lets nothing else be retried."""
-    server = serve(service("jobs", as_json({"code": "BAD_INPUT"}, 400)))
+    server = Answering(service("jobs", as_json({"code": "BAD_INPUT"}, 400)))
     with pytest.raises(gofer.Rejected, match="BAD_INPUT"):
-        client_of(any_face, server.url, said(DECLARED)).run({}, timeout=20)
+        client_of(virtual_face, server, said(DECLARED)).run({}, timeout=20)
     assert len(server.calls) == 1
 
 
 @pytest.mark.parametrize("leg", ["result", "file"])
-def test_what_a_job_gave_and_is_not_there_is_named(any_face, serve, tmp_path, leg):
+def test_what_a_job_gave_and_is_not_there_is_named(virtual_face, tmp_path, leg):
     """NotFound with the address; the job is not lost, since the service has just shown it, and none is made again."""
-    server = serve(service(leg, *[http(404, "")] * 9))
+    server = Answering(service(leg, *[http(404, "")] * 9))
     with pytest.raises(gofer.NotFound, match=f"/{leg}") as missing:
-        client_of(any_face, server.url, said(ASKED)).run({}, to=str(tmp_path / "t.csv"), timeout=20)
+        client_of(virtual_face, server, said(ASKED)).run({}, to=str(tmp_path / "t.csv"), timeout=20)
     assert missing.value.ticket
     assert len(sent_to(server, "/jobs")) == 1
 
 
-def test_a_lost_job_names_its_address(any_face, serve):
+def test_a_lost_job_names_its_address(virtual_face):
     """JobLost, after as many tries as `patience` says."""
-    server = serve(service("1", *[http(404, "")] * 9))
+    server = Answering(service("1", *[http(404, "")] * 9))
     with pytest.raises(gofer.JobLost, match="/jobs/1 answers 404"):
-        client_of(any_face, server.url, said(DECLARED)).run({}, timeout=20)
+        client_of(virtual_face, server, said(DECLARED)).run({}, timeout=20)
     assert len(sent_to(server, "/jobs/1")) == 3
 
 
 @pytest.mark.parametrize("odd", [{}, [1], True, "half", 10**400, None], ids=lambda odd: str(odd)[:8])
-def test_what_is_only_shown_never_costs_the_job(any_face, serve, odd):
+def test_what_is_only_shown_never_costs_the_job(virtual_face, odd):
     """Progress and message of any type: the job goes on, and what makes no sense is left out."""
     states = [{"state": "working", "progress": odd, "message": odd}, {"state": "broken", "progress": odd, "why": odd}]
 
     def answer(call):
         return as_json({"id": "1"} if call.method == "POST" else states[call.nth - 1])
 
-    assert client_of(any_face, serve(answer).url, said(DECLARED)).submit({}).wait(timeout=20) == "broken"
+    client = client_of(virtual_face, Answering(answer), said(DECLARED))
+    assert client.submit({}).wait(timeout=20) == "broken"
 
 
-def test_a_message_that_cannot_be_read_never_costs_the_job(any_face, serve):
+def test_a_message_that_cannot_be_read_never_costs_the_job(virtual_face):
     """The state is in a header, and the body that should have the message is a web page."""
     head = DECLARED.replace('"/state"', '"header:x-state"').partition("[refusal]")[0]
     page = http(200, "<html>", content_type="text/html", x_state="done")
-    server = serve(lambda call: as_json({"id": "1"}) if call.method == "POST" else page)
-    client = client_of(any_face, server.url, said(head))
+    server = Answering(lambda call: as_json({"id": "1"}) if call.method == "POST" else page)
+    client = client_of(virtual_face, server, said(head))
     assert client.submit({}).wait(timeout=20) == "done"
 
 
-def test_the_clients_grace_counts_before_the_declarations(any_face, serve):
+def test_the_clients_grace_counts_before_the_declarations(virtual_face):
     """`grace=` of a client ends an undeclared state, whatever the contract says."""
-    server = serve(lambda call: as_json({"id": "1", "state": "pondering"}))
+    server = Answering(lambda call: as_json({"id": "1", "state": "pondering"}))
     with pytest.raises(gofer.BadReply, match="'pondering'"):
-        client_of(any_face, server.url, said("grace = 3600\n" + DECLARED), grace=0.1).run({})
+        client_of(virtual_face, server, said("grace = 3600\n" + DECLARED), grace=0.1).run({})
     with pytest.raises(gofer.UsageError, match="grace must be"):
-        client_of(any_face, server.url, said(DECLARED), grace=0)
+        client_of(virtual_face, server, said(DECLARED), grace=0)
 
 
 def test_the_command_line_shows_what_means_later():

@@ -8,7 +8,7 @@ from tenacity.wait import wait_fixed
 
 import gofer
 from gofer.contracts.declared import toml
-from support.declared import answering, as_json, client_of, said
+from support.declared import Answering, as_json, client_of, said
 from support.raw_server import http
 
 DECLARED = """
@@ -69,13 +69,11 @@ def test_any_kind_of_json_is_a_document(blocking, serve):
 @pytest.mark.parametrize("asked", ["", 'value = "/answer"\n'], ids=["nothing", "a value"])
 def test_a_page_in_the_place_of_a_result_ends_soon(virtual_face, asked, page):
     """It is requested again a few times, over ten seconds, and not for as long as `patience` says."""
-    transport, calls = answering(gives(page))
-    hour = gofer.Retry(wait_fixed(1.1), stop_after_delay(3600))
-    options = {"patience": hour, "transport": transport}
-    client = client_of(virtual_face, "http://service.test", said(DECLARED + asked), **options)
+    server, hour = Answering(gives(page)), gofer.Retry(wait_fixed(1.1), stop_after_delay(3600))
+    client = client_of(virtual_face, server, said(DECLARED + asked), patience=hour)
     with pytest.raises(gofer.BadReply, match="text/html"):
         client.run({}, timeout=60)
-    assert sum(call.path.endswith("/result") for call in calls) == 11
+    assert sum(call.path.endswith("/result") for call in server.calls) == 11
 
 
 @pytest.mark.parametrize("asked", ['value = "/a"', 'failed = "/a"', 'files = { under = "/a" }'])

@@ -7,7 +7,7 @@ import pytest
 
 import gofer
 from gofer.contracts.declared.shipped import declared
-from support.declared import client_of, query_of, sent_to
+from support.declared import Answering, client_of, query_of, sent_to
 from support.raw_server import RawServer
 from support.uws_service import TABLE, UwsService
 
@@ -169,11 +169,11 @@ def test_a_service_that_waits_is_asked_to_wait_in_the_phase_that_was_seen(blocki
     assert {"WAIT": "1", "PHASE": "EXECUTING"} in asked
 
 
-def test_a_service_that_ignores_wait_is_not_hammered(blocking, serve):
+def test_a_service_that_ignores_wait_is_not_hammered(virtual_face):
     """An answer that came at once proves no long poll: the schedule decides the pauses between polls."""
-    model = UwsService()
-    server = serve(model)
-    job = client_of(blocking, f"{server.url}/async", "uws", poll=None).submit(asking("endless"))
+    server = Answering(UwsService())
+    server.url += "/async"
+    job = client_of(virtual_face, server, "uws", poll=None).submit(asking("endless"))
     with pytest.raises(gofer.WaitTimeout):
         job.wait(timeout=1.5)
     assert len(sent_to(server, f"/async/{job.id}", "GET")) <= 5

@@ -143,7 +143,7 @@ def test_on_abandon_cancel_holds_for_handles_too():
     service = Endless()
     with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url, on_abandon="cancel") as client:
         with pytest.raises(gofer.WaitTimeout):
-            client.retrieve(DOI).wait(timeout=3)
+            client.retrieve(DOI).wait(timeout=0.5)
         assert service.cancelled.is_set()
 
 
@@ -188,12 +188,19 @@ def test_a_natively_cancelled_asyncio_task_cancels_its_job(tmp_path):
 
 
 def test_a_trio_deadline_cancels_the_job(tmp_path):
-    """move_on_after ends the errand in time and the job with it."""
+    """A scope whose deadline passes ends the errand and the job with it."""
     service = Endless()
 
     async def main(url):
-        async with gofer.AsyncRetrieveClient(base_url=url) as client:
-            with trio.move_on_after(3) as scope:
+        async with gofer.AsyncRetrieveClient(base_url=url) as client, trio.open_nursery() as nursery:
+            scope = trio.CancelScope()
+
+            async def end_it():
+                await trio.to_thread.run_sync(service.held.wait)
+                scope.deadline = trio.current_time()
+
+            nursery.start_soon(end_it)
+            with scope:
                 await client.retrieve_and_download(DOI, tmp_path / "paper.pdf")
             assert scope.cancelled_caught
 

@@ -35,14 +35,6 @@ def process(script: str, *args: str | Path) -> Generator[subprocess.Popen[str]]:
             child.kill()
 
 
-def finish(script: str, *args: str | Path) -> str:
-    """Run a script to its end and return what it printed."""
-    with process(script, *args) as child:
-        out, err = child.communicate(timeout=60)
-        assert child.returncode == 0, err
-        return out.strip()
-
-
 def kill(child: subprocess.Popen[str]) -> None:
     """Kill a process with SIGKILL."""
     os.kill(child.pid, signal.SIGKILL)

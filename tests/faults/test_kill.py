@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
-from faults.processes import SlowService, finish, kill, process, requests, wait_until
+import gofer
+from faults.processes import SlowService, kill, process, requests, wait_until
 from gofer.transports.parts import mark_of, part_of
+from support.faces import face
 from support.raw_server import raw_server
 
 DOI = "10.5555/12345678"
@@ -50,43 +52,58 @@ WITH_KEY = textwrap.dedent(
 
 @pytest.fixture
 def slow():
-    """A service that sends the file slowly, and its server."""
-    service = SlowService(PAPER, pace=0.03)
+    """A service whose first reply with the file stops halfway until the event is set; its server; the event."""
+    service, rest = SlowService(PAPER), threading.Event()
+    service.halfway = lambda: rest.wait(120)
     with raw_server(service) as server:
-        yield service, server
+        yield service, server, rest
+        rest.set()
 
 
-def a_ticket(server):
-    """The ticket of a process that was killed right after it had submitted."""
-    with process(SUBMIT, server.url) as child:
-        ticket = child.stdout.readline().strip()
+@pytest.fixture
+def ticket(slow):
+    """The ticket of a job that was submitted."""
+    with gofer.RetrieveClient(base_url=slow[1].url) as client:
+        return client.retrieve(DOI).ticket
+
+
+def killed(mode, server, ticket, target):
+    """Start a download in another process and kill it halfway; return how many bytes are on disk."""
+    part = part_of(target)
+    with process(DOWNLOADS[mode], server.url, ticket, target) as child:
+        wait_until(lambda: part.exists() and part.stat().st_size > len(PAPER) // 2)
         kill(child)
-    return ticket
+    assert not target.exists()
+    assert mark_of(target).exists()
+    return part.stat().st_size
+
+
+def download(mode, server, ticket, target):
+    """Download in this process."""
+    with face(mode, "httpx") as made:
+        made.client(server.url).attach(ticket).download(target, timeout=60)
 
 
 def test_a_ticket_outlives_the_process_that_printed_it(slow, tmp_path):
     """If a process is killed after its submission, the next one waits for the same job and downloads its file."""
-    service, server = slow
-    service.pace = 0.0
-    ticket = a_ticket(server)
-    assert finish(BLOCKING, server.url, ticket, tmp_path / "paper.pdf") == str(tmp_path / "paper.pdf")
+    _, server, rest = slow
+    rest.set()
+    with process(SUBMIT, server.url) as child:
+        ticket = child.stdout.readline().strip()
+        kill(child)
+    download("blocking", server, ticket, tmp_path / "paper.pdf")
     assert (tmp_path / "paper.pdf").read_bytes() == PAPER
     assert requests(server, "POST") == 1
 
 
 @pytest.mark.parametrize("mode", DOWNLOADS)
-def test_a_download_is_resumed_after_kill_9(slow, tmp_path, mode):
-    """If a process is killed during a download, the next one fetches only the bytes that are not on disk."""
-    service, server = slow
-    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
-    with process(DOWNLOADS[mode], server.url, ticket, target) as child:
-        wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > 100_000)
-        kill(child)
-    kept = part_of(target).stat().st_size
-    assert not target.exists()
-    assert mark_of(target).exists()
-    service.pace = 0.0
-    finish(DOWNLOADS[mode], server.url, ticket, target)
+def test_a_download_is_resumed_after_kill_9(slow, ticket, tmp_path, mode):
+    """If a process is killed during a download, all bytes that came are kept, and the next fetches only the others."""
+    service, server, rest = slow
+    target = tmp_path / "paper.pdf"
+    kept = killed(mode, server, ticket, target)
+    rest.set()
+    download(mode, server, ticket, target)
     assert target.read_bytes() == PAPER
     assert service.ranges == [None, f"bytes={kept}-"]
     assert service.sent[1] == len(PAPER) - kept
@@ -94,31 +111,14 @@ def test_a_download_is_resumed_after_kill_9(slow, tmp_path, mode):
 
 
 @pytest.mark.parametrize("mode", DOWNLOADS)
-def test_bytes_that_came_before_a_pause_survive_kill_9(slow, tmp_path, mode):
-    """If a body pauses, all bytes that came are soon on disk, and a killed process does not lose them."""
-    service, server = slow
-    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
-    service.pace, resumed = 0.0, threading.Event()
-    service.halfway = lambda: resumed.wait(120)
-    with process(DOWNLOADS[mode], server.url, ticket, target) as child:
-        wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > len(PAPER) // 2)
-        kill(child)
-    resumed.set()
-    finish(DOWNLOADS[mode], server.url, ticket, target)
-    assert target.read_bytes() == PAPER
-    assert service.ranges[1] is not None
-
-
-@pytest.mark.parametrize("mode", DOWNLOADS)
-def test_a_file_that_changed_meanwhile_starts_over(slow, tmp_path, mode):
+def test_a_file_that_changed_meanwhile_starts_over(slow, ticket, tmp_path, mode):
     """If the file has changed when the next process resumes, that one fetches the complete new file."""
-    service, server = slow
-    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
-    with process(DOWNLOADS[mode], server.url, ticket, target) as child:
-        wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > 100_000)
-        kill(child)
-    service.paper, service.etag, service.pace = CHANGED, '"two"', 0.0
-    finish(DOWNLOADS[mode], server.url, ticket, target)
+    service, server, rest = slow
+    target = tmp_path / "paper.pdf"
+    killed(mode, server, ticket, target)
+    rest.set()
+    service.paper, service.etag = CHANGED, '"two"'
+    download(mode, server, ticket, target)
     assert target.read_bytes() == CHANGED
     assert service.ranges[1] is not None
     assert service.sent[1] == len(CHANGED)
@@ -127,40 +127,38 @@ def test_a_file_that_changed_meanwhile_starts_over(slow, tmp_path, mode):
 
 def test_a_key_finds_the_job_of_a_process_killed_while_submitting(slow):
     """If a process is killed before the answer came, its key always returns the job that was made."""
-    service, server = slow
+    service, server, _ = slow
     service.answering.clear()
     with process(WITH_KEY, server.url, "my-key") as child:
         assert service.submitted.wait(60)
         kill(child)
     service.answering.set()
-    assert finish(WITH_KEY, server.url, "my-key") == "job-1"
-    assert finish(WITH_KEY, server.url, "my-key") == "job-1"
-    assert finish(WITH_KEY, server.url, "another") == "job-2"
+    with gofer.RetrieveClient(base_url=server.url) as client:
+        found = [client.submit(gofer.RetrieveRequest(DOI), key=key).id for key in ("my-key", "my-key", "another")]
+    assert found == ["job-1", "job-1", "job-2"]
     assert service.keys == ['"my-key"', '"another"']
 
 
-def test_a_second_process_with_the_same_target_raises_target_error(slow, tmp_path):
+def test_a_second_process_with_the_same_target_raises_target_error(slow, ticket, tmp_path):
     """While one process downloads to a target, a second one ends with a TargetError that says why."""
-    service, server = slow
-    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
+    service, server, rest = slow
+    target = tmp_path / "paper.pdf"
     with process(BLOCKING, server.url, ticket, target) as first:
         wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > 0)
-        with process(BLOCKING, server.url, ticket, target) as second:
-            _, stderr = second.communicate(timeout=60)
-        assert second.returncode == 1
-        assert "TargetError" in stderr.splitlines()[-1]
-        assert "another errand" in stderr
+        with pytest.raises(gofer.TargetError, match="another errand"):
+            download("blocking", server, ticket, target)
+        rest.set()
         first.communicate(timeout=60)
         assert first.returncode == 0
     assert target.read_bytes() == PAPER
     assert len(service.sent) == 1
 
 
-def test_two_processes_that_start_together_leave_the_right_file(slow, tmp_path):
+def test_two_processes_that_start_together_leave_the_right_file(slow, ticket, tmp_path):
     """If two processes start a download to one target at once, the right file is there in the end."""
-    service, server = slow
-    service.pace = 0.005
-    ticket, target = a_ticket(server), tmp_path / "paper.pdf"
+    _, server, rest = slow
+    rest.set()
+    target = tmp_path / "paper.pdf"
     with process(BLOCKING, server.url, ticket, target) as one, process(BLOCKING, server.url, ticket, target) as two:
         errors = [child.communicate(timeout=60)[1] for child in (one, two)]
         codes = [one.returncode, two.returncode]

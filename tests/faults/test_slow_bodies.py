@@ -76,6 +76,7 @@ def test_a_steady_body_ends_with_the_budget(mode, tmp_path):
         job = made.client(server.url, patience=ONCE).job("j1")
         for verb, argument in ((job.download, tmp_path / "paper.pdf"), (job.read, 1 << 30)):
             sent.clear()
-            with pytest.raises(OutOfTime):
-                verb(argument, timeout=2)
-            assert 0 < len(sent) < PIECES
+            while not sent:  # on a busy machine one budget may be too short for the first byte
+                with pytest.raises(OutOfTime):
+                    verb(argument, timeout=0.5)
+            assert len(sent) < PIECES

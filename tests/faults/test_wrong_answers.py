@@ -44,8 +44,9 @@ def test_a_page_is_not_accepted_as_the_file_if_only_the_id_is_available(driver, 
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids="-".join)
-def test_a_compressed_document_is_retried_and_a_compressed_refusal_counts(driver):
+def test_a_compressed_document_is_retried_and_a_compressed_refusal_counts(driver, monkeypatch):
     """A compressed document is requested again, and a compressed refusal counts by its status."""
+    monkeypatch.setattr("gofer.core.poll.CLOSEST", 0.01)
     document = http(200, json.dumps({"job_id": "j1", "status": "completed"}))
     answers = [
         http(200, **COMPRESSED),

@@ -27,7 +27,7 @@ from gofer_service.engine import (
     Submission,
 )
 from gofer_service.ledger import MAX_CRASHES, Ledger
-from gofer_service.local_engine import LocalEngine
+from gofer_service.local_engine import LocalEngine, new_job_id
 
 pytestmark = pytest.mark.anyio
 ASKED = Submission("10.5555/x", timeout_seconds=60)
@@ -211,6 +211,11 @@ async def test_a_job_that_kills_its_process_is_given_up(path: Path) -> None:
     ledger.close()
     assert ended is not None
     assert (ended.status, ended.error_code) == (Status.FAILED, ErrorCode.DOWNLOAD_FAILED)
+
+
+def test_an_id_is_no_option_of_a_command() -> None:
+    """No id begins with a dash: `gofer status ID` would take it for an option."""
+    assert not [made for made in (new_job_id() for _ in range(1000)) if made.startswith("-")]
 
 
 def test_a_former_attempt_cannot_write(path: Path) -> None:

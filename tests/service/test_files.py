@@ -27,10 +27,11 @@ SIZE = len(CONTENT)
 DIGEST = f"sha-256=:{base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()}:"
 
 
-@pytest.fixture
-def path(done: Done) -> str:
+@pytest.fixture(scope="module")
+def path(url: str) -> str:
     """Give the path of a file that is ready."""
-    return f"/jobs/{done()['job_id']}/file"
+    with httpx.Client(base_url=url, timeout=10) as http:
+        return f"/jobs/{finish(http)['job_id']}/file"
 
 
 def test_the_whole_file_comes_with_all_that_describes_it(http: httpx.Client, path: str) -> None:

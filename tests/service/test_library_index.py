@@ -54,7 +54,7 @@ async def calls(library: Library, doi: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("doi", ["10.5555/paper.3", "10.5555/inside.3", "10.5555/listed.3", "10.5555/missing"])
-async def test_ten_thousand_papers_cost_a_job_what_ten_do(
+async def test_two_thousand_papers_cost_a_job_what_ten_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doi: str
 ) -> None:
     """However many files the library has, a search asks the system the same few times, found or not."""
@@ -69,7 +69,7 @@ async def test_ten_thousand_papers_cost_a_job_what_ten_do(
     monkeypatch.setattr(folder_index, "SETTLED", 0.0)
     monkeypatch.setattr(folder_index, "LOOK_EVERY", 0.0)
     costs = []
-    for size in (10, 10_000):
+    for size in (10, 2000):
         folder = tmp_path / str(size)
         (folder / "sub").mkdir(parents=True)
         for number in range(size):

@@ -116,8 +116,8 @@ def test_damaged_records_are_a_sentence_at_the_start(tmp_path: Path, content: by
 def test_a_page_that_is_damaged_is_found_at_the_start(tmp_path: Path) -> None:
     """Damage in the middle of the records is found before a job meets it."""
     with embedded(data=tmp_path) as url, httpx.Client(base_url=url) as http:
-        for _ in range(30):
-            finish(http)
+        for number in range(30):
+            finish(http, f"10.5555/nobody.has.{number}")
     path = tmp_path / "jobs.sqlite3"
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)

@@ -29,10 +29,13 @@ DECLARATIONS = Path(__file__).parent.parent / "contracts" / "declarations"
 Answer = Callable[[Call], bytes]
 
 
-def client_of(face: Face, url: str, contract: Any, **options: Any) -> Any:
+def client_of(face: Face, service: str | Answering, contract: Any, **options: Any) -> Any:
     """A client of this contract on this face, closed with it; it polls without long pauses and tries three times."""
     few = gofer.Retry(wait_fixed(0.01), stop_after_attempt(3))
     options = {"poll": wait_fixed(0.01), "retry": few, "patience": few, "rng": random.Random(7), **options}
+    if isinstance(service, Answering):
+        options["transport"] = service.transport
+    url = service.url if isinstance(service, Answering) else service
     if face.portal is None:
         client: Any = gofer.Client(url, contract=contract, **options)
     else:
@@ -58,18 +61,23 @@ def service(answer: Answer) -> Generator[RawServer]:
         yield server
 
 
-def answering(answer: Answer) -> tuple[httpx.MockTransport, list[Call]]:
-    """Make a transport that answers at once as `service` would, without a socket; the list gets the requests."""
-    calls: list[Call] = []
+class Answering:
+    """What `service` runs, without a socket: for clients in virtual time, which take it as their transport."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        calls.append(Call(request.method, request.url.raw_path.decode(), dict(request.headers), request.read()))
-        head, _, body = answer(calls[-1]).partition(b"\r\n\r\n")
+    url = "http://service.test"
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.calls = answer, list[Call]()
+        self.transport = httpx.MockTransport(self._reply)
+
+    def _reply(self, request: httpx.Request) -> httpx.Response:
+        method, path = request.method, request.url.raw_path.decode()
+        nth = 1 + sum((other.method, other.path) == (method, path) for other in self.calls)
+        self.calls.append(Call(method, path, dict(request.headers), request.read(), nth))
+        head, _, body = self.answer(self.calls[-1]).partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
         headers = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
         return httpx.Response(int(first.split()[1]), headers=headers, content=body)
-
-    return httpx.MockTransport(handle), calls
 
 
 def as_json(value: Any, status: int = 200, **headers: str) -> bytes:
@@ -103,6 +111,6 @@ def here(call: Call) -> str:
     return f"http://{call.headers['host']}"
 
 
-def sent_to(server: RawServer, path: str, method: str | None = None) -> list[Call]:
+def sent_to(server: RawServer | Answering, path: str, method: str | None = None) -> list[Call]:
     """The requests that came to a path."""
     return [call for call in server.calls if path_of(call) == path and method in (None, call.method)]
