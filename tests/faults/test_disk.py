@@ -160,6 +160,16 @@ def test_the_part_of_another_errand_is_not_put_in_place(driver, slow, tmp_path):
     assert not target.exists()
 
 
+def test_a_target_that_another_errand_writes_is_found_before_a_job_is_made(tmp_path):
+    """The check sees that the part is locked; when the other errand has let go of it, it is there for the next."""
+    target, first = tmp_path / "paper.pdf", LocalDisk()
+    first.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
+    with pytest.raises(TargetError, match="another errand"):
+        LocalDisk().perform(CheckTarget(target))
+    first.close()
+    assert LocalDisk().perform(CheckTarget(target)) == Part(len(PAPER), Mark("here"))
+
+
 def test_a_directory_in_the_targets_place_keeps_the_complete_part(driver, slow, tmp_path):
     """If the target has become a directory during the download, the directory and the part stay."""
     service, server = slow

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from gofer import AsyncClient, Client, RetrieveRequest, WaitTimeout
+from gofer import AsyncClient, Client, OutOfTime, RetrieveRequest, WaitTimeout
 from gofer.transports import Head, Now, Request
 
 TEN_HOURS = 10 * 3600.0
@@ -94,3 +94,40 @@ def test_a_deadline_is_kept_to_the_second() -> None:
         job.wait(timeout=9 * 3600)
     assert 9 * 3600 - 1 < io.time <= 9 * 3600
     assert caught.value.spent["poll"] == pytest.approx(io.time)
+
+
+class Drip:
+    """A body that brings a byte a second, and does not end for an hour."""
+
+    def __init__(self, io: TenHours) -> None:
+        self.io = io
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield a byte at a time."""
+        for _ in range(3600):
+            self.io.sleep(1.0)
+            yield b" "
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class Dripping(TenHours):
+    """A wire whose every body drips."""
+
+    def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, Drip]:
+        """Answer any request."""
+        return Head(request.url, 200), Drip(self)
+
+
+def test_a_body_that_drips_ends_with_the_budget_on_a_wire_without_timeouts() -> None:
+    """The blocking driver looks at the wire's clock after each piece of a body."""
+    io = Dripping()
+    with pytest.raises(OutOfTime):
+        Client("http://service.test", io=io).attach(job_of(TenHours())).wait(timeout=20)
+    assert io.time <= 21
+
+
+def job_of(io: TenHours) -> str:
+    """Submit a job; return its ticket."""
+    return Client("http://service.test", io=io).submit(RetrieveRequest("10.5555/12345678")).ticket
