@@ -155,7 +155,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             seen.add(mutated)
             shown = (source[first:last], source[first:begin] + text.encode() + source[end:last])
             before, after = (" ".join(one.decode().split()) for one in shown)
-            yield Mutant(f"{path.relative_to(ROOT / 'src')} {scope[1:]}", source, mutated, before, after)
+            yield Mutant(f"{path.relative_to(ROOT / 'src')} {scope[1:]}".strip(), source, mutated, before, after)
 
 
 def every() -> list[Mutant]:
