@@ -6,8 +6,9 @@ A mutant is the source with one small fault: a comparison, a number or a flag th
 round, a statement or a returned value that is missing. Texts, annotations, log calls and assertions are left alone. The
 sample depends on the seed and the text of each fault only, so a change elsewhere in the source leaves most of it as it
 was. Each mutant is made in a copy of the project. The tests that are most likely to see it run first, and the others
-only if it lives; a time-out counts as seen. `mutants.toml` lists the mutants of the default sample that no test can
-tell from the source, with the reason for each; they are not run.
+only if it lives. A time-out counts as seen, so a run wants a machine of its own, for an hour or two.
+
+`mutants.toml` lists the mutants of the default sample that no test can tell from the source, and why. They are not run.
 """
 
 from __future__ import annotations
@@ -36,8 +37,7 @@ ROOT = Path(__file__).parents[1]
 LISTED = ROOT / "tests" / "mutants.toml"
 PACKAGES = ("core", "transports")
 AT_ONCE = 2
-WANTED = 95.0
-"""Per cent of the mutants that can be told apart."""
+WANTED = 95.0  # per cent of the mutants that can be told apart
 
 MATRIX = "tests/faults/test_matrix.py"  # slow
 FIRST = {
@@ -155,7 +155,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             seen.add(mutated)
             shown = (source[first:last], source[first:begin] + text.encode() + source[end:last])
             before, after = (" ".join(one.decode().split()) for one in shown)
-            yield Mutant(f"{path.relative_to(ROOT / 'src')} {scope[1:]}", source, mutated, before, after)
+            yield Mutant(f"{path.relative_to(ROOT / 'src')} {scope[1:]}".strip(), source, mutated, before, after)
 
 
 def every() -> list[Mutant]:
@@ -180,7 +180,7 @@ class Checkout:
         if tests not in FIRST.values():
             command += ["-n", "2", "--dist", "loadgroup"]
         env = {**os.environ, "PYTHONPATH": str(self.home / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-        unheard = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        unheard = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         with subprocess.Popen(command, cwd=self.home, env=env, start_new_session=True, **unheard) as process:
             try:
                 return process.wait(limit) != 0
@@ -198,7 +198,8 @@ def limits_of(checkout: Checkout) -> dict[str, float]:
         began = time.monotonic()
         if checkout.fails(stage, None):
             raise SystemExit(f"Without any fault, this fails: pytest {' '.join(stage)}")
-        limits[str(stage)] = 30.0 + 3 * (time.monotonic() - began)
+        limits[str(stage)] = 30.0 + 3 * (took := time.monotonic() - began)
+        print(f"Without any fault: {took:.0f} s for {' '.join(stage)}", flush=True)
     return limits
 
 
@@ -221,7 +222,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=150)
     asked = parser.parse_args()
-
     made = every()
     alike = {(one["where"], one["before"], one["after"]) for one in tomllib.loads(LISTED.read_text())["alike"]}
     if gone := alike - {mutant.identity for mutant in made}:
@@ -229,7 +229,6 @@ def main() -> int:
     drawn = sorted(made, key=lambda mutant: mutant.number(asked.seed))[: asked.count]
     tested = [mutant for mutant in drawn if mutant.identity not in alike]
     print(f"{len(drawn)} of {len(made)} mutants, seed {asked.seed}; {len(drawn) - len(tested)} cannot be told apart.")
-
     checkouts: queue.SimpleQueue[Checkout] = queue.SimpleQueue()
     survivors: list[Mutant] = []
     with tempfile.TemporaryDirectory(prefix="gofer-") as home, ThreadPoolExecutor(AT_ONCE) as pool:

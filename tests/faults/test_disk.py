@@ -17,6 +17,7 @@ from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Measure, P
 from gofer.core.digests import LENGTHS, Digest, digest_bytes
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
+from gofer.transports.private import read_private
 from support.faces import MODES, face
 from support.raw_server import raw_server
 
@@ -160,6 +161,16 @@ def test_the_part_of_another_errand_is_not_put_in_place(driver, slow, tmp_path):
     assert not target.exists()
 
 
+def test_a_target_that_another_errand_writes_is_found_before_a_job_is_made(tmp_path):
+    """The check sees that the part is locked; when the other errand has let go of it, it is there for the next."""
+    target, first = tmp_path / "paper.pdf", LocalDisk()
+    first.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
+    with pytest.raises(TargetError, match="another errand"):
+        LocalDisk().perform(CheckTarget(target))
+    first.close()
+    assert LocalDisk().perform(CheckTarget(target)) == Part(len(PAPER), Mark("here"))
+
+
 def test_a_directory_in_the_targets_place_keeps_the_complete_part(driver, slow, tmp_path):
     """If the target has become a directory during the download, the directory and the part stay."""
     service, server = slow
@@ -217,6 +228,12 @@ def test_a_damaged_note_counts_as_none(tmp_path, note):
     part_of(target).write_bytes(PAPER)
     mark_of(target).write_bytes(note.encode("latin-1", "replace"))
     assert LocalDisk().perform(CheckTarget(target)) is None
+
+
+def test_no_more_than_four_mebibytes_of_a_note_are_read(tmp_path):
+    """Whatever somebody has put there, it does not fill the memory."""
+    (tmp_path / "note").write_bytes(bytes(5 << 20))
+    assert len(read_private(tmp_path / "note")) == 4 << 20
 
 
 def test_a_note_is_read_as_it_was_written(tmp_path):
