@@ -19,6 +19,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.sessions = ["lint", "types", "tests", "docs"]
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each worker and child process would compile the project again
 
 HERE = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")

@@ -6,28 +6,10 @@ import pytest
 from tenacity.wait import wait_fixed
 
 import gofer
-from support.declared import Answering, as_json, client_of, path_of, query_of, said, sent_to
+from support.declared import PLAIN, Answering, as_json, client_of, path_of, query_of, said, sent_to
 from support.raw_server import RESET, RawServer, http, raw_server
 
-DECLARED = """
-name = "mine"
-grace = 0.3
-[submit]
-url = "{base}/jobs"
-json = "{input}"
-id = "/id"
-[poll]
-url = "{base}/jobs/{id}"
-[status]
-state = "/state"
-error = "/why"
-[states]
-pending = "waiting"
-running = "working"
-succeeded = "done"
-failed = "broken"
-cancelled = "stopped"
-"""
+DECLARED = PLAIN.replace("[submit]", "grace = 0.3\n[submit]")
 
 
 def states(*words, created="waiting"):

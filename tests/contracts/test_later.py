@@ -5,26 +5,13 @@ import json
 import pytest
 
 import gofer
-from support.declared import Answering, as_json, client_of, path_of, said, sent_to
+from support.declared import PLAIN, Answering, as_json, client_of, path_of, said, sent_to
 from support.raw_server import http
 
-DECLARED = """
-name = "mine"
-[submit]
-url = "{base}/jobs"
-json = "{input}"
-id = "/id"
-[poll]
-url = "{base}/jobs/{id}"
-[status]
-state = "/state"
-progress = "/progress"
-message = "/message"
-error = "/why"
-[states]
-running = "working"
-succeeded = "done"
-failed = "broken"
+SHOWN = 'progress = "/progress"\nmessage = "/message"\n[states]'
+DECLARED = (
+    PLAIN.replace("[states]", SHOWN)
+    + """
 [refusal]
 when = "/refused"
 code = "/refused"
@@ -32,6 +19,7 @@ code = "/refused"
 codes = [423]
 words = ["Queue_Full"]
 """
+)
 ASKED = DECLARED + '[result]\nurl = "{base}/jobs/{id}/result"\nvalue = "/answer"\nfiles = { under = "/files" }\n'
 CDN = http(524, "<html>A timeout occurred", content_type="text/html")
 LATER = [http(423, ""), as_json({"code": "QUEUE_FULL"}, 400), as_json({"refused": "queue_full"})]

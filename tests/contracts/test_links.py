@@ -8,31 +8,12 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
-from support.declared import client_of, said
+from support.declared import PLAIN, client_of, said
 from support.raw_server import http
 
 DATA = random.Random(4).randbytes(300_000)
 QUICK = {"poll": wait_fixed(0.02), "patience": gofer.Retry(wait_fixed(0.02), stop_after_attempt(4))}
-DECLARED = """
-name = "linked"
-[submit]
-url = "{base}/jobs"
-json = "{input}"
-id = "/id"
-[poll]
-url = "{base}/jobs/{id}"
-[status]
-state = "/status"
-[states]
-running = "running"
-succeeded = "done"
-failed = "failed"
-cancelled = "cancelled"
-[result.files]
-under = "/files"
-url = "/url"
-name = "/name"
-"""
+DECLARED = PLAIN + '[result.files]\nunder = "/files"\nurl = "/url"\nname = "/name"\n'
 DATE = {"last_modified": "Tue, 21 Oct 2025 07:28:00 GMT", "date": "Wed, 22 Oct 2025 07:28:00 GMT"}
 
 
@@ -51,7 +32,7 @@ class Store:
         self.polls += call.method == "GET"
         signature = self.polls if self.renews else 0
         files = [{"name": name, "url": f"/store/{name}?sig={signature}"} for name in self.names]
-        return http(200, json.dumps({"id": "7", "status": "done", "files": files}))
+        return http(200, json.dumps({"id": "7", "state": "done", "files": files}))
 
     def file(self, call):
         """Send the file, or 100 kB of the rest."""

@@ -8,26 +8,10 @@ from tenacity.wait import wait_fixed
 
 import gofer
 from gofer.contracts.declared import toml
-from support.declared import Answering, as_json, client_of, said
+from support.declared import PLAIN, Answering, as_json, client_of, said
 from support.raw_server import http
 
-DECLARED = """
-name = "mine"
-[submit]
-url = "{base}/jobs"
-json = "{input}"
-id = "/id"
-[poll]
-url = "{base}/jobs/{id}"
-[status]
-state = "/state"
-[states]
-succeeded = "done"
-failed = "broken"
-cancelled = "stopped"
-[result]
-url = "{base}/jobs/{id}/result"
-"""
+DECLARED = PLAIN + '[result]\nurl = "{base}/jobs/{id}/result"\n'
 
 PAGE = http(200, "<!doctype html><html><body>Please sign in", content_type="text/html")
 TIDY = http(200, "<html><body>Please sign in</body></html>", content_type="text/html")

@@ -26,6 +26,26 @@ from support.raw_server import Call, RawServer, http, raw_server
 
 DECLARATIONS = Path(__file__).parent.parent / "contracts" / "declarations"
 
+PLAIN = """
+name = "mine"
+[submit]
+url = "{base}/jobs"
+json = "{input}"
+id = "/id"
+[poll]
+url = "{base}/jobs/{id}"
+[status]
+state = "/state"
+error = "/why"
+[states]
+pending = "waiting"
+running = "working"
+succeeded = "done"
+failed = "broken"
+cancelled = "stopped"
+"""
+"""A declaration with the few keys that most have; a test adds or replaces what it is about."""
+
 Answer = Callable[[Call], bytes]
 
 
