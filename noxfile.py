@@ -75,6 +75,13 @@ def simulate(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Put 150 small faults into the core and the transports, one at a time, and see which ones the tests miss."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    session.run("python", "tests/mutants.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and layers."""
     session.install("-q", EVERYTHING, *groups("lint", "tests"))

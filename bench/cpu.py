@@ -38,10 +38,10 @@ def measure(*, quick: bool) -> list[Figure]:
                 {
                     "gofer": partial(_blocking, _gofer, RetrieveClient(base_url=url), target, errands),
                     "loop": partial(
-                        _blocking, partial(_loop, durable=durable), httpx.Client(base_url=url), target, errands
+                        _blocking, partial(loop_errand, durable=durable), httpx.Client(base_url=url), target, errands
                     ),
                     "awaited gofer": partial(_awaited, url, _agofer, target, errands),
-                    "awaited loop": partial(_awaited, url, partial(_aloop, durable=durable), target, errands),
+                    "awaited loop": partial(_awaited, url, partial(awaited_loop, durable=durable), target, errands),
                 },
                 rounds,
             )
@@ -94,7 +94,7 @@ def _body() -> bytes:
     return json.dumps({"doi": DOI, "timeout_seconds": 120}).encode()
 
 
-def _loop(client: httpx.Client, target: Path | None, *, durable: bool = False) -> object:
+def loop_errand(client: httpx.Client, target: Path | None, *, durable: bool = False) -> object:
     reply = client.post("/retrieve", content=_body(), headers=_submission()).raise_for_status()
     while (job := reply.json())["status"] not in ("completed", "failed"):
         reply = client.get(f"/jobs/{job['job_id']}", headers=_poll(reply)).raise_for_status()
@@ -108,7 +108,7 @@ def _loop(client: httpx.Client, target: Path | None, *, durable: bool = False) -
     return job
 
 
-async def _aloop(client: httpx.AsyncClient, target: Path | None, *, durable: bool = False) -> object:
+async def awaited_loop(client: httpx.AsyncClient, target: Path | None, *, durable: bool = False) -> object:
     reply = (await client.post("/retrieve", content=_body(), headers=_submission())).raise_for_status()
     while (job := reply.json())["status"] not in ("completed", "failed"):
         reply = (await client.get(f"/jobs/{job['job_id']}", headers=_poll(reply))).raise_for_status()

@@ -32,7 +32,8 @@ TABLES: dict[str, type[Any]] = {
     "Files": shape.Files,
     "Reason": shape.Reason,
     "Refusal": shape.Refusal,
-    "Later": shape.Later,
+    "Later": shape.Refusals,
+    "Unauthorized": shape.Refusals,
 }
 
 TYPES: list[tuple[Any, str]] = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gofer.client import Client, Job
 from gofer.contracts.base import Contract, Ref, Snapshot
+from gofer.core.credentials import Auth, Refused
 from gofer.core.names import safe_name
 from gofer.core.policies import OnAbandon, Retry
 from gofer.errors import (
@@ -55,7 +56,7 @@ from gofer.models import (
     Status,
     Verified,
 )
-from gofer.options import Auth, Options
+from gofer.options import Credentials, Options
 from gofer.retrieve import RetrieveClient, RetrieveJob
 from gofer.transports.base import IO, AsyncIO, Listener
 from gofer.version import __version__
@@ -82,6 +83,7 @@ __all__ = [
     "Changed",
     "Client",
     "Contract",
+    "Credentials",
     "DeclarationError",
     "Downloading",
     "Event",
@@ -105,6 +107,7 @@ __all__ = [
     "Outcome",
     "RateLimited",
     "Ref",
+    "Refused",
     "Rejected",
     "Reply",
     "Request",

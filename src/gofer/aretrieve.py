@@ -18,7 +18,7 @@ from gofer.core.deliver import deliver_file
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveJobResponse, RetrieveRequest, RetrieveResult
 from gofer.options import TIMEOUT, Options, shows_options
-from gofer.setup import HEALTH_SECONDS, Address, address, budget, polling_every, target_of
+from gofer.setup import HEALTH_SECONDS, Address, address, budget, path_of, polling_every, target_of_job
 from gofer.transports.base import AsyncIO
 from gofer.transports.family import AwaitedClient
 
@@ -163,13 +163,16 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
     async def download_file(self, job_id: str, local_path: str | PathLike[str]) -> str:
         """Download the file of a completed job and return its path; missing folders are created.
 
+        In a folder the file is named after the job's id; "{job_id}" and ".{format}" are filled in.
+
         Raises:
             NotReady: the job is not completed yet.
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
+        target = target_of_job(local_path, self._contract, job_id)
         errand = self._errand(self.job(job_id).memory)
         file = self._contract.file(self._service.base, errand.ref)
-        return str((await self._perform(deliver_file(errand, target_of(local_path), file), errand)).path)
+        return str((await self._perform(deliver_file(errand, target, file), errand)).path)
 
     async def retrieve_and_download(
         self,
@@ -183,8 +186,9 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
 
         Args:
             doi: in any of its usual spellings.
-            local_path: the file to write; missing folders are created. If it ends in ".{format}", the file gets the
-                suffix of the format that comes.
+            local_path: the file to write, or a folder, in which the file is named after the DOI; missing folders are
+                created. "{doi}" and "{title}" are filled in, and ".{format}" at the end is the suffix of the format
+                that comes: "papers/{doi}.{format}".
             title: helps the service to recognise the right paper.
             authors: their names.
             timeout: seconds in total. The service gets nine tenths of them, so that it stops first and says why.
@@ -198,7 +202,7 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
             SubmitUncertain, WrongFile, TargetError, TransportError, ServiceError, BadReply, UsageError: see
                 `gofer.errors`.
         """
-        outcome = await self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path).path, timeout=timeout)
+        outcome = await self.run(RetrieveRequest(doi, title, authors), to=path_of(local_path), timeout=timeout)
         return str(outcome.path), outcome.value
 
     async def list_jobs(

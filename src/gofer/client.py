@@ -113,8 +113,10 @@ class Client(Generic[In, Out]):
 
         Args:
             request: what the contract takes.
-            to: the path of the file, or the folder for the files (see `Job.download`); None downloads no file. A path
-                that ends in ".{format}" gets the suffix of the format that comes.
+            to: the path of the file, or a folder (see `Job.download`); None downloads no file. What the request
+                says is filled in: "papers/{doi}.{format}" for a paper, else the texts and numbers of a map.
+                "{job_id}" is the job's id, and ".{format}" at the end the suffix of the format that comes. "{{" is
+                a brace. A paper in a folder is named after its DOI.
             timeout: seconds in total; None for no deadline.
             key: the key of an uncertain submission that is to be repeated; by default a new one.
 
@@ -124,7 +126,7 @@ class Client(Generic[In, Out]):
             WrongFile, TargetError: the file is not the promised one, or cannot be written.
             SubmitUncertain, JobLost, Expired, TransportError, ServiceError, BadReply, UsageError: see `gofer.errors`.
         """
-        target = None if to is None else setup.target_of(to, folders=self._service.contract.folders)
+        target = None if to is None else setup.target_of(to, self._service.contract, request)
         errand = self._errand(timeout=setup.budget(timeout))
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
         flow = flows.run(errand, request, setup.key_of(key, self._new_key), target, hold=hold, again=key is not None)
@@ -264,15 +266,17 @@ class Job(Generic[Out]):
 
         Args:
             to: the file to write; missing folders are created. If it ends in a slash, or is a folder already, the
-                files are written into that folder, which must be empty. If it ends in ".{format}", the file gets the
-                suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
+                files are written into that folder, which must be empty; if the contract allows one file only, the
+                file is added to the folder, named after the job's id. "{job_id}" is filled in, and ".{format}" at the
+                end is the suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
             timeout: seconds in total; None for no deadline.
 
         Raises:
             WrongFile, TargetError: the file is not the promised one, or cannot be written; the target is unchanged.
             JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
-        path, _ = self._fetch(setup.target_of(to, folders=self._client._service.contract.folders), timeout)  # pyright: ignore[reportPrivateUsage]
+        contract = self._client._service.contract  # pyright: ignore[reportPrivateUsage]
+        path, _ = self._fetch(setup.target_of_job(to, contract, self.id), timeout)
         return path
 
     def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:

@@ -187,8 +187,9 @@ class BadReply(GoferError):
     """The answer does not follow the contract.
 
     Attributes:
-        field: the place of the mistake in the document, for example `$.job_id` or `$`; None if the answer is no
-            document at all, for example a proxy's web page.
+        field: the place of the mistake in the document, for example `$.job_id` or `$`; "url" if a link or redirect
+            leads to a host that `allow_hosts` does not name; None if the answer is no document at all, for example a
+            proxy's web page.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:

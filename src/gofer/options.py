@@ -7,20 +7,21 @@ class; a test compares the two. What an option's value must be is checked in `go
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from inspect import Parameter, cleandoc, signature
 from typing import Any, Literal, TypedDict, TypeVar
 
 from attrs import define, fields
 from tenacity.wait import wait_base
 
+from gofer.core.credentials import Auth, HttpxAuth, Signer
 from gofer.core.policies import OnAbandon, Retry
-from gofer.core.service import Signer
 from gofer.transports.base import Listener
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
-Auth = str | Signer
+Credentials = str | Signer | Auth | HttpxAuth
+"""What `auth=` takes."""
 
 TIMEOUT = 30.0
 """Seconds for one request, by default."""
@@ -32,7 +33,9 @@ class ClientOptions:
 
     Attributes:
         timeout: seconds for one request. The `timeout` of a verb is the total of the verb.
-        auth: a bearer token, or a function that returns the signed request. Used for the service's own origin only.
+        auth: a bearer token; a function that takes a request and returns the signed one (an awaited client awaits what
+            it returns); an `httpx.Auth`; or a `gofer.Auth`, which can renew its credentials: `gofer.auth` has some.
+            After a refusal it is asked once more. It signs requests to the service's own origin only.
         headers: sent with every request to the service's own origin.
         retry: when to retry a failed submission; by default four tries.
         patience: when to retry a failed poll or download; by default for five minutes of failures in a row. A failure
@@ -51,6 +54,10 @@ class ClientOptions:
         encoded: what to do with a file that comes encoded, as by gzip, although gofer asks for it plain: "refuse"
             raises `WrongFile`, "keep" stores it as it comes. A file that is in this encoding by itself, as
             `table.csv.gz` is, is always stored as it is.
+        allow_hosts: the hosts that links and redirects of the service may lead to, besides its own origin: names
+            (`files.example.org`), all names below one (`*.example.org`) and addresses (`10.0.0.7`), on any port. A
+            link elsewhere raises `BadReply`, and nothing is sent there. An empty list allows the service's own origin
+            only. None allows every host. For a server that must not be led into its own network.
         max_file_bytes: a file with more bytes is refused; by default 1 TiB.
         max_connections: requests that the client may have under way at the same time. At most half of them are held
             (long polling), and some are kept free for submissions and downloads. Further requests wait, within the
@@ -62,7 +69,7 @@ class ClientOptions:
     """
 
     timeout: float = TIMEOUT
-    auth: Auth | None = None
+    auth: Credentials | None = None
     headers: Mapping[str, str] | None = None
     retry: Retry | None = None
     patience: Retry | None = None
@@ -73,6 +80,7 @@ class ClientOptions:
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
     encoded: Literal["refuse", "keep"] = "refuse"
+    allow_hosts: Collection[str] | None = None
     max_file_bytes: int = 1 << 40
     max_connections: int = 100
     progress: bool | Listener = False
@@ -86,7 +94,7 @@ class Options(TypedDict, total=False):
     A subclass with a constructor of its own can pass them on as `**options: Unpack[gofer.Options]`.
     """
 
-    auth: Auth | None
+    auth: Credentials | None
     headers: Mapping[str, str] | None
     retry: Retry | None
     patience: Retry | None
@@ -97,6 +105,7 @@ class Options(TypedDict, total=False):
     on_abandon: OnAbandon | None
     verify: Literal["auto", "require"]
     encoded: Literal["refuse", "keep"]
+    allow_hosts: Collection[str] | None
     max_file_bytes: int
     max_connections: int
     progress: bool | Listener

@@ -18,7 +18,7 @@ from gofer.core.deliver import deliver_file
 from gofer.errors import GoferError
 from gofer.models import HealthStatus, JobPage, RetrieveJobResponse, RetrieveRequest, RetrieveResult
 from gofer.options import TIMEOUT, Options, shows_options
-from gofer.setup import HEALTH_SECONDS, Address, address, budget, polling_every, target_of
+from gofer.setup import HEALTH_SECONDS, Address, address, budget, path_of, polling_every, target_of_job
 from gofer.transports.base import IO
 from gofer.transports.family import BlockingClient
 
@@ -161,13 +161,16 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
     def download_file(self, job_id: str, local_path: str | PathLike[str]) -> str:
         """Download the file of a completed job and return its path; missing folders are created.
 
+        In a folder the file is named after the job's id; "{job_id}" and ".{format}" are filled in.
+
         Raises:
             NotReady: the job is not completed yet.
             NotFound, Expired, WrongFile, TargetError, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
+        target = target_of_job(local_path, self._contract, job_id)
         errand = self._errand(self.job(job_id).memory)
         file = self._contract.file(self._service.base, errand.ref)
-        return str(self._perform(deliver_file(errand, target_of(local_path), file), errand).path)
+        return str(self._perform(deliver_file(errand, target, file), errand).path)
 
     def retrieve_and_download(
         self,
@@ -181,8 +184,9 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
 
         Args:
             doi: in any of its usual spellings.
-            local_path: the file to write; missing folders are created. If it ends in ".{format}", the file gets the
-                suffix of the format that comes.
+            local_path: the file to write, or a folder, in which the file is named after the DOI; missing folders are
+                created. "{doi}" and "{title}" are filled in, and ".{format}" at the end is the suffix of the format
+                that comes: "papers/{doi}.{format}".
             title: helps the service to recognise the right paper.
             authors: their names.
             timeout: seconds in total. The service gets nine tenths of them, so that it stops first and says why.
@@ -196,7 +200,7 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
             SubmitUncertain, WrongFile, TargetError, TransportError, ServiceError, BadReply, UsageError: see
                 `gofer.errors`.
         """
-        outcome = self.run(RetrieveRequest(doi, title, authors), to=target_of(local_path).path, timeout=timeout)
+        outcome = self.run(RetrieveRequest(doi, title, authors), to=path_of(local_path), timeout=timeout)
         return str(outcome.path), outcome.value
 
     def list_jobs(self, status: str | None = None, limit: int | None = None, cursor: str | None = None) -> JobPage:

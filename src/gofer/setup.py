@@ -5,16 +5,18 @@ No I/O here, and nothing that only one face needs. The options themselves are in
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import random
 import re
 import uuid
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from attrs import evolve
 from tenacity.stop import stop_after_attempt, stop_after_delay
@@ -22,15 +24,17 @@ from tenacity.wait import wait_fixed
 
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core.names import FORMAT
+from gofer.core.credentials import Auth, HttpxAuth, Refused, Renewal, Sign, Signer
+from gofer.core.hosts import pattern
+from gofer.core.names import FORMAT, JOB_ID, filled, safe_name
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
-from gofer.core.service import Service, Signer
+from gofer.core.service import Service
 from gofer.core.slots import Slots
 from gofer.core.target import Target
 from gofer.errors import UsageError
-from gofer.options import Auth, ClientOptions
+from gofer.options import ClientOptions, Credentials
 from gofer.transports.base import Listener
-from gofer.wire import base_url, may_be_sent
+from gofer.wire import Request, base_url, may_be_sent
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # only this one has defaults before Python 3.13 (PEP 696)
@@ -46,10 +50,10 @@ else:
 RETRIEVE = RetrieveContract()
 """The contract of a client without `contract=`."""
 
-_SLOTS = weakref.WeakSet[Slots]()
+_SHARED = weakref.WeakSet[Slots | Renewal]()
 
-if hasattr(os, "register_at_fork"):  # a child has none of its parent's requests
-    os.register_at_fork(after_in_child=lambda: list(map(Slots.reset, _SLOTS)))
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's requests, and nobody there renews for it
+    os.register_at_fork(after_in_child=lambda: [each.reset() for each in _SHARED])
 
 HEALTH_SECONDS = 5.0
 """Seconds that a health check may take in total."""
@@ -60,7 +64,9 @@ def random_key() -> str:
     return str(uuid.uuid4())
 
 
-def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) -> Service[In, Out]:
+def service_of(
+    url: str, contract: Contract[In, Out], options: ClientOptions, *, awaited: bool = False
+) -> Service[In, Out]:
     """Check a client's options and make the service from them, or raise `UsageError`."""
     rng = random.Random() if options.rng is None else options.rng  # noqa: S311  (jitter, no secret)
     wait = wait_retry_after(wait_full_jitter(rng))
@@ -88,10 +94,14 @@ def service_of(url: str, contract: Contract[In, Out], options: ClientOptions) ->
         on_abandon=options.on_abandon,
         verify=options.verify,
         encoded=options.encoded,
+        hosts=None if options.allow_hosts is None else hosts_of(options.allow_hosts),
     )
     slots = Slots(int(positive(options.max_connections, "max_connections")))
-    _SLOTS.add(slots)
-    return Service(contract, base_url(url), rules, *credentials(options.auth, options.headers), slots)
+    _SHARED.add(slots)
+    signer = signer_of(options.auth, awaited=awaited)
+    if isinstance(signer, Auth):
+        _SHARED.add(signer.renewal)
+    return Service(contract, base_url(url), rules, headers_of(options.auth, options.headers), signer, slots)
 
 
 def contract_of(
@@ -119,17 +129,72 @@ def polling_every(service: Service[In, Out], seconds: float) -> Service[In, Out]
     return evolve(service, rules=evolve(service.rules, poll=wait_fixed(positive(seconds, "poll_interval"))))
 
 
-def credentials(auth: Auth | None, headers: Mapping[str, str] | None) -> tuple[Mapping[str, str], Signer | None]:
-    """Check the caller's headers and credentials; return the headers and the signing function, if there is one."""
+def headers_of(auth: Credentials | None, headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Check the caller's headers, and return them with the token, if there is one."""
     extra = {str(name).lower(): value for name, value in (headers or {}).items()}
     if isinstance(auth, str):
         extra["authorization"] = f"Bearer {auth}"
-    elif auth is not None and not callable(auth):
-        raise UsageError("auth= is a token, or a function that takes a request and returns the signed one.")
     for name, value in extra.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name) or not may_be_sent(value):
             raise UsageError(f"The header {name!r} is not valid: both parts are printable ASCII (value not shown).")
-    return extra, auth if callable(auth) else None
+    return extra
+
+
+def signer_of(auth: Credentials | None, *, awaited: bool) -> Auth | Sign | None:
+    """Return what signs requests: an `Auth` as it is, or one function of a request and what was refused.
+
+    Raises:
+        UsageError: it is nothing that can sign, or a blocking client would have to await it.
+    """
+    if auth is None or isinstance(auth, str):
+        return None
+    if not awaited:
+        for part in (auth, *(getattr(auth, name, None) for name in ("__call__", "sign", "refresh"))):
+            if inspect.iscoroutinefunction(part) or inspect.isasyncgenfunction(part):
+                name = getattr(part, "__qualname__", type(auth).__name__)
+                raise UsageError(f"auth= has to be awaited ({name}), which a blocking client cannot do.")
+    if isinstance(auth, Auth):
+        return auth
+    if hasattr(auth, "sync_auth_flow"):
+        from gofer.transports.httpx_auth import signing_by, signing_by_awaiting  # most clients have none
+
+        return partial(signing_by_awaiting if awaited else signing_by, cast("HttpxAuth", auth))
+    if not callable(auth):
+        raise UsageError(
+            "auth= is a token, a function that takes a request and returns the signed one, an httpx.Auth, or a "
+            f"gofer.Auth, not {type(auth).__name__}."
+        )
+    return _with_refused(auth)
+
+
+def _with_refused(sign: Signer) -> Sign:
+    """Return a function that also takes what was refused; the caller's own gets it if it has a parameter for it."""
+    try:
+        wants = "refused" in inspect.signature(sign).parameters
+    except (TypeError, ValueError):  # a function of C's, without a signature
+        wants = False
+
+    def sign_with(request: Request, refused: Refused | None) -> object:
+        return sign(request, refused=refused) if wants else sign(request)
+
+    return sign_with
+
+
+def hosts_of(allowed: Collection[str]) -> frozenset[str]:
+    """Check the hosts that links and redirects may lead to."""
+    if isinstance(allowed, str) or not isinstance(allowed, Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"allow_hosts= is a list of hosts, as in ['files.example.org'], not {allowed!r}.")
+    patterns: set[str] = set()
+    for text in allowed:
+        one = pattern(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+        if one is None:
+            raise UsageError(
+                f"allow_hosts= has {text!r}, which is no host. An entry is a name (files.example.org), all names below "
+                "one (*.example.org) or a complete address (10.0.0.7), without scheme and port; other letters than "
+                "ASCII are written as xn--…"
+            )
+        patterns.add(one)
+    return frozenset(patterns)
 
 
 def positive(value: Any, name: str, *, zero: bool = False) -> float:
@@ -146,8 +211,24 @@ def budget(timeout: float | None) -> float | None:
     return None if timeout is None else positive(timeout, "timeout")
 
 
-def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
-    """Check a target; `folders` says whether it may be a folder."""
+def target_of(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> Target:
+    """Check the target of a request, and fill in what the request says."""
+    return _target(named(to, contract, request), contract, _stem(contract, request))
+
+
+def target_of_job(to: str | PathLike[str], contract: Contract[Any, Any], job_id: str) -> Target:
+    """Check the target of a job without its request, and fill in its id."""
+    stem = safe_name(job_id)
+    return _target(_named(path_of(to), contract, {"job_id": job_id}, stem), contract, stem)
+
+
+def named(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> str:
+    """Fill into a target what the request says; what is left of placeholders can do without the request."""
+    return _named(path_of(to), contract, contract.fields(request), _stem(contract, request))
+
+
+def path_of(to: str | PathLike[str]) -> str:
+    """Check that a target is a path that a file can have."""
     text = os.fspath(to) if isinstance(to, str | PathLike) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("The target must be the path of a file, for example 'papers/paper.pdf'.")
@@ -155,14 +236,31 @@ def target_of(to: str | PathLike[str], *, folders: bool = False) -> Target:
         _ = os.fsencode(text)
     except UnicodeEncodeError as error:
         raise UsageError(f"The target {text!r} has characters that no file name can have.") from error
-    text = os.path.expanduser(text)  # noqa: PTH111  (a name that is no user's stays as it is)
-    if os.path.basename(text) not in ("", ".", ".."):  # noqa: PTH119  (a Path drops the slash at the end)
-        return Target(Path(text), "either" if folders and not text.endswith(FORMAT) else "file")
-    if not folders:
-        raise UsageError(
-            f"The target {text!r} is a folder; name the file to write, for example {Path(text) / 'paper.pdf'}."
-        )
-    return Target(Path(text), "folder")
+    return text
+
+
+def _stem(contract: Contract[In, Any], request: In) -> str:
+    stem = contract.stem(request)
+    return JOB_ID if stem is None else safe_name(stem)
+
+
+def _named(text: str, contract: Contract[Any, Any], fields: Mapping[str, object], stem: str) -> str:
+    text = os.path.expanduser(text)  # noqa: PTH111  (before values come in; a name that is no user's stays as it is)
+    text = filled(text, fields)
+    return text if contract.folders or not _is_folder(text) else f"{text.rstrip('/')}/{stem}{FORMAT}"
+
+
+def _target(text: str, contract: Contract[Any, Any], stem: str) -> Target:
+    text = text.replace("{{", "{").replace("}}", "}")
+    if not contract.folders:
+        return Target(Path(text), stem=stem)
+    if _is_folder(text):
+        return Target(Path(text), "folder")
+    return Target(Path(text), "file" if text.endswith(FORMAT) else "either")
+
+
+def _is_folder(text: str) -> bool:
+    return os.path.basename(text) in ("", ".", "..")  # noqa: PTH119  (a Path drops the slash at the end)
 
 
 def key_of(key: str | None, new_key: Callable[[], str]) -> str:

@@ -119,8 +119,8 @@ def test_cancelled_job(tmp_path: Path) -> None:
     ("args", "says"),
     [
         (["get", "no-doi", "--to", "x"], "is not a DOI"),
-        (["get", PAPER, "--to", "."], "is a folder"),
-        (["get", PAPER, "--to", "there/"], "is a folder"),
+        (["get", PAPER, "--to", "file/"], "is not a directory"),
+        (["get", PAPER, "--to", "{title}"], "There is {job_id}, {doi}, and .{format} at the end"),
         (["get", PAPER, "--to", "file/x"], "is not a directory"),
         (["get", PAPER], "--to"),
         (["get", PAPER, "--to", "-"], "not written to stdout"),

@@ -94,7 +94,7 @@ def test_no_key_where_none_is_replayed(tmp_path: Path, answer: list[object], tim
     assert "--key" not in stderr
 
 
-@pytest.mark.parametrize(("doi", "target"), [("no-doi", "x"), (PAPER, "."), (PAPER, "file/x")])
+@pytest.mark.parametrize(("doi", "target"), [("no-doi", "x"), (PAPER, "{title}"), (PAPER, "file/x")])
 def test_no_key_where_nothing_was_submitted(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doi: str, target: str
 ) -> None:

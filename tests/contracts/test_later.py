@@ -124,3 +124,26 @@ def test_the_command_line_shows_what_means_later():
     assert "refusals for now" in text
     assert json.dumps("423")[1:-1] in text
     assert "Queue_Full" in text
+
+
+@pytest.mark.parametrize("leg", ["jobs", "1", "result", "file"])
+@pytest.mark.parametrize("refusal", [http(498, ""), as_json({"code": "expiredtoken"}, 400)], ids=["a code", "a word"])
+def test_refused_credentials_are_renewed(any_face, serve, tmp_path, leg, refusal):
+    """What `[unauthorized]` has is a 401 on every leg: `auth=` is asked again, and the request is sent once more."""
+    declared = ASKED.replace("[later]", '[unauthorized]\ncodes = [498]\nwords = ["ExpiredToken"]\n[later]')
+    plain = service(None)
+
+    def answer(call):
+        here = path_of(call).rpartition("/")[2] == leg
+        return refusal if here and call.headers["x-token"] == "old" else plain(call)
+
+    tokens = []
+
+    def sign(request, refused=None):
+        tokens.append("new" if refused or "new" in tokens else "old")
+        return request.with_headers({"x-token": tokens[-1]})
+
+    server = serve(answer)
+    client_of(any_face, server.url, said(declared), auth=sign).run({}, to=str(tmp_path / "t.csv"), timeout=20)
+    assert tokens.count("new") == len(server.calls) - tokens.count("old")
+    assert [path_of(call).rpartition("/")[2] for call in server.calls].count(leg) == 2

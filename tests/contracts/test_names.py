@@ -20,14 +20,19 @@ OPEN = "paper.{format}"
 @example("a" * 10 + "." * 10 + "b" * 190)
 @example("acon." + "b" * 197)
 @example("\ud800")
+@example("~root")
+@example("\x1b[31m")
+@example("a<b>")
 def test_any_text_makes_one_part_of_a_path(text):
-    """Neither a path, nor hidden, nor longer than file systems allow; the same again for the same text."""
+    """Neither a path, a home, hidden, nor longer than file systems allow, nor what some forbid; always the same."""
     name = safe_name(text)
     assert [name] == list(Path(name).parts)
     assert name == safe_name(name)
     assert name not in ("", ".", "..")
-    assert not name.startswith((".", "con."))
+    assert not name.startswith((".", "~", "con."))
     assert len(os.fsencode(name)) <= 255
+    assert name.isprintable()
+    assert not set(name) & set('<>:"/\\|?*{}')
 
 
 def test_a_doi_makes_a_name_that_people_can_read():

@@ -24,6 +24,12 @@ BROKEN = [
         "later.codes",
         "a refusal has a code of 400 or more",
     ),
+    (
+        "grace = 30",
+        "grace = 30\nunauthorized = { codes = [498, 202] }",
+        "unauthorized.codes",
+        "a refusal has a code of 400 or more",
+    ),
     ("grace = 30", "grace = -1", "grace", "it must be a number above 0"),
     ("api_key = {", "key = {", "variables.key", "a variable has a plain name that is not one of gofer's own"),
     ("secret = true", 'secret = true, default = "x"', "variables.api_key", "a secret has no default"),

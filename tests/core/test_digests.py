@@ -49,6 +49,9 @@ WRONG = f"sha-256=:{b64('sha256', b'other')}:"
         ({"x_amz_checksum_sha256": b64("sha256")}, "sha256"),
         ({"x_amz_checksum_sha1": b64("sha1")}, "sha1"),
         ({"x_amz_checksum_crc32": b64("crc32")}, "crc32"),
+        ({"x_amz_checksum_crc32c": "AAAAAA==", "x_amz_checksum_crc32": b64("crc32")}, "crc32"),
+        ({"x_amz_checksum_crc64nvme": "AAAAAAAAAAA=", "x_amz_checksum_sha256": b64("sha256")}, "sha256"),
+        ({"repr_digest": f"crc32c=:AAAAAA==:, {SHA256}"}, "sha256"),
     ],
     ids=str,
 )
@@ -71,13 +74,18 @@ def test_the_strongest_named_digest_counts(fields, algorithm):
         {"content_md5": hashlib.md5(DATA).hexdigest()},
         {"content_md5": "é"},
         {"x_amz_checksum_sha256": f"{b64('sha256')}-3"},
+        {"x_amz_checksum_crc32c": "AAAAAA=="},
+        {"x_amz_checksum_crc64nvme": "AAAAAAAAAAA="},
+        {"x_amz_checksum_crc32": f"{b64('crc32')}-2"},
+        {"x_goog_hash": "crc32c=AAAAAA=="},
+        {"repr_digest": "crc32c=:AAAAAA==:"},
         {"x_goog_hash": f"md5={b64('md5')}", "x_goog_stored_content_encoding": "gzip"},
         {},
     ],
     ids=str,
 )
 def test_what_is_no_digest_of_the_file_is_not_taken_for_one(fields):
-    """An entity tag, a malformed field, a digest of digests, and one of the packed file name nothing."""
+    """An entity tag, a malformed field, a digest of other bytes, and an algorithm that is not verified name nothing."""
     assert named(**fields) is None
 
 

@@ -145,6 +145,17 @@ def test_on_abandon_leave_keeps_the_job_running():
     assert world.error.ticket is not None
 
 
+@pytest.mark.parametrize("end", [{"timeout": 10}, {"leave_at": 6}], ids=["deadline", "interrupted"])
+@pytest.mark.parametrize("policy", ["cancel", "leave", "cancel-if-interrupted"])
+def test_on_abandon_tells_a_caller_who_leaves_from_a_deadline(policy, end):
+    """With "cancel-if-interrupted" the job is cancelled for a caller who leaves, and kept at a deadline."""
+    service = Service(states=("searching",))
+    world = run(service, on_abandon=policy, **end)
+    assert isinstance(world.error, OutOfTime if "timeout" in end else Abandoned)
+    cancelled = policy == "cancel" or (policy == "cancel-if-interrupted" and "leave_at" in end)
+    assert service.cancelled == (["j1"] if cancelled else [])
+
+
 @pytest.mark.parametrize("at", range(1, 14))
 def test_a_caller_who_leaves_at_any_command_leaves_no_job_behind(at):
     """Wherever the caller leaves, the job is cancelled or has ended."""

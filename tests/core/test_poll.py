@@ -54,13 +54,14 @@ class JobUntil:
         """Answer a poll."""
         self.starts.append(world.mono)
         began = self.starts[0]
-        if self.holds and "prefer" in request.headers:
-            wait = int(request.headers["prefer"].removeprefix("wait="))
-            world.mono = min(max(world.mono, began + self.end), world.mono + wait)
+        hold = int(request.headers.get("prefer", "wait=0").removeprefix("wait=")) if self.holds else 0
+        if hold:
+            world.mono = min(max(world.mono, began + self.end), world.mono + hold)
         done = world.mono >= began + self.end
+        applied = {"preference_applied": f"wait={hold}"} if hold else {}
         if self.holds and not done and "if-none-match" in request.headers:
-            return reply(304, etag='"1"', preference_applied=f"wait={wait}")
-        extra = {"etag": f'"{int(done)}"', "preference_applied": "wait=20"} if self.holds else {}
+            return reply(304, etag='"1"', **applied)
+        extra = {"etag": f'"{int(done)}"', **applied} if self.holds else {}
         return reply(200, doc("completed" if done else "searching"), **extra)
 
 
@@ -188,6 +189,24 @@ def test_a_poll_after_a_retried_one_keeps_its_distance_from_the_last_try():
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.25
 
 
+def test_after_a_held_poll_that_failed_the_next_one_asks_to_be_held_for_half_as_long():
+    """The try after the failure is not held at all, and the length that works is kept."""
+    holds = []
+
+    def service(request, world):
+        hold = int(request.headers.get("prefer", "wait=0").removeprefix("wait="))
+        holds.append(hold)
+        if hold > 5:
+            return AnswerLost("a proxy cut it")
+        applied = {"preference_applied": f"wait={hold}"} if hold else {}
+        return reply(200, doc("searching" if len(holds) < 8 else "completed"), etag=f'"{len(holds)}"', **applied)
+
+    world = World(service)
+    errand = errand_to(world)
+    world.play(flows.wait(errand), errand)
+    assert holds == [0, 20, 0, 10, 0, 5, 5, 5]
+
+
 def test_a_service_that_stays_down_is_given_up_after_five_minutes_with_the_ticket():
     """Five minutes of failures in a row end the wait, and the error carries the ticket."""
     world = World(lambda request, world: AnswerLost("cut"))
@@ -206,7 +225,9 @@ def test_an_unknown_status_is_still_active_and_logged_once(caplog):
     errand = errand_to(world)
     with caplog.at_level(logging.WARNING, "gofer"):
         assert world.play(flows.wait(errand), errand) == "completed"
-    assert len(caplog.records) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "The service reports a status unknown to gofer, 'pondering'; taken as still active."
+    ]
 
 
 def test_a_404_of_an_accepted_job_is_transient_at_first():

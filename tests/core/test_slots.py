@@ -5,11 +5,11 @@ import random
 import pytest
 
 from gofer.core import verbs
-from gofer.core.commands import Answered, Now, Sleep
+from gofer.core.commands import Answered, AwaitTurn, Done, Now, Send, Sleep
 from gofer.core.errand import Errand
 from gofer.core.run import Run
 from gofer.core.slots import Slots, Use
-from gofer.transports import Head, Request
+from gofer.transports import Head, Reply, Request
 from support.world import BASE, World
 
 POLLS, OTHERS = (Use.HELD, Use.POLL), (Use.OTHER,)
@@ -111,6 +111,21 @@ def test_a_run_that_is_closed_has_no_place():
     assert isinstance(run.advance(Answered(Now(0.0, 0.0), Head(BASE, 200))), Sleep)
     assert not slots.take(Use.OTHER)
     run.close()
+    assert slots.take(Use.OTHER)
+
+
+def test_a_slot_that_was_waited_for_is_given_back_too():
+    """The errand has it from when it is granted until its reply is there."""
+    slots = Slots(1)
+    assert slots.take(Use.OTHER)
+    errand = Errand(World(None).service(slots=slots))
+    run = Run(verbs.send(errand, Request("GET", f"{BASE}/jobs/1"), 5.0), errand)
+    now = Now(0.0, 0.0)
+    assert isinstance(run.start(now), AwaitTurn)
+    slots.give_back(Use.OTHER)
+    assert isinstance(run.advance(Answered(now, True)), Send)
+    assert not slots.take(Use.OTHER)
+    assert isinstance(run.advance(Answered(now, Reply(BASE, 200))), Done)
     assert slots.take(Use.OTHER)
 
 

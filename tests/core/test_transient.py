@@ -153,11 +153,17 @@ def test_any_other_5xx_of_a_submission_leaves_it_unclear(status):
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
-    [(reply(403, retry_after="1"), Unauthorized), (reply(400, retry_after="1"), Rejected), (reply(505), NotSupported)],
+    [
+        (reply(403, retry_after="1"), Unauthorized),
+        (reply(400, retry_after="1"), Rejected),
+        (reply(408), Rejected),
+        (reply(501), NotSupported),
+        (reply(505), NotSupported),
+    ],
     ids=shown,
 )
 def test_a_refused_submission_is_sent_once(answer, kind):
-    """A submission is not safe to repeat, so that a 403 with Retry-After is the caller's to repeat."""
+    """A submission is not safe to repeat, so that a 403 with Retry-After is the caller's to repeat, and a 408."""
     _, world = submit_fails(Scripted(answer), kind)
     assert len(posts(world)) == 1
 

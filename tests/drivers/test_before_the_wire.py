@@ -11,11 +11,15 @@ import time
 import warnings
 
 import anyio
+import httpx
 import pytest
 from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
+from gofer.core.commands import Answered, AwaitTurn
+from gofer.core.slots import Turn, Use
+from gofer.transports import Now, drive
 from support.raw_server import RESET, http, raw_server
 
 DOI = "10.5555/12345678"
@@ -250,3 +254,70 @@ def test_the_chain_of_an_error_has_an_end(face):
                     one = one.__cause__ or one.__context__
                 chains.append((type(error), one))
     assert chains == [(gofer.AnswerLost, None), (gofer.Unreachable, None)]
+
+
+STARTED = "http11.send_request_headers.started"
+TOLD = {
+    "that nothing was sent": (["connection.connect_tcp.started"], gofer.Unreachable),
+    "that it was sent": (["connection.connect_tcp.started", STARTED], gofer.SubmitUncertain),
+    "nothing": ([], gofer.SubmitUncertain),
+}
+
+
+class Broken(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A transport that tells of these events, and then reads no answer."""
+
+    def __init__(self, events):
+        self.events = events
+
+    def handle_request(self, request):
+        """Break."""
+        for event in self.events:
+            request.extensions["trace"](event, {})
+        raise httpx.ReadError("cut")
+
+    async def handle_async_request(self, request):
+        """Break."""
+        for event in self.events if request.method == "POST" else []:
+            await request.extensions["trace"](event, {})
+        raise httpx.ReadError("cut")
+
+
+@pytest.mark.parametrize("told", TOLD)
+@pytest.mark.anyio
+async def test_a_connection_that_breaks_before_the_request_is_sent_loses_no_answer(told):
+    """Whatever the HTTP library calls it, the submission is certain; without a word it is not."""
+    events, kind = TOLD[told]
+    once = gofer.Retry(wait_fixed(0), stop_after_attempt(1))
+    options = {"base_url": "http://service.test", "transport": Broken(events), "retry": once}
+    with pytest.raises(kind):
+        gofer.RetrieveClient(**options).retrieve(DOI)
+    with pytest.raises(kind):
+        await gofer.AsyncRetrieveClient(**options).retrieve(DOI)
+
+
+class Still:
+    """A wire whose clock stands still."""
+
+    time = Now(1000.0, 0.0)
+
+    def now(self):
+        """Read both clocks."""
+        return self.time
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(None, None), (0.5, 0.5), (-3.0, 0.0)])
+def test_the_blocking_driver_waits_for_a_slot_until_the_budget_ends(monkeypatch, left, seconds):
+    """Not a moment longer, and without a budget for as long as it takes."""
+    waits = []
+
+    class Event(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return False
+
+    monkeypatch.setattr(threading, "Event", Event)
+    hands = drive._Hands(None, Still(), None, None)
+    turn = AwaitTurn(Turn(Use.OTHER), None if left is None else Still.time.mono + left)
+    assert hands.perform(turn) == Answered(Still.time, False)
+    assert waits == [seconds]

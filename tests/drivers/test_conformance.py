@@ -286,6 +286,33 @@ def test_a_file_is_verified_by_other_digests_also_over_a_resume(driver, tmp_path
     assert not (tmp_path / "other.pdf").exists()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"x_amz_checksum_crc32c": "AAAAAA=="},
+        {"x_amz_checksum_crc64nvme": "AAAAAAAAAAA="},
+        {"x_amz_checksum_crc32": "AAAAAA==-2"},
+        {"x_goog_hash": "crc32c=AAAAAA=="},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("require", [True, False])
+def test_a_checksum_that_is_not_verified_counts_as_none(driver, tmp_path, fields, require):
+    """It is not compared, so it is no error and no verification; the length of the reply counts instead."""
+    verify = "require" if require else "auto"
+    request = gofer.RetrieveRequest(DOI)
+    with raw_server(service(file=lambda call: [file_reply(call, **fields)])) as server:
+        outcome = driver.client(server.url, verify=verify, **QUICK).run(request, to=tmp_path / "paper.pdf")
+    assert (outcome.path.read_bytes(), outcome.verified) == (PAPER, gofer.Verified.LENGTH)
+    with raw_server(service(file=lambda call: [http(200, PAPER, length=False, **fields)])) as server:
+        client = driver.client(server.url, verify=verify, **QUICK)
+        if require:
+            with pytest.raises(WrongFile, match="verify='require'"):
+                client.run(request, to=tmp_path / "other.pdf")
+        else:
+            assert client.run(request, to=tmp_path / "other.pdf").verified is gofer.Verified.NONE
+
+
 def test_a_wrong_digest_leaves_what_was_there(driver, tmp_path):
     """The target keeps its old bytes, and no part stays behind."""
     wrong = base64.b64encode(hashlib.sha256(b"another").digest()).decode()

@@ -34,3 +34,29 @@ def test_malformed_http_is_distinguished_from_a_cut(driver, answer, malformed, t
             made.client(server.url, patience=FEW).job("j1").download(target, timeout=20)
         assert lost.value.malformed is malformed
     assert not target.exists()
+
+
+@pytest.mark.parametrize("driver", list(itertools.product(MODES, FAMILIES)), ids="-".join)
+@pytest.mark.parametrize("location", ["https:x", "x:y", "http:x"])
+def test_a_submission_is_not_repeated_because_its_reply_has_a_location_that_is_none(driver, location):
+    """HTTP libraries read Location by themselves; what they cannot read came in a reply, so the request was sent."""
+    reply = http(303, location=location)
+    with face(*driver) as made, raw_server(lambda call: [reply if call.method == "POST" else http(404)]) as server:
+        with pytest.raises(gofer.SubmitUncertain):
+            made.client(server.url, retry=FEW).retrieve("10.5555/12345678")
+        assert [call.method for call in server.calls].count("POST") == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_cookie_that_cannot_be_sent_back_costs_nothing(mode):
+    """Not the redirect that it came with, nor a later request; other cookies are kept."""
+
+    def service(call):
+        if call.path == "/jobs/j1":
+            return [b"HTTP/1.1 302 X\r\nlocation: /j\r\nset-cookie: a=\xe9\r\nset-cookie: b=1; path=/\r\n\r\n"]
+        return [DONE]
+
+    with face(mode, "httpx") as made, raw_server(service) as server:
+        client = made.client(server.url)
+        assert client.get_job_status("j1").status == "completed"
+        assert server.calls[1].headers["cookie"] == "b=1"

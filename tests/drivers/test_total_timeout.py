@@ -237,3 +237,26 @@ def tunnel() -> Generator[tuple[str, list[str]]]:
         listener.settimeout(60)  # a test that fails before it connects must not hang
         threads.submit(serve)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", targets
+
+
+@pytest.mark.parametrize(
+    ("seconds", "own", "least", "most"),
+    [(None, 5.0, 5.0, 5.0), (60, 5.0, 5.0, 5.0), (60, 90.0, 30.0, 60.0), (60, None, 30.0, 60.0), (-1, 5.0, 0.0, 1.0)],
+)
+def test_the_earlier_of_two_deadlines_holds(
+    seconds: float | None, own: float | None, least: float, most: float
+) -> None:
+    """A deadline shortens a socket's own timeout and never extends it; without one, a client keeps its own."""
+    info = {"timeout": own}
+    with contextlib.nullcontext() if seconds is None else deadline.within(seconds):
+        deadline.trace("connect_tcp.started", info)
+    assert least <= info["timeout"] <= most
+
+
+def test_without_any_deadline_a_socket_waits_as_it_did() -> None:
+    """Also after a call of gofer's that had one."""
+    info = {"timeout": None}
+    with deadline.within(60), deadline.within(1):
+        pass
+    deadline.trace("connect_tcp.started", info)
+    assert info == {"timeout": None}

@@ -59,14 +59,14 @@ def test_numbers_out_of_range(client):
         client.retrieve(DOI, timeout_seconds=0)
 
 
-def test_a_directory_as_target(client, tmp_path):
-    """The error says to name a file in it, and no job is made."""
-    with pytest.raises(TargetError, match=r"paper\.pdf"):
-        client.retrieve_and_download(DOI, tmp_path)
-    with pytest.raises(UsageError, match="folder"):
-        client.retrieve_and_download(DOI, f"{tmp_path}/new/")
-    with pytest.raises(UsageError):
-        client.download_file("j1", "")
+def test_no_target(client, tmp_path):
+    """An empty target, or none, is refused on every way."""
+    for wrong in ("", None, 7, b"paper.pdf"):
+        for call in (client.job("j1").download, lambda to: client.download_file("j1", to)):
+            with pytest.raises(UsageError, match=r"paper\.pdf"):
+                call(wrong)
+        with pytest.raises(UsageError, match=r"paper\.pdf"):
+            client.retrieve_and_download(DOI, wrong)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -230,9 +230,7 @@ def test_no_secret_is_shown(client):
     secretive = gofer.Client("http://h", auth="s3cret", headers={"x-key": "s3cret"})
     shown = repr(secretive) + repr(vars(secretive)) + repr(secretive.job("j1")) + secretive.job("j1").ticket
     assert "s3cret" not in shown
-    signed = secretive._service.for_own_origin(
-        gofer.contracts.retrieve.RetrieveContract().build_health("http://h"), None
-    )
+    signed = secretive._service.ready(gofer.contracts.retrieve.RetrieveContract().build_health("http://h"), None)
     assert signed.headers["authorization"] == "Bearer s3cret"
     assert "s3cret" not in repr(signed)
 

@@ -6,6 +6,7 @@ import threading
 import anyio
 import httpx
 import pytest
+from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
@@ -175,8 +176,9 @@ async def test_a_function_that_fails_for_a_while_costs_no_job(face, tmp_path):
 
 
 @pytest.mark.anyio
-async def test_a_function_that_always_fails_ends_as_a_gofer_error(tmp_path):
+async def test_a_function_that_always_fails_ends_as_a_gofer_error(tmp_path, monkeypatch):
     """The error names the kind of the failure and nothing that it says."""
+    monkeypatch.setitem(QUICK, "retry", gofer.Retry(wait_fixed(0), stop_after_attempt(4)))
 
     def fails(request):
         raise RuntimeError("s3cret")
@@ -186,3 +188,67 @@ async def test_a_function_that_always_fails_ends_as_a_gofer_error(tmp_path):
         assert isinstance(error, gofer.Unreachable)
         assert "RuntimeError" in str(error)
         assert "s3cret" not in str(error)
+
+
+class Awaited(gofer.Auth):
+    """Signs in a coroutine."""
+
+    async def sign(self, request):
+        """Sign a request."""
+        return sign(request)
+
+
+class AwaitedCall:
+    """An object whose call is a coroutine."""
+
+    async def __call__(self, request):
+        """Sign a request."""
+        return sign(request)
+
+
+@pytest.mark.parametrize("auth", [sign_later, Awaited(), AwaitedCall()], ids=["function", "Auth", "object"])
+@pytest.mark.anyio
+async def test_the_blocking_face_refuses_what_it_would_have_to_await(auth):
+    """It is a UsageError that names the function when the client is made; the awaited face takes it."""
+    name = "sign_later" if auth is sign_later else type(auth).__name__
+    with pytest.raises(gofer.UsageError, match=name):
+        gofer.RetrieveClient(base_url="http://h", auth=auth)
+    assert await refresh_awaited(auth) == ["Signed GET"]
+
+
+@pytest.mark.anyio
+async def test_an_awaitable_that_a_plain_function_returns_is_refused_by_the_blocking_face():
+    """Nothing is sent, the error names what came, and Python warns of no coroutine that was never awaited."""
+    service = Service()
+    client = gofer.RetrieveClient(
+        base_url="http://h", transport=httpx.MockTransport(service), auth=lambda request: sign_later(request)
+    )
+    with pytest.raises(gofer.UsageError, match="sign_later"):
+        client.get_job_status("1")
+    assert service.seen == []
+
+
+@pytest.mark.parametrize("auth", [("name", "pass"), 7, object()], ids=["pair", "number", "object"])
+def test_what_cannot_sign_is_a_usage_error(auth):
+    """The error says what `auth=` takes."""
+    for face in (gofer.RetrieveClient, gofer.AsyncRetrieveClient):
+        with pytest.raises(gofer.UsageError, match="auth= is a token, a function"):
+            face(base_url="http://h", auth=auth)
+
+
+@pytest.mark.parametrize("face", ["blocking", "awaited"])
+@pytest.mark.anyio
+async def test_a_function_with_a_parameter_for_it_is_told_what_was_refused(face, tmp_path):
+    """It gets None at first, and after a refusal the signed request with the head of the reply."""
+    told = []
+
+    def sign(request, refused=None):
+        told.append(refused)
+        return request.with_headers({"authorization": "Bearer new" if refused else "Bearer old"})
+
+    service = Expiring(401)
+    service.valid = "new"
+    await errand(face, service, sign, tmp_path / "x.pdf")
+    assert told[0] is None
+    assert told[1].reply.status == 401
+    assert told[1].request.headers["authorization"] == "Bearer old"

@@ -90,7 +90,7 @@ def test_a_subclass_shows_its_own_signature():
 def test_the_core_has_the_same_defaults():
     """A client without options decides by the defaults of the core's rules."""
     rules, defaults = gofer.Client("http://service.test")._service.rules, attrs.fields_dict(Rules)
-    for name in ("hold", "timeout", "stall", "file_cap", "on_abandon", "verify"):
+    for name in ("hold", "timeout", "stall", "file_cap", "on_abandon", "verify", "encoded", "hosts"):
         assert getattr(rules, name) == defaults[name].default
 
 
@@ -133,6 +133,22 @@ def test_no_more_connections_than_allowed(face):
             anyio.run(awaited, server.url)
         assert len(server.calls) == 6
     assert most == 2
+
+
+@faces
+@pytest.mark.parametrize("wrong", ["gzip", "", None, True, "KEEP"])
+def test_a_wrong_treatment_of_encoded_files(face, wrong):
+    """The error names the option, and what it can be."""
+    with pytest.raises(gofer.UsageError, match='encoded is "refuse" or "keep", not '):
+        face(*first_arguments(face), encoded=wrong)
+
+
+@faces
+@pytest.mark.parametrize("wrong", ["files.example.org", ["https://files.example.org"], [None], 5])
+def test_wrong_hosts(face, wrong):
+    """The error names the option; its entries are tried in tests/core/test_hosts.py."""
+    with pytest.raises(gofer.UsageError, match="allow_hosts= "):
+        face(*first_arguments(face), allow_hosts=wrong)
 
 
 @faces

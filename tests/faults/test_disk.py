@@ -13,10 +13,11 @@ import pytest
 
 from faults.processes import SlowService, wait_until
 from gofer import TargetError
-from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Part, Put, Store
-from gofer.core.digests import Digest
+from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Measure, Part, Put, Store, Stored
+from gofer.core.digests import LENGTHS, Digest, digest_bytes
 from gofer.transports.disk import LocalDisk
 from gofer.transports.parts import mark_of, part_of
+from gofer.transports.private import read_private
 from support.faces import MODES, face
 from support.raw_server import raw_server
 
@@ -115,6 +116,22 @@ def test_a_permission_lost_during_the_download_keeps_the_complete_part(driver, s
     assert [place.name for place in tmp_path.iterdir()] == ["paper.pdf"]
 
 
+@pytest.mark.parametrize("target", ["paper.pdf", "new/deep/paper.pdf"])
+@pytest.mark.parametrize("command", [CheckTarget, CheckFolder])
+def test_a_folder_without_permission_is_found_before_a_job_is_made(tmp_path, monkeypatch, command, target):
+    """Also where the folders between are to be made; the error names the one that may not be written into."""
+    asked = []  # no permission binds root, so what the system says is replaced
+
+    def access(path, mode):
+        asked.append((path, mode))
+        return False
+
+    monkeypatch.setattr(os, "access", access)
+    with pytest.raises(TargetError, match=f"no permission to write into {tmp_path}"):
+        LocalDisk().perform(command(tmp_path / target))
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+
+
 def test_a_folder_removed_during_the_download_raises_target_error(driver, slow, tmp_path):
     """The part is removed with its folder, and the next call makes the folder and fetches the complete file."""
     service, server = slow
@@ -142,6 +159,16 @@ def test_the_part_of_another_errand_is_not_put_in_place(driver, slow, tmp_path):
     with pytest.raises(TargetError, match="removed meanwhile"):
         driver.client(server.url).job("job-1").download(target, timeout=60)
     assert not target.exists()
+
+
+def test_a_target_that_another_errand_writes_is_found_before_a_job_is_made(tmp_path):
+    """The check sees that the part is locked; when the other errand has let go of it, it is there for the next."""
+    target, first = tmp_path / "paper.pdf", LocalDisk()
+    first.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
+    with pytest.raises(TargetError, match="another errand"):
+        LocalDisk().perform(CheckTarget(target))
+    first.close()
+    assert LocalDisk().perform(CheckTarget(target)) == Part(len(PAPER), Mark("here"))
 
 
 def test_a_directory_in_the_targets_place_keeps_the_complete_part(driver, slow, tmp_path):
@@ -203,6 +230,12 @@ def test_a_damaged_note_counts_as_none(tmp_path, note):
     assert LocalDisk().perform(CheckTarget(target)) is None
 
 
+def test_no_more_than_four_mebibytes_of_a_note_are_read(tmp_path):
+    """Whatever somebody has put there, it does not fill the memory."""
+    (tmp_path / "note").write_bytes(bytes(5 << 20))
+    assert len(read_private(tmp_path / "note")) == 4 << 20
+
+
 def test_a_note_is_read_as_it_was_written(tmp_path):
     """What a part file's note says survives the disk."""
     target, mark = tmp_path / "paper.pdf", Mark("here", '"é"', 9, Digest("sha512", bytes(64)))
@@ -212,12 +245,48 @@ def test_a_note_is_read_as_it_was_written(tmp_path):
     assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
 
 
+@pytest.mark.parametrize("algorithm", [None, *LENGTHS])
+def test_a_complete_part_is_measured_as_it_is(tmp_path, algorithm):
+    """Its size, its first 4 KiB, and the digest of all of it, where one is asked for."""
+    target, disk = tmp_path / "paper.pdf", LocalDisk()
+    disk.writer(Store(target, 0, 0, Mark("here"), len(PAPER), None, None, None)).write([PAPER])
+    disk.close()
+    digest = None if algorithm is None else digest_bytes(algorithm, PAPER)
+    again = LocalDisk()
+    assert again.perform(CheckTarget(target)) == Part(len(PAPER), Mark("here"))
+    assert again.perform(Measure(target, algorithm)) == Stored(len(PAPER), digest, PAPER[:4096])
+    again.close()
+    assert part_of(target).read_bytes() == PAPER
+
+
+def test_a_note_of_an_earlier_version_proves_no_more_than_it_says(tmp_path):
+    """Members that it lacks say nothing: its date is no strong validator."""
+    target = tmp_path / "paper.pdf"
+    part_of(target).write_bytes(b"paper")
+    mark_of(target).write_text(json.dumps(NOTE))
+    digest = Digest("sha256", bytes(32))
+    mark = Mark("here", '"v1"', 9, digest, modified=None, dated=False, query="", coding="", kind="")
+    assert LocalDisk().perform(CheckTarget(target)) == Part(5, mark)
+
+
 def test_a_small_file_that_does_not_fit_is_not_cut(tmp_path):
     """What was sent along in the job's document is complete at the target, or there is an error."""
     disk = LocalDisk()
     with contextlib.closing(disk), limited(1000), pytest.raises(TargetError, match="too large"):
         disk.perform(Put(tmp_path / "value.json", bytes(1500)))
     assert not (tmp_path / "value.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}"])
+def test_a_small_file_has_nothing_of_a_part_that_was_there(tmp_path, content):
+    """What an earlier try left of another file under this name is gone."""
+    target = tmp_path / "value.json"
+    part_of(target).write_bytes(PAPER)
+    disk = LocalDisk()
+    disk.perform(Put(target, content))
+    disk.close()
+    assert target.read_bytes() == content
+    assert [place.name for place in tmp_path.iterdir()] == ["value.json"]
 
 
 @pytest.mark.parametrize("listed", ['{"files": [{"file": "a"}, {"file": "b"}]}', '{"files": [', "[]", "[" * 100_000])

@@ -48,7 +48,7 @@ class ErrandResult:
     succeeded: bool
 
 
-def sign(request: Request) -> Request:
+def sign(request: Request, refused: object) -> Request:
     """Add a caller's secrets."""
     return request.with_headers({"authorization": "Bearer s3cret", "cookie": "c=1", "x-caller": "me"})
 
@@ -65,7 +65,7 @@ def service_of(plan: Plan) -> Service[Any, Any]:
         on_abandon=plan.on_abandon,  # type: ignore[arg-type]
         verify=plan.verify,  # type: ignore[arg-type]
     )
-    return Service(RetrieveContract(replays_keys=plan.replays_keys), plan.base, rules, signer=sign)  # type: ignore[arg-type]
+    return Service(RetrieveContract(replays_keys=plan.replays_keys), plan.base, rules, signer=sign)
 
 
 def errand(plan: Plan, wire: Wire, read: Reader, target: Path = TARGET) -> Generator[Call, End, ErrandResult]:

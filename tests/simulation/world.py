@@ -209,8 +209,8 @@ class _Hands:
     def _answer(self, command: Command) -> Any:
         self.wire.note_deadline(command)
         match command:
-            case Authorise(signer, request):
-                return signer(request)
+            case Authorise(call):
+                return call()
             case Send(request, timeout, cap):
                 head, self.body = self.wire.open(request, timeout=timeout, stall=timeout)
                 try:

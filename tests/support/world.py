@@ -121,8 +121,8 @@ class World:
 
     def _answer(self, command: Command) -> Any:
         match command:
-            case Authorise(signer, request):
-                return signer(request)
+            case Authorise(call):
+                return call()
             case Send(request, timeout, cap):
                 complete = self._exchange(request, timeout)
                 return evolve(complete, body=complete.body[:cap], cut=len(complete.body) > cap)

@@ -6,6 +6,7 @@ How they end is in `report.py`, what is shown meanwhile in `screen.py`, what `--
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from gofer.cli import help_texts
 from gofer.cli.chosen_contract import ChosenContract, choose_contract, contract_of_ticket
 from gofer.cli.inputs import read_input, request_of
-from gofer.cli.options import attach_option, errand_options, key_option, url_option, variables_option
+from gofer.cli.options import Encoded, attach_option, errand_options, key_option, url_option, variables_option
 from gofer.cli.record import ErrandRecord
 from gofer.cli.report import report_errand
 from gofer.cli.screen import say, showing
@@ -22,7 +23,7 @@ from gofer.cli.service import service_url, ticket_url, token
 from gofer.client import Client
 from gofer.contracts.declared.inputs import unsent
 from gofer.models import RetrieveRequest
-from gofer.setup import key_of, random_key
+from gofer.setup import key_of, named, random_key
 from gofer.ticket import Ticket
 
 _TO = "The file to write, or the folder if there are several. [default: the value is printed]"
@@ -33,7 +34,7 @@ _TO = "The file to write, or the folder if there are several. [default: the valu
 @click.option("--title", help="Helps the service to recognise the right paper.")
 @click.option("--author", "authors", multiple=True, metavar="NAME", help="Likewise; may be repeated.")
 @key_option
-@errand_options("The file to write; folders are made as needed.", to_required=True)
+@errand_options("The file to write, or a folder for it; folders are made as needed.", to_required=True)
 @url_option
 def get(
     doi: str,
@@ -41,6 +42,7 @@ def get(
     authors: tuple[str, ...],
     key: str | None,
     to: str,
+    encoded: Encoded,
     timeout: float,
     as_json: bool,
     quiet: bool,
@@ -51,7 +53,7 @@ def get(
     with report_errand(record, as_json=as_json):
         # The service's share of the time is spelled out, so that a repeated submission has the same bytes.
         request = RetrieveRequest(doi, title, authors or None, max(1, int(0.9 * timeout)))
-        _run(ChosenContract(), request, record, key, timeout, quiet, url)
+        _run(ChosenContract(), request, record, key, encoded, timeout, quiet, url)
 
 
 @click.command(help=help_texts.RUN)
@@ -69,6 +71,7 @@ def run(
     variables: tuple[str, ...],
     key: str | None,
     to: str | None,
+    encoded: Encoded,
     timeout: float,
     as_json: bool,
     quiet: bool,
@@ -79,7 +82,7 @@ def run(
     with report_errand(record, as_json=as_json):
         chosen = choose_contract(contract, variables)
         request = read_request(chosen, file, attached, quiet=quiet)
-        _run(chosen, request, record, key, timeout, quiet, url)
+        _run(chosen, request, record, key, encoded, timeout, quiet, url)
 
 
 @click.command(help=help_texts.ATTACH)
@@ -93,6 +96,7 @@ def attach(
     contract: str | None,
     variables: tuple[str, ...],
     to: str | None,
+    encoded: Encoded,
     timeout: float,
     as_json: bool,
     quiet: bool,
@@ -104,9 +108,11 @@ def attach(
         parsed = Ticket.parse(ticket)
         chosen = contract_of_ticket(parsed, contract, variables)
         record.any_contract = chosen.declaration is not None
-        record.attach_options = chosen.attach_options(url)
+        record.attach_options = (*chosen.attach_options(url), *_again(encoded))
         address = ticket_url(parsed, url, secret=chosen.secret)
-        with Client[Any, Any](address, contract=chosen.contract, auth=token(), progress=record) as client:
+        with Client[Any, Any](
+            address, contract=chosen.contract, auth=token(), progress=record, encoded=encoded
+        ) as client:
             job = client.attach(ticket)
             record.job_id, record.ticket = job.id, job.ticket
             with showing(quiet=quiet) as record.show:
@@ -121,13 +127,23 @@ def _run(
     request: Any,
     record: ErrandRecord,
     key: str | None,
+    encoded: Encoded,
     timeout: float,
     quiet: bool,
     url: str | None,
 ) -> None:
     """Submit a request, wait for its job and download the result; Ctrl-C cancels the job and the deadline does not."""
-    with submitting(chosen, record, key, url, quiet=quiet) as client:
-        record.succeed(client.run(request, to=record.to, timeout=timeout, key=key).value)
+    to = record.to
+    if to is not None:  # a later `gofer attach` does not know the request
+        is_there = os.path.isdir(to)  # noqa: PTH112  (a Path drops the slash at the end)
+        record.to = named(f"{to}/" if is_there else to, chosen.contract, request)
+    with submitting(chosen, record, key, url, quiet=quiet, encoded=encoded) as client:
+        record.succeed(client.run(request, to=to, timeout=timeout, key=key).value)
+
+
+def _again(encoded: Encoded) -> tuple[str, ...]:
+    """Return what a later `gofer attach` needs of `--encoded`."""
+    return () if encoded == "refuse" else ("--encoded", encoded)
 
 
 def read_request(chosen: ChosenContract, file: str, attached: tuple[str, ...], *, quiet: bool) -> Any:
@@ -142,10 +158,16 @@ def read_request(chosen: ChosenContract, file: str, attached: tuple[str, ...], *
 
 @contextlib.contextmanager
 def submitting(
-    chosen: ChosenContract, record: ErrandRecord, key: str | None, url: str | None, *, quiet: bool
+    chosen: ChosenContract,
+    record: ErrandRecord,
+    key: str | None,
+    url: str | None,
+    *,
+    quiet: bool,
+    encoded: Encoded = "refuse",
 ) -> Generator[Client[Any, Any]]:
     """Yield a client that submits with the key of `--key`, or a new one, and note the key if it is sent."""
-    record.attach_options = chosen.attach_options(url)
+    record.attach_options = (*chosen.attach_options(url), *_again(encoded))
     used_key, contract = key_of(key, random_key), chosen.contract
     client = Client[Any, Any](
         service_url(url),
@@ -154,6 +176,7 @@ def submitting(
         on_abandon="cancel-if-interrupted",
         progress=record,
         new_key=lambda: used_key,
+        encoded=encoded,
     )
     with client, showing(quiet=quiet) as record.show:
         if key is not None and contract.sends_key and contract.replays_keys == "no":

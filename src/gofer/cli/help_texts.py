@@ -51,6 +51,10 @@ gofer submits the job, waits for it, and downloads its file to PATH. PATH is rep
 complete file. Nothing is submitted if PATH cannot be written. The path is the only output on stdout; progress goes to
 stderr.
 
+PATH may leave the name to gofer. If it ends in a slash or is a folder already, the file is named after the DOI. In
+PATH itself {{doi}}, {{title}} and {{job_id}} are filled in, and .{{format}} at its end is the suffix of the format that
+comes. A brace of the path itself is written twice.
+
 The service is asked to finish within nine tenths of the --timeout. A service that does so ends a late job itself, with
 TIMEOUT. When the --timeout is over, gofer does not cancel the job. It prints the `gofer attach` line that downloads the
 file later. Ctrl-C cancels the job instead; a second Ctrl-C ends gofer at once.
@@ -61,7 +65,8 @@ command with this option repeats the submission.
 \b
 Examples:
   gofer get 10.5555/12345678 --to paper.pdf
-  gofer get https://doi.org/10.5555/12345678 --to paper.pdf --url http://papers.example.org:8000
+  gofer get 10.5555/12345678 --to papers/
+  gofer get https://doi.org/10.5555/12345678 --to '{{doi}}.pdf' --url http://papers.example.org:8000
   gofer get 10.5555/12345678 --to paper.pdf --timeout 600 --json | jq .verified
 
 \b
@@ -93,6 +98,9 @@ The result goes to --to. One file becomes a file. Several files go into a folder
 manifest.json. A value becomes a file: text as it is, anything else as JSON. PATH is a folder if it ends in a slash or
 is a folder already; that folder must be empty. Several files make a folder of a PATH that does not exist. Without --to
 the value is printed on stdout as JSON. Progress goes to stderr.
+
+In PATH {{job_id}} and the texts and numbers of the input are filled in: {{region}} is the input's "region". If PATH
+ends in .{{format}}, the file gets the suffix of the format that comes. A brace of the path itself is written twice.
 
 --attach puts a file into the input's FIELD. The field becomes a map of file names and contents, which a declaration
 sends as a multipart body.
@@ -140,7 +148,8 @@ This works in any process. A ticket names its service, so --url is not needed. I
 comes with gofer is found by its name; --contract names the file of a declaration of your own. An interrupted download
 continues where it stopped. Neither Ctrl-C nor the end of the --timeout cancels the job.
 
-Without --to the job's value is printed on stdout as JSON, and no file is downloaded.
+Without --to the job's value is printed on stdout as JSON, and no file is downloaded. In PATH {{job_id}} is filled in,
+and .{{format}} at its end; a ticket says no more. A paper that goes into a folder is named after the id of its job.
 
 The token in SERVICE_TOKEN is only sent to the service that you name with --url or SERVICE_URL (by default
 http://localhost:8000), and so are secret variables. If the ticket names another service, nothing is sent, and gofer

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., None])
+
+Encoded = Literal["refuse", "keep"]
+"""What `--encoded` can be, as the client's option of this name."""
 
 
 class Seconds(click.FloatRange):
@@ -76,7 +79,7 @@ variables_option = click.option(
 
 
 def errand_options(to_help: str, *, to_required: bool) -> Callable[[Command], Command]:
-    """Add the options of a command that waits for a job: `--to`, `--timeout`, `--json`, `--quiet` and `-v`."""
+    """Add the options of a command that waits for a job, from `--to` to `-v`."""
 
     def decorate(command: Command) -> Command:
         for option in (
@@ -90,6 +93,13 @@ def errand_options(to_help: str, *, to_required: bool) -> Callable[[Command], Co
                 default=120.0,
                 show_default=True,
                 help="Seconds for the complete errand.",
+            ),
+            click.option(
+                "--encoded",
+                type=click.Choice(get_args(Encoded)),
+                default="refuse",
+                show_default=True,
+                help="What to do with a file that comes encoded, as by gzip, although gofer asks for it plain.",
             ),
             click.option("--to", required=to_required, metavar="PATH", callback=_target, help=to_help),
         ):

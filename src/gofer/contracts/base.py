@@ -12,7 +12,7 @@ has a default that says "this service has no such thing".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -123,8 +123,19 @@ class Contract(Protocol[In_contra, Out]):
 
     @property
     def folders(self) -> bool:
-        """Whether a result may be other than one file, so that a target may be a folder."""
+        """Whether a result may be other than one file, so that a folder as the target gets all of them."""
         return False
+
+    def fields(self, request: In_contra) -> Mapping[str, object]:
+        """Return what of a request may name its target, as in "papers/{doi}.pdf": the members of a map by default.
+
+        Only texts and numbers can stand in a target. A wrong request may raise `UsageError`.
+        """
+        return cast("Mapping[str, object]", request) if isinstance(request, Mapping) else {}
+
+    def stem(self, request: In_contra) -> str | None:
+        """Return the text that names a request's one file in a folder; None takes the job's id."""
+        return None
 
     def reads(self, leg: Leg, status: int) -> bool:
         """Tell whether a reply of this HTTP status is the contract's to read; HTTP's own meaning holds for others."""
@@ -134,6 +145,13 @@ class Contract(Protocol[In_contra, Out]):
         """Tell whether a refusal with this HTTP status and this code says that nothing was done, and to come later.
 
         It adds to what HTTP itself says; a submission that is refused so is sent again.
+        """
+        return False
+
+    def refuses_credentials(self, status: int, code: str | None) -> bool:
+        """Tell whether a refusal with this HTTP status and this code says that the credentials are no longer valid.
+
+        It adds to 401, and to 403 with `invalid_token`: the caller's `auth=` is asked for others then, once.
         """
         return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import quote
 
@@ -52,18 +53,24 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         """Always: a service that does not replay keys ignores it."""
         return True
 
+    def fields(self, request: RetrieveRequest) -> Mapping[str, object]:
+        """Return the DOI as it is sent, and the title if there is one."""
+        return {"doi": _doi(request), "title": request.title}
+
+    def stem(self, request: RetrieveRequest) -> str:
+        """Return the DOI."""
+        return _doi(request)
+
     def build_submission(
         self, base: str, request: RetrieveRequest, *, key: str, budget: float | None, hold: int
     ) -> Request:
         """Build POST /retrieve; the DOI is checked and normalised first."""
-        if not isinstance(request, RetrieveRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"The request is a RetrieveRequest, as in RetrieveRequest({str(request)[:40]!r}).")
+        wanted: dict[str, object] = {"doi": _doi(request)}
         seconds = request.timeout_seconds
         if seconds is None:
             seconds = SERVICE_BUDGET if budget is None else max(1, int(0.9 * budget))
         elif seconds <= 0:
             raise UsageError(f"timeout_seconds must be above 0, not {seconds}.")
-        wanted: dict[str, object] = {"doi": _checked(request.doi)}
         if request.title is not None:
             wanted["title"] = request.title
         if request.authors is not None:
@@ -154,6 +161,13 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         code, words = body.get("error_code"), (body.get(name) for name in ("detail", "error", "title"))
         detail = next((word for word in words if isinstance(word, str) and word), None)
         return Problem(code if isinstance(code, str) else None, detail)
+
+
+def _doi(request: RetrieveRequest) -> str:
+    """Return the DOI of a request, checked and normalised."""
+    if not isinstance(request, RetrieveRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"The request is a RetrieveRequest, as in RetrieveRequest({str(request)[:40]!r}).")
+    return _checked(request.doi)
 
 
 def _checked(text: object) -> str:

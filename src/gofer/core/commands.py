@@ -2,16 +2,16 @@
 
 Two closed unions of frozen values. `Command` says what to do, `Outcome` what came of it: `Answered` with the command's
 answer, or `Failed` with a gofer error, already translated. A driver performs commands and decides nothing. Each command
-names the type of its answer, so that a flow gets it typed (`verbs.ask`).
+names the type of its answer, so that a flow gets it typed (`run.ask`).
 
-    Authorise(signer, request)       -> Request        the caller's signature
+    Authorise(call)                  -> object         what a function of the caller's returns, for credentials
     Send(request, timeout, cap)      -> Reply          one small exchange; `timeout` is total, `cap` bytes are read
     Open(request, timeout, ...)      -> Head           the head of a streamed reply; then exactly one of the next three
     Store(target, ...)               -> Stored         its body into the part file; bytes never pass through the core
     Read(cap, until)                 -> Body           its body in memory, up to `cap` bytes
     Drop()                           -> None           its body is not wanted
     Sleep(seconds)                   -> None
-    AwaitTurn(turn, until)           -> bool           a slot among the client's requests; False when it is too late
+    AwaitTurn(turn, until)           -> bool           a slot, or renewed credentials; False when it is too late
     Tell(event)                      -> None           best-effort progress
 
 The disk performs the others (`DiskCommand`), all behind one method:
@@ -29,7 +29,7 @@ The disk performs the others (`DiskCommand`), all behind one method:
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -136,11 +136,10 @@ class Body:
 
 
 @frozen
-class Authorise(Asks[Request]):
-    """Let the caller's function sign a request; the function may block, or return an awaitable."""
+class Authorise(Asks[object]):
+    """Call a function of the caller's that has to do with credentials; it may block, or return an awaitable."""
 
-    signer: Callable[[Request], Request | Awaitable[Request]] = field(repr=False)
-    request: Request
+    call: Callable[[], object] = field(repr=False, eq=False)  # two of one errand's are the same step
 
 
 @frozen
@@ -300,7 +299,7 @@ Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Te
 # --- outcomes ---
 
 DiskAnswer = Place | Part | Stored | bytes | None
-Answer = Request | Reply | Head | Body | bool | DiskAnswer
+Answer = object
 
 
 @frozen

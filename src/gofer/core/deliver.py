@@ -18,7 +18,10 @@ from gofer.models import Fetched, ResultFile
 
 
 def deliver(errand: AnyErrand, results: Snapshot[Any], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    """Put the results of a job at a target; return the path and what is there."""
+    """Put the results of a job at a checked target; return the path and what is there."""
+    named = target.of_job(errand.ref.id)
+    if named is not None:
+        target = yield from check_target(named)
     files = _files(errand, results)
     if target.kind == "folder" or len(files) > 1:
         if target.kind == "file":

@@ -20,9 +20,9 @@ from gofer.core.names import with_format
 from gofer.core.poll import poll_once
 from gofer.core.results import read_results, renew_link
 from gofer.core.resume import Resume, continues, is_complete, mark_of, ranged, resume_of
-from gofer.core.run import Flow
+from gofer.core.run import Flow, ask
 from gofer.core.table import Move
-from gofer.core.target import Target
+from gofer.core.target import Target, check_name
 from gofer.errors import AnswerLost, NotSupported, TransportError, WrongFile
 from gofer.events import Saved
 from gofer.models import Fetched, ResultFile, State, Verified
@@ -53,7 +53,7 @@ def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     """Put one file at a path: content that the service sent along is written, any other file is downloaded."""
     if file.content is None:
         return (yield from to_file(errand, target, file))
-    at = with_format(target, file.format)
+    at = yield from check_name(target, file.format)
     yield Put(at, file.content)
     return Fetched(at, len(file.content), Verified.LENGTH)
 
@@ -65,7 +65,7 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
     while True:
         request = _request(file)
         yield from _poll_after_page(errand, page)
-        resume = resume_of(request, (yield from verbs.ask(CheckTarget(target))))
+        resume = resume_of(request, (yield from ask(CheckTarget(target))))
         if resume is not None and resume.part.size >= reached + errand.rules.crawl:
             tries.reset()  # the last tries made progress
             reached, renewed = resume.part.size, False
@@ -96,7 +96,7 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
                 raise
             cured, reached = True, 0
         else:
-            at = with_format(target, _promise(errand, file).format or mark.kind)
+            at = with_format(target, _format(errand, file, mark))
             yield Keep(target, at)
             return Fetched(at, stored.size, verified)
         errand.move(Move.RESUME)
@@ -154,6 +154,11 @@ def _request(file: ResultFile) -> Request:
 def _promise(errand: AnyErrand, file: ResultFile) -> ResultFile:
     """Return what the job's results, if they were read meanwhile, promise of the file."""
     return next((promised for promised in errand.record.files if promised.url == file.url), file)
+
+
+def _format(errand: AnyErrand, file: ResultFile, mark: Mark) -> str:
+    """Return the format of the file, as the results promise it, or else the reply."""
+    return _promise(errand, file).format or mark.kind
 
 
 def _refuse_page(errand: AnyErrand, head: Head, kind: str) -> Flow[None]:
@@ -226,9 +231,10 @@ def _transfer(
     if mark.total is not None and mark.total > cap:
         yield from verbs.drop(errand)
         raise WrongFile(f"The file has {mark.total} bytes, more than the cap of {cap}.", reason="too big")
+    _ = yield from check_name(target, _format(errand, file, mark))
     if head.status == 416 or (head.status == 200 and resume is not None and is_complete(mark, resume)):
         yield from verbs.drop(errand)
-        return (yield from verbs.ask(Measure(target, hashed))), mark
+        return (yield from ask(Measure(target, hashed))), mark
     limit = cap if mark.total is None else mark.total
     size = (_promise(errand, file).size or 0) if mark.total is None else mark.total
     stored = yield from verbs.store(

@@ -20,7 +20,7 @@ from gofer.core.commands import MANIFEST, Assemble, CheckFolder, Put
 from gofer.core.download import save
 from gofer.core.exchange import AnyErrand
 from gofer.core.names import safe_name
-from gofer.core.run import Flow
+from gofer.core.run import Flow, ask
 from gofer.core.table import Move
 from gofer.core.target import Target
 from gofer.events import Saved
@@ -34,7 +34,7 @@ def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) ->
     """Download these files into a folder; return the folder and what is in it."""
     folder, staging = target.path, target.staging(errand)
     errand.move(Move.FETCH)
-    noted = _noted((yield from verbs.ask(CheckFolder(target.place, staging))))
+    noted = _noted((yield from ask(CheckFolder(target.place, staging))))
     fetched: list[Fetched] = []
     entries: list[Mapping[str, Any]] = []
     for file, name in zip(files, safe_names(files), strict=True):

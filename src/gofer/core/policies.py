@@ -126,6 +126,7 @@ class Rules:
             "cancel-if-interrupted" cancels on Ctrl-C and cancellation and leaves at a deadline.
         verify: "require" refuses a file that could not be checked at all.
         encoded: "keep" takes a file that comes encoded unasked as it comes; "refuse" raises.
+        hosts: where links and redirects may lead, besides the service's own origin (`core.hosts`); None: anywhere.
     """
 
     retry: Retry
@@ -143,6 +144,7 @@ class Rules:
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
     encoded: Literal["refuse", "keep"] = "refuse"
+    hosts: frozenset[str] | None = None
 
 
 def pause_after(policy: Retry, failure: GoferError, *, attempt: int, began: float, now: float) -> float | None:

@@ -6,7 +6,7 @@ schedule decides the pause. A failed poll never loses the job.
 
 from __future__ import annotations
 
-from attrs import evolve
+from types import MappingProxyType
 
 from gofer.core import verbs
 from gofer.core.exchange import BRIEFLY, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
@@ -19,7 +19,7 @@ from gofer.core.table import Move
 from gofer.errors import BadReply, JobLost, ServiceError, TransportError
 from gofer.events import Changed
 from gofer.models import State
-from gofer.wire import Reply, shown
+from gofer.wire import Reply, Request, shown
 
 FRESH = {"cache-control": "no-cache"}
 """Sent with every poll unless the contract says otherwise: a cache may have an old status (RFC 9111, 5.2.1.4)."""
@@ -51,7 +51,7 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = F
     while True:
         errand.polled_at, number = errand.now.mono, errand.memory.next_poll()
         request = contract.build_poll(base, ref, hold=hold, etag=etag, seen=errand.record.status)
-        request = evolve(request, headers={**FRESH, **request.headers})
+        request = Request(request.method, request.url, MappingProxyType({**FRESH, **request.headers}), request.body)
         try:
             timeout = hold + ANSWER_MARGIN if hold else errand.rules.timeout
             reply = yield from exchanged(errand, request, timeout, "poll")

@@ -11,15 +11,22 @@ advanced it, with what the errand has learned written on it, and `run.over` is t
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from gofer.core.commands import Answer, Command, Done, Failed, Now, Outcome
+from gofer.core.commands import Answer, Asks, Command, Done, Failed, Now, Outcome
 from gofer.core.errand import Errand
 from gofer.errors import Abandoned
 
 T = TypeVar("T")
 
+A = TypeVar("A")
+
 Flow = Generator[Command, Answer, T]
+
+
+def ask(command: Asks[A]) -> Flow[A]:
+    """Yield a command as it is, and return its answer."""
+    return cast("A", (yield cast("Command", command)))
 
 
 class Run(Generic[T]):

@@ -6,12 +6,13 @@ that is a command (`Authorise`), since the function may block or wait.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Contract, Ref
+from gofer.core.credentials import Auth, Sign
 from gofer.core.policies import Rules
 from gofer.core.record import JobRecord
 from gofer.core.slots import Slots
@@ -21,9 +22,6 @@ from gofer.wire import Request, origin
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-Signer = Callable[[Request], Request | Awaitable[Request]]
-"""A caller's function that returns the signed request."""
 
 NEUTRAL = frozenset(
     {
@@ -50,7 +48,8 @@ class Service(Generic[In, Out]):
         base: its address, checked, without a trailing slash.
         rules: the policies and limits of every errand to it.
         headers: the caller's headers, lower-case names, for the service's own origin only.
-        signer: the caller's function that signs requests to the service's own origin.
+        signer: signs requests to the service's own origin: a function of the caller's, of the request and what was
+            refused; or an object that can renew its credentials.
         slots: how many requests may be under way at once.
     """
 
@@ -58,7 +57,7 @@ class Service(Generic[In, Out]):
     base: str
     rules: Rules
     headers: Mapping[str, str] = field(factory=dict[str, str], repr=lambda headers: str(list(headers)))
-    signer: Signer | None = field(default=None, repr=False)
+    signer: Auth | Sign | None = field(default=None, repr=False)
     slots: Slots = field(factory=Slots, repr=False, eq=False)
     origin: tuple[str, str, int] = field(init=False, repr=False)
 
@@ -70,15 +69,17 @@ class Service(Generic[In, Out]):
         # A URL that begins with the base is; only others are worth parsing.
         return url.startswith(f"{self.base}/") or origin(url) == self.origin
 
-    def for_own_origin(self, request: Request, ref: Ref | None) -> Request:
-        """Add the contract's and the caller's headers; the contract's win."""
+    def ready(self, request: Request, ref: Ref | None) -> Request:
+        """Make a request ready for where it goes.
+
+        To the service's own origin it gets the contract's and the caller's headers, of which the contract's win. To any
+        other, whatever may be a secret is taken away, and the request is marked, so that no adapter adds its own.
+        """
+        if not self.owns(request.url):
+            kept = {name: value for name, value in request.headers.items() if name in NEUTRAL}
+            return evolve(request, headers=kept, anonymous=True)
         request = self.contract.add_to_every(self.base, ref, request)
         return evolve(request, headers={**self.headers, **request.headers}) if self.headers else request
-
-    def for_elsewhere(self, request: Request) -> Request:
-        """Take away whatever may be a secret, and mark the request, so that no adapter adds its own."""
-        kept = {name: value for name, value in request.headers.items() if name in NEUTRAL}
-        return evolve(request, headers=kept, anonymous=True)
 
     def ticket_of(self, record: JobRecord[Any]) -> Ticket:
         """Make the ticket of a job that the service has accepted."""

@@ -1,7 +1,7 @@
 """How many requests of one client may be under way at once: plain counts, and who is next.
 
 A slot is taken before a request is sent, and given back when its reply is closed. Slots are shared by all errands of
-a client, in any thread. Nothing waits here: a driver waits for a `Turn` that the flow could not have at once.
+a client, in any thread. Nothing waits here: a driver waits for a `Turn`.
 """
 
 from __future__ import annotations
@@ -25,23 +25,31 @@ class Use(StrEnum):
 
 
 class Turn:
-    """A request that waits for its slot; `granted` once it has it."""
+    """An errand that waits for others; `granted` once it may go on."""
 
-    def __init__(self, use: Use) -> None:
-        self.use, self.granted = use, False
+    def __init__(self) -> None:
+        self.granted = False
         self._wake: Callable[[], None] | None = None
 
     def when_granted(self, wake: Callable[[], None]) -> None:
-        """Have a function called when the slot is granted; at once if it is already."""
+        """Have a function called when it may go on, in whichever thread that is found; at once if it may already."""
         self._wake = wake
         if self.granted:
             wake()
 
     def grant(self) -> None:
-        """Note that the slot is there, and wake whoever waits for it."""
+        """Let it go on."""
         self.granted = True
         if self._wake is not None:
             self._wake()
+
+
+class SlotTurn(Turn):
+    """A request that waits for a slot."""
+
+    def __init__(self, use: Use) -> None:
+        super().__init__()
+        self.use = use
 
 
 class Slots:
@@ -62,19 +70,19 @@ class Slots:
     def reset(self) -> None:
         """Forget every request: a fork has none of its parent's."""
         self._lock = threading.Lock()  # held for a few counts; another thread may have had the parent's
-        self._taken, self._held, self._queue = 0, 0, list[Turn]()
+        self._taken, self._held, self._queue = 0, 0, list[SlotTurn]()
 
     def take(self, use: Use) -> bool:
         """Take a slot at once; False if there is none, or others wait for the same use."""
         with self._lock:
-            if any(turn.use is use for turn in self._queue) or not self._free(use):
+            if (self._queue and any(turn.use is use for turn in self._queue)) or not self._free(use):
                 return False
             self._count(use, 1)
             return True
 
-    def queue(self, use: Use) -> Turn:
+    def queue(self, use: Use) -> SlotTurn:
         """Wait for a slot: first come, first served among requests of one use."""
-        turn = Turn(use)
+        turn = SlotTurn(use)
         with self._lock:
             self._queue.append(turn)
             granted = self._grants()
@@ -85,10 +93,10 @@ class Slots:
         """Give a slot back to whoever is next."""
         with self._lock:
             self._count(use, -1)
-            granted = self._grants()
+            granted = self._grants() if self._queue else []
         _wake(granted)
 
-    def give_up(self, turn: Turn) -> None:
+    def give_up(self, turn: SlotTurn) -> None:
         """Leave the queue; a slot that was granted meanwhile is given back."""
         with self._lock:
             waits = turn in self._queue
@@ -102,10 +110,11 @@ class Slots:
 
     def _count(self, use: Use, step: int) -> None:
         self._taken = max(0, self._taken + step)
-        self._held = max(0, self._held + step * (use is Use.HELD))
+        if use is Use.HELD:
+            self._held = max(0, self._held + step)
 
-    def _grants(self) -> list[Turn]:
-        granted = list[Turn]()
+    def _grants(self) -> list[SlotTurn]:
+        granted = list[SlotTurn]()
         for turn in list(self._queue):
             if self._free(turn.use):
                 self._queue.remove(turn)
@@ -114,6 +123,6 @@ class Slots:
         return granted
 
 
-def _wake(turns: list[Turn]) -> None:
+def _wake(turns: list[SlotTurn]) -> None:
     for turn in turns:
         turn.grant()

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import Tries, accept, describe, exchange, means_later, too_many
+from gofer.core.exchange import Tries, accept, describe, exchange, is_transient, means_later, too_many
 from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.run import Flow
 from gofer.core.slots import Use
@@ -23,6 +23,7 @@ from gofer.errors import (
     AnswerLost,
     BadReply,
     GoferError,
+    Rejected,
     ServiceError,
     SubmitUncertain,
     TransportError,
@@ -112,11 +113,17 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
     A 303 means that the service has taken it, and where its answer is (RFC 9110, section 15.4.4).
 
     Raises:
-        AnswerLost: after a 303, when there is no answer to be had where it points.
+        AnswerLost: after a 303, when it points nowhere, or there is no answer to be had where it points.
+        SubmitUncertain: after a 303, when no later try would be answered either.
     """
     for _ in range(errand.rules.redirects + 1):
         reply = yield from verbs.send(errand, request, timeout, submits=True)
-        onward = None if errand.contract.reads("submit", reply.status) else redirected(request, reply)
+        try:
+            onward = None if errand.contract.reads("submit", reply.status) else redirected(request, reply)
+        except Rejected as error:
+            if reply.status != 303:
+                raise
+            raise AnswerLost(f"The service took it, and does not say where its answer is ({error}).") from error
         if onward is None:
             return reply
         if onward.method != request.method:
@@ -126,6 +133,10 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
                 raise AnswerLost(
                     f"The service took it, and its answer was not to be had ({describe(error)})."
                 ) from error
+            except BadReply as error:
+                if is_transient(errand, error):
+                    raise
+                raise _uncertain(errand, error, "the service took it, and its answer is not to be had") from error
         request = onward
     raise too_many(errand)
 

@@ -9,11 +9,10 @@ from typing import Literal
 
 from attrs import Factory, evolve, field, frozen
 
-from gofer.core import verbs
 from gofer.core.commands import CheckFolder, CheckTarget, Locate
 from gofer.core.exchange import AnyErrand
-from gofer.core.names import FORMAT
-from gofer.core.run import Flow
+from gofer.core.names import FORMAT, JOB_ID, safe_name, with_format
+from gofer.core.run import Flow, ask
 
 
 def _path(target: Target) -> Path:
@@ -27,12 +26,15 @@ class Target:
     Attributes:
         path: as the caller named it.
         kind: a file, a folder, or "either": what is there, and what the job gave, decide.
+        stem: how the file is named, up to its suffix, if a folder is there and the job gives one file; None if none may
+            be.
         place: where that really is, once it was checked: everything is written there.
         is_there: whether it is a folder that is there already; it stays, and the files are moved into it.
     """
 
     path: Path
     kind: Literal["file", "folder", "either"] = "file"
+    stem: str | None = None
     place: Path = field(default=Factory(_path, takes_self=True))
     is_there: bool = False
 
@@ -40,6 +42,11 @@ class Target:
     def open(self) -> bool:
         """Whether the format that comes decides on the suffix; the job is to give one file then."""
         return self.kind == "file" and self.path.name.endswith(FORMAT)
+
+    def of_job(self, id: str) -> Target | None:
+        """Return the target with the job's id in it, to be checked; None if it has no place for one."""
+        named = str(self.path).replace(JOB_ID, safe_name(id))
+        return None if named == str(self.path) else Target(Path(named), self.kind, self.stem)
 
     def staging(self, errand: AnyErrand) -> Path:
         """Return where this job's files are gathered before the folder is complete."""
@@ -57,9 +64,25 @@ def check_target(target: Target) -> Flow[Target]:
     Raises:
         TargetError: it cannot be written, or is a folder where a file is wanted.
     """
-    found = yield from verbs.ask(Locate(target.path))
+    found = yield from ask(Locate(target.path))
+    if found.is_folder and target.stem is not None:
+        target = evolve(target, path=target.path / f"{target.stem}{FORMAT}")
+        found = yield from ask(Locate(target.path))
     if target.kind == "folder" or (target.kind == "either" and found.is_folder):
-        _ = yield from verbs.ask(CheckFolder(found.path))
+        _ = yield from ask(CheckFolder(found.path))
         return evolve(target, kind="folder", place=found.path, is_there=found.is_folder)
-    _ = yield from verbs.ask(CheckTarget(found.path))
+    _ = yield from ask(CheckTarget(found.path))
     return evolve(target, place=found.path)
+
+
+def check_name(place: Path, kind: str | None) -> Flow[Path]:
+    """Return the place that a file of this format takes, checked as a target where the format has completed its name.
+
+    Raises:
+        TargetError: nothing can be written there.
+    """
+    at = with_format(place, kind)
+    if at != place:
+        found = yield from ask(Locate(at))
+        _ = yield from ask(CheckTarget(found.path))
+    return at

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from gofer.core.commands import (
-    Asks,
-    Authorise,
     AwaitTurn,
     Body,
-    Command,
     Drop,
     Mark,
     Open,
@@ -27,20 +24,15 @@ from gofer.core.commands import (
     Tell,
 )
 from gofer.core.errand import Errand
+from gofer.core.hosts import allows
 from gofer.core.judging import as_document
-from gofer.core.run import Flow
-from gofer.errors import Unreachable, UsageError
+from gofer.core.run import Flow, ask
+from gofer.core.signing import are_refused, sign, sign_anew
+from gofer.errors import BadReply, Unreachable
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request, may_be_sent, shown
-
-A = TypeVar("A")
+from gofer.wire import Head, Reply, Request, origin, shown
 
 _log = logging.getLogger("gofer")
-
-
-def ask(command: Asks[A]) -> Flow[A]:
-    """Yield a command as it is, and return its answer."""
-    return cast("A", (yield cast("Command", command)))
 
 
 def _seconds(errand: Errand[Any, Any], wanted: float) -> float:
@@ -49,21 +41,18 @@ def _seconds(errand: Errand[Any, Any], wanted: float) -> float:
     return min(wanted, errand.left)
 
 
-def _prepared(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
-    """Authorise a request to the service's own origin; take every secret out of any other."""
-    service = errand.service
-    if not service.owns(request.url):
-        return service.for_elsewhere(request)
-    request = service.for_own_origin(request, errand.record.ref)
-    if service.signer is None:
-        return request
-    signed = yield from ask(Authorise(service.signer, request))
-    if not isinstance(signed, Request):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UsageError(f"auth= must return the signed request, not {type(signed).__name__}.")
-    for name, value in signed.headers.items():
-        if not may_be_sent(value):
-            raise UsageError(f"auth= returned a header {name!r} with a character that no header may have (not shown).")
-    return signed
+def _refuse_host(errand: Errand[Any, Any], request: Request) -> None:
+    """Refuse a request to a host that `allow_hosts` does not name; only links and redirects lead to another origin.
+
+    Raises:
+        BadReply: it is refused. The same answer would lead there again, so this is not transient.
+    """
+    hosts = errand.rules.hosts
+    if hosts is not None and request.anonymous and not allows(hosts, host := origin(request.url)[1]):
+        raise BadReply(
+            f"The service points to the host {host!r}, which allow_hosts= does not name; nothing was sent there.",
+            field="url",
+        )
 
 
 def _queue(errand: Errand[Any, Any]) -> Flow[None]:
@@ -81,29 +70,23 @@ def _queue(errand: Errand[Any, Any]) -> Flow[None]:
     errand.slot = errand.use
 
 
-def _signed_anew(errand: Errand[Any, Any], request: Request, signed: Request, head: Head) -> Flow[Request | None]:
-    """Ask the caller's function once more after credentials were refused; None if its signature is the same as before.
-
-    That is a 401, or a 403 that says `invalid_token` (RFC 6750, section 3.1): a token may have been replaced meanwhile.
-    """
-    refused = head.status == 401 or (head.status == 403 and "invalid_token" in head.headers.get("www-authenticate", ""))
-    if not refused or errand.service.signer is None or signed.anonymous:
-        return None
-    again = yield from _prepared(errand, request)
-    return None if again == signed else again
-
-
 def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits: bool = False) -> Flow[Reply]:
     """Exchange one small request and reply; `submits` says that it may make a job."""
-    signed = yield from _prepared(errand, request)
-    reply = yield from _send_signed(errand, signed, timeout, submits)
-    again = yield from _signed_anew(errand, request, signed, reply)
-    if again is not None:
-        reply = yield from _send_signed(errand, again, timeout, submits)
+    ready = errand.service.ready(request, errand.record.ref)
+    if errand.service.signer is None or ready.anonymous:
+        reply = yield from _send_signed(errand, ready, timeout, submits)
+        return as_document(reply, errand.rules.json_cap)
+    signed = yield from sign(errand, ready)
+    reply = yield from _send_signed(errand, signed.request, timeout, submits)
+    if are_refused(errand, reply):
+        again = yield from sign_anew(errand, ready, signed, reply)
+        if again is not None:
+            reply = yield from _send_signed(errand, again, timeout, submits)
     return as_document(reply, errand.rules.json_cap)
 
 
 def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, submits: bool) -> Flow[Reply]:
+    _refuse_host(errand, request)
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
@@ -118,17 +101,27 @@ def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, sub
 
 
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:
-    """Send a request and return the head of its reply; the body waits to be stored, read or dropped."""
-    signed = yield from _prepared(errand, request)
-    head = yield from _open_signed(errand, signed, timeout)
-    again = yield from _signed_anew(errand, request, signed, head)
-    if again is not None:
-        yield from drop(errand)
-        head = yield from _open_signed(errand, again, timeout)
-    return head
+    """Send a request and return the head of its reply; the body waits to be stored, read or dropped.
+
+    A refusal may have been read already: then it is a `Reply`.
+    """
+    ready = errand.service.ready(request, errand.record.ref)
+    if errand.service.signer is None or ready.anonymous:
+        return (yield from _open_signed(errand, ready, timeout))
+    signed = yield from sign(errand, ready)
+    head = yield from _open_signed(errand, signed.request, timeout)
+    if head.status < 400 or head.status == 416:
+        return head
+    reply = yield from read_document(errand, head)  # its slot is free while others wait for new credentials
+    if are_refused(errand, reply):
+        again = yield from sign_anew(errand, ready, signed, reply)
+        if again is not None:
+            return (yield from _open_signed(errand, again, timeout))
+    return reply
 
 
 def _open_signed(errand: Errand[Any, Any], request: Request, timeout: float | None) -> Flow[Head]:
+    _refuse_host(errand, request)
     if errand.slot is None and not errand.enter(errand.use):
         yield from _queue(errand)
     try:
@@ -165,7 +158,9 @@ def read(errand: Errand[Any, Any], cap: int) -> Flow[Body]:
 
 
 def read_document(errand: Errand[Any, Any], head: Head, cap: int | None = None) -> Flow[Reply]:
-    """Read the opened body as a document of at most `cap` bytes."""
+    """Read the opened body as a document of at most `cap` bytes; a refusal that was read already is it."""
+    if isinstance(head, Reply):
+        return head
     most = errand.rules.json_cap if cap is None else cap
     body = yield from read(errand, most)
     return as_document(Reply(head.url, head.status, head.headers, body.content, body.cut), most)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator
-from typing import Any, TypeVar
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from typing import Any, TypeVar, cast
 
 import anyio
+from anyio.lowlevel import current_token
 from anyio.to_thread import run_sync
 
 from gofer.core import commands
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 BLOCK = 4 << 20
 """Bytes that are gathered before one hop to a worker thread writes them: a hop costs as much as 64 KiB do."""
+
+LATE = "The body did not end in time."
 
 LINGER = 0.5
 """Seconds after which fewer bytes are written too, so that little is lost to kill -9 on a slow or silent line."""
@@ -62,6 +66,21 @@ async def _farewell(run: Run[Any], hands: _Hands) -> None:
         step = run.abandon(hands.io.now())
         while not isinstance(step, commands.Done):
             step = run.advance(await hands.perform(step))
+
+
+def _waking(event: anyio.Event) -> Callable[[], None]:
+    """Return what sets this loop's event, from any thread: those who wait for each other may be in several loops."""
+    here, loop = threading.get_ident(), current_token().native_token
+    soon: Any = getattr(loop, "call_soon_threadsafe", None) or getattr(loop, "run_sync_soon", None)
+
+    def wake() -> None:
+        if threading.get_ident() == here:
+            event.set()
+        else:
+            with contextlib.suppress(RuntimeError):  # that loop is over, and with it whoever waited
+                soon(event.set)
+
+    return wake
 
 
 def _deaf(_: Event) -> None:
@@ -119,13 +138,13 @@ class _Hands:
                 return await self._read(command.cap, command.until)
             case commands.Authorise():
                 with signing():
-                    signed = command.signer(command.request)
-                    return await signed if isinstance(signed, Awaitable) else signed
+                    said = command.call()
+                    return await cast("Awaitable[object]", said) if isinstance(said, Awaitable) else said
             case commands.Sleep():
                 await self.io.sleep(command.seconds)
             case commands.AwaitTurn():
                 granted = anyio.Event()
-                command.turn.when_granted(granted.set)
+                command.turn.when_granted(_waking(granted))
                 with anyio.move_on_after(math.inf if command.until is None else command.until - self.io.now().mono):
                     await granted.wait()
                 return granted.is_set()
@@ -170,7 +189,7 @@ class _Hands:
                 await hand_over()
 
         try:
-            with _ungrouped(), self._in_time(command.until):
+            with _ungrouped(), self._before(command.until) as scope:
                 async with anyio.create_task_group() as behind:
                     size, lingering = 0, False
                     async for chunk in self._opened():
@@ -185,6 +204,8 @@ class _Hands:
                             behind.start_soon(linger)
                     if lingering:
                         behind.cancel_scope.cancel()
+            if scope.cancelled_caught:
+                raise AnswerLost(LATE)
             stored = await run_sync(_finish, writer, gathered)
             progress.at(self.io.now().mono, stored.size, last=True)
             return stored
@@ -195,13 +216,21 @@ class _Hands:
 
     async def _read(self, cap: int, until: float | None) -> commands.Body:
         content = bytearray()
-        with self._in_time(until):
+        with self._before(until):
             async for chunk in self._opened():
                 self._keep_pace(chunk)
                 content += chunk
                 if len(content) > cap:
                     return commands.Body(bytes(content[:cap]), cut=True)
-        return commands.Body(bytes(content))
+            await self._close_read()
+            return commands.Body(bytes(content))
+        raise AnswerLost(LATE)
+
+    async def _close_read(self) -> None:
+        """Close a body that was read to its end. That waits for nothing, so it needs no shield, which `drop` has."""
+        if self._body is not None:
+            await self._body.close()
+        self._body = self._chunks = None
 
     def _opened(self) -> AsyncIterator[bytes]:
         assert self._chunks is not None, "nothing is open"  # noqa: S101  (a flow out of order)
@@ -211,14 +240,11 @@ class _Hands:
         if self._pace is not None:
             self._pace.at(self.io.now().mono, len(chunk))
 
-    @contextlib.contextmanager
-    def _in_time(self, until: float | None) -> Generator[None]:
-        """Read a body, but not beyond a monotonic time."""
-        try:
-            with anyio.fail_after(math.inf if until is None else until - self.io.now().mono):
-                yield
-        except TimeoutError as error:
-            raise AnswerLost("The body did not end in time.") from error
+    def _before(self, until: float | None) -> anyio.CancelScope:
+        """Return a scope that is left at a monotonic time of the wire's clock."""
+        if until is None:
+            return anyio.CancelScope()
+        return anyio.CancelScope(deadline=anyio.current_time() + until - self.io.now().mono)
 
 
 @contextlib.contextmanager

@@ -85,10 +85,11 @@ class AsyncHttpxIO:
         client: Any = self._client()
         message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
 
-        async def trace(event: str, _: dict[str, Any]) -> None:
-            sending.note(event)
-
         if request.method != "GET":  # whether it was sent matters for a submission, and each event takes time
+
+            async def trace(event: str, _: dict[str, Any]) -> None:
+                sending.note(event)
+
             message.extensions["trace"] = trace
         token = quiet.ours.set(True)
         try:
@@ -102,16 +103,16 @@ class AsyncHttpxIO:
         """Send a request and return the reply's head and its unread body."""
         sending = Sending()
         try:
-            with anyio.fail_after(timeout + MARGIN), translated(self._family, request.url):
+            with (
+                anyio.CancelScope(deadline=anyio.current_time() + timeout + MARGIN),
+                translated(self._family, request.url),
+            ):
                 response = await self._send(request, timeout, stall, sending)
-        except TimeoutError as error:
-            late = AnswerLost(f"No answer after {timeout:.1f} s.")
-            sending.check(late)
-            raise late from error
+                return head_of(response, request), AsyncHttpxBody(self._family, request.url, response)
+            raise AnswerLost(f"No answer after {timeout:.1f} s.")
         except AnswerLost as error:
             sending.check(error)
             raise
-        return head_of(response, request), AsyncHttpxBody(self._family, request.url, response)
 
 
 class AsyncHttpxBody:

@@ -11,10 +11,10 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from gofer.core.commands import DiskAnswer, DiskCommand, Drop, Now, Open, Read, Send, Store, Stored
-from gofer.errors import AnswerLost, GoferError, Unreachable
+from gofer.errors import AnswerLost, GoferError, Unreachable, UsageError
 from gofer.events import Downloading, Event
 from gofer.wire import Head, Request
 
@@ -140,6 +140,20 @@ class signing:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, GoferError):
             raise Unreachable(f"auth= raised {type(error).__name__}, so nothing was sent.") from error
+
+
+def not_awaitable(said: Any) -> object:
+    """Return what a function of the caller's returned to a blocking client, which cannot await it.
+
+    Raises:
+        UsageError: it is an awaitable.
+    """
+    if not hasattr(said, "__await__"):
+        return said
+    if hasattr(said, "close"):
+        said.close()  # Python warns of a coroutine that nobody awaits
+    name = getattr(said, "__qualname__", type(said).__name__)
+    raise UsageError(f"auth= returned an awaitable ({name}), and a blocking client cannot await. Nothing was sent.")
 
 
 LAST_USE = (Send, Store, Read, Drop)

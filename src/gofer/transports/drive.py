@@ -9,14 +9,14 @@ import contextlib
 import math
 import threading
 from collections.abc import Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from gofer.core import commands
 from gofer.core.run import Run
 from gofer.errors import AnswerLost, GoferError
 from gofer.events import Event
 from gofer.transports import base
-from gofer.transports.base import IO, LAST_USE, Disk, Listener, Pace, Progress, signing
+from gofer.transports.base import IO, LAST_USE, Disk, Listener, Pace, Progress, not_awaitable, signing
 from gofer.transports.deadline import within
 from gofer.wire import Head, Reply, Request
 
@@ -105,7 +105,7 @@ class _Hands:
                 return self._read(command.cap, command.until)
             case commands.Authorise():
                 with signing():
-                    return cast("Request", command.signer(command.request))
+                    return not_awaitable(command.call())
             case commands.Sleep():
                 self.io.sleep(command.seconds)
             case commands.AwaitTurn():

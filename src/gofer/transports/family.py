@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -122,6 +123,14 @@ def check_transport(transport: object, *, awaited: bool) -> None:
         raise UsageError(f"transport= must be {kind} here, not {type(transport).__name__}.")
 
 
+class SendableCookies(DefaultCookiePolicy):
+    """Keeps no cookie of a service's that no header may hold, so that it costs no later request."""
+
+    def set_ok(self, cookie: Cookie, request: Any) -> bool:
+        """Tell whether a cookie is kept."""
+        return may_be_sent(f"{cookie.name}={cookie.value}") and super().set_ok(cookie, request)
+
+
 def open_client(kind: Any, transport: object, max_connections: int) -> Any:
     """Make gofer's own client, an `httpx.Client` or `httpx.AsyncClient`.
 
@@ -130,7 +139,9 @@ def open_client(kind: Any, transport: object, max_connections: int) -> Any:
     """
     limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=20, keepalive_expiry=IDLE)
     try:
-        return kind(transport=transport, limits=limits, headers={"user-agent": USER_AGENT})
+        return kind(
+            transport=transport, limits=limits, headers={"user-agent": USER_AGENT}, cookies=CookieJar(SendableCookies())
+        )
     except Exception as error:
         names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
         found = [name for name in names if os.environ.get(name) or os.environ.get(name.lower())]
@@ -154,8 +165,6 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
     content = request.body or None
     headers = {"accept-encoding": "identity", **request.headers}
     try:
-        if own and client.cookies:
-            _drop_unsendable(client.cookies.jar)
         if not request.anonymous and (not own or client.cookies):
             build = client.build_request
             return build(request.method, request.url, content=content, headers=headers, timeout=limits), {}
@@ -166,12 +175,6 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
     except (family.InvalidURL, TypeError, ValueError) as error:  # UnicodeError is a ValueError
         raise _unsendable(request.url, type(error).__name__) from None  # the error may show a header's value
     return message, {"auth": None} if request.anonymous else {}
-
-
-def _drop_unsendable(jar: Any) -> None:
-    """Forget cookies of the service's that no header may hold, so that they cost no later request."""
-    for cookie in [one for one in jar if not may_be_sent(f"{one.name}={one.value}")]:
-        jar.clear(cookie.domain, cookie.path, cookie.name)
 
 
 @lru_cache(64)
@@ -227,7 +230,7 @@ class translated:
         family = self._family
         if isinstance(error, family.LocalProtocolError):
             raise _unsendable(self._url, type(error).__name__) from None  # it shows a header's value
-        if isinstance(error, family.HTTPError | family.StreamError | family.InvalidURL | OSError):
+        if isinstance(error, family.HTTPError | family.StreamError | family.InvalidURL | OSError | ValueError):
             raise _translate(family, error, shown(self._url)) from error
 
 
@@ -251,11 +254,12 @@ def _translate(family: ModuleType, error: BaseException, place: str) -> GoferErr
         return Unreachable(f"No TLS at {place} ({words}). Does the service speak http, not https?")
     if isinstance(error, family.ConnectError | family.ConnectTimeout | family.PoolTimeout):
         return Unreachable(f"No connection to {place} ({words}). Is the service running, and the address right?")
-    if isinstance(error, family.UnsupportedProtocol | family.InvalidURL | family.ProxyError):
+    if isinstance(error, family.UnsupportedProtocol | family.ProxyError):
         return Unreachable(f"No request could be sent to {place} ({words}).")
     if isinstance(error, family.TimeoutException | TimeoutError):
         return AnswerLost(f"{place} did not answer in time ({words}).")
-    if _is_malformed(error):
+    # the URL was parsed before, so what is none is in the reply: the family reads Location and Set-Cookie by itself
+    if isinstance(error, family.InvalidURL | ValueError) or _is_malformed(error):
         return AnswerLost(f"{place} answered with malformed HTTP ({words}).", malformed=True)
     return AnswerLost(f"The connection to {place} broke before the answer was complete ({words}).")
 

@@ -233,6 +233,8 @@ RULES: tuple[Rule, ...] = (
 
     _rule("later.codes", _itself, lambda it: any(code < 400 for code in it.later.codes),
           "a refusal has a code of 400 or more", ("later", "codes")),
+    _rule("unauthorized.codes", _itself, lambda it: any(code < 400 for code in it.unauthorized.codes),
+          "a refusal has a code of 400 or more", ("unauthorized", "codes")),
 
     _rule("poll", _itself, lambda it: not it.poll, "there must be at least one status request", ("poll",)),
     _rule("poll", _polls, lambda it: not (it[0].state or it[0].failed or it[1].state or it[1].codes),

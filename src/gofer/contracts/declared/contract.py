@@ -67,8 +67,11 @@ class DeclaredContract(Contract[Any, Any]):
 
     def means_later(self, status: int, code: str | None) -> bool:
         """Tell whether the declaration has this HTTP status, or this code of the service's own, in `[later]`."""
-        later = self.declaration.later
-        return status in later.codes or (code is not None and code.casefold() in later.folded)
+        return self.declaration.later.have(status, code)
+
+    def refuses_credentials(self, status: int, code: str | None) -> bool:
+        """Tell whether the declaration has this HTTP status, or this code of the service's own, in `[unauthorized]`."""
+        return self.declaration.unauthorized.have(status, code)
 
     @property
     def folders(self) -> bool:

@@ -255,16 +255,19 @@ class Refusal:
 
 
 @frozen
-class Later:
-    """Which refusals say that nothing was done, and to come later: by their HTTP codes, or the service's own."""
+class Refusals:
+    """Refusals that mean something of their own, by their HTTP codes or the service's own."""
 
     codes: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
 
     @cached_property
-    def folded(self) -> frozenset[str]:
-        """The service's own codes, case folded."""
+    def _folded(self) -> frozenset[str]:
         return frozenset(word.casefold() for word in self.words)
+
+    def have(self, status: int, code: str | None) -> bool:
+        """Tell whether a refusal is one of these; upper and lower case of its code do not matter."""
+        return status in self.codes or (code is not None and code.casefold() in self._folded)
 
 
 @frozen
@@ -287,7 +290,8 @@ class Declaration:
     reason: Reason | None = None
     cancel: Cancel | None = None
     refusal: Refusal | None = None
-    later: Later = field(factory=Later)
+    later: Refusals = field(factory=Refusals)
+    unauthorized: Refusals = field(factory=Refusals)
     source: str = field(default="", eq=False)
     text: str = field(default="", eq=False, repr=False)
 

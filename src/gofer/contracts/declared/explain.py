@@ -51,10 +51,9 @@ def explained(declaration: Declaration) -> Lines:
     if (refusal := declaration.refusal) is not None:
         found = _found({"refused, if": refusal.when, "words": refusal.message, "code": refusal.code})
         yield from section("refusals in spite of 2xx", found)
-    later = declaration.later
-    yield from section(
-        "refusals for now", [("codes", [_listed(map(str, later.codes))]), ("words", [_listed(later.words)])]
-    )
+    for title, these in (("refusals for now", declaration.later), ("refused credentials", declaration.unauthorized)):
+        rows = [("codes", [_listed(map(str, these.codes))]), ("words", [_listed(these.words)])]
+        yield from section(title, rows)
     yield from section("in the templates", _legend(declaration))
 
 
