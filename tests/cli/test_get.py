@@ -216,12 +216,15 @@ def test_deadline_leaves_the_job(tmp_path: Path) -> None:
     assert target.read_bytes() == b"%PDF-1.4"
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_deadline_during_the_download(tmp_path: Path) -> None:
     """A deadline in the middle of the download is exit code 4; the object has the ended job, and stderr the line."""
     document = '{"job_id": "j1", "status": "completed", "file_format": "pdf"}'
 
     def stop_halfway(call: Call) -> list[object]:
-        return [http(200, "%PDF-", content_length="8"), 30] if call.path.endswith("/file") else [http(200, document)]
+        if not call.path.endswith("/file"):
+            return [http(200, document)]
+        return [http(200, "%PDF-", content_length="8")] if call.nth == 1 else []
 
     with raw_server(stop_halfway) as server:
         ran = gofer("get", PAPER, "--to", tmp_path / "x", "--timeout", "4", "--json", url=server.url)
