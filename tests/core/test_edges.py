@@ -7,8 +7,8 @@ from gofer.core import flows
 from gofer.core.commands import Drop, Open, Read, Send
 from gofer.core.judging import as_document, retry_after
 from gofer.core.slots import Slots, Use
-from gofer.errors import OutOfTime, WaitTimeout
-from gofer.wire import Head
+from gofer.errors import NotSupported, OutOfTime, WaitTimeout
+from gofer.wire import Head, Request
 from support.world import BASE, World, reply
 
 from .test_poll import JobUntil, doc, errand_to
@@ -120,3 +120,13 @@ def test_a_result_that_may_be_the_file_is_read_only_as_a_document(kind):
     is_document = kind == "application/json"
     assert world.play(flows.result(errand), errand) == (b"{}" if is_document else b"")
     assert isinstance(world.commands[-1], Read if is_document else Drop)
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_what_a_service_need_not_have_is_not_supported(status):
+    """A missing address says so too, as for the listing of jobs."""
+    world = World(then(reply(status)))
+    errand = errand_to(world)
+    with pytest.raises(NotSupported):
+        world.play(flows.optional(errand, Request("GET", f"{BASE}/jobs")), errand)
+    assert len(world.requests) == 1

@@ -1,15 +1,20 @@
 """The slots of one client: counts, queues, and what is kept free for whom."""
 
 import random
+from pathlib import Path
 
 import pytest
 
-from gofer.core import verbs
-from gofer.core.commands import Answered, AwaitTurn, Done, Now, Send, Sleep
+from gofer.contracts.base import Ref
+from gofer.core import flows, verbs
+from gofer.core.commands import Answered, AwaitTurn, Done, Now, Open, Send, Sleep, Store
 from gofer.core.errand import Errand
+from gofer.core.record import JobMemory, JobRecord
 from gofer.core.run import Run
 from gofer.core.slots import Slots, Use
+from gofer.core.target import Target
 from gofer.transports import Head, Reply, Request
+from support.files import PAPER, Files, cut_after
 from support.world import BASE, World
 
 POLLS, OTHERS = (Use.HELD, Use.POLL), (Use.OTHER,)
@@ -127,6 +132,24 @@ def test_a_slot_that_was_waited_for_is_given_back_too():
     assert not slots.take(Use.OTHER)
     assert isinstance(run.advance(Answered(now, Reply(BASE, 200))), Done)
     assert slots.take(Use.OTHER)
+
+
+def test_an_errand_has_no_slot_between_its_requests():
+    """Neither while it pauses, nor while the disk is at work; by default there are 100."""
+    slots, counts = Slots(), set()
+    world = World(Files(PAPER, cut_after(Files, 100)))
+    perform = world.perform
+
+    def watched(command):
+        if not isinstance(command, Send | Open | Store):
+            counts.add(slots._taken)
+        return perform(command)
+
+    world.perform = watched
+    errand = Errand(world.service(slots=slots), JobMemory(JobRecord(Ref("j1"), accepted=True)))
+    world.play(flows.download(errand, Target(Path("/paper.pdf"))), errand)
+    assert counts == {0}
+    assert slots.total == 100
 
 
 @pytest.mark.parametrize("seed", range(20))

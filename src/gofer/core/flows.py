@@ -160,7 +160,7 @@ def ended(errand: Errand[In, Out]) -> Flow[Out]:
 def optional(errand: AnyErrand, request: Request) -> Flow[Reply]:
     """Exchange a request for something that a service need not have."""
     reply = yield from exchange(errand, request, Tries(errand, errand.rules.retry))
-    if reply.status in (404, 405, 501):
+    if reply.status == 404:  # as 405 and 501 are anyway
         raise refused(errand, reply, NotSupported)
     return accept(errand, reply)
 
