@@ -18,7 +18,7 @@ from tenacity.wait import wait_fixed
 
 import gofer
 from gofer.core.commands import Answered, AwaitTurn
-from gofer.core.slots import Turn, Use
+from gofer.core.slots import Turn
 from gofer.transports import Now, drive
 from support.raw_server import RESET, http, raw_server
 
@@ -318,6 +318,6 @@ def test_the_blocking_driver_waits_for_a_slot_until_the_budget_ends(monkeypatch,
 
     monkeypatch.setattr(threading, "Event", Event)
     hands = drive._Hands(None, Still(), None, None)
-    turn = AwaitTurn(Turn(Use.OTHER), None if left is None else Still.time.mono + left)
+    turn = AwaitTurn(Turn(), None if left is None else Still.time.mono + left)
     assert hands.perform(turn) == Answered(Still.time, False)
     assert waits == [seconds]
