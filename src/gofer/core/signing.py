@@ -8,6 +8,7 @@ the request itself was not sent.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from typing import Any, cast
@@ -107,12 +108,17 @@ def _called(errand: AnyErrand, call: Callable[[], object]) -> Flow[object]:
     if not isinstance(said, Generator | AsyncGenerator):
         return said
     talk = cast("Talk", said)
-    said, sent = (yield from _asked(partial(_next, talk, None))), 0
-    while not isinstance(said, End):
-        if sent == MOST_REQUESTS:
-            raise Unreachable(f"auth= asked for more than {MOST_REQUESTS} requests in a row, so nothing was sent.")
-        reply = yield from _exchanged(errand, said)
-        said, sent = (yield from _asked(partial(_next, talk, reply))), sent + 1
+    try:
+        said, sent = (yield from _asked(partial(_next, talk, None))), 0
+        while not isinstance(said, End):
+            if sent == MOST_REQUESTS:
+                raise Unreachable(f"auth= asked for more than {MOST_REQUESTS} requests in a row, so nothing was sent.")
+            reply = yield from _exchanged(errand, said)
+            said, sent = (yield from _asked(partial(_next, talk, reply))), sent + 1
+    except GoferError:  # it may have a lock that the next try needs
+        with suppress(Unreachable, Unauthorized, UsageError):
+            _ = yield from _asked(partial(_close, talk))
+        raise
     return said.value
 
 
@@ -133,6 +139,10 @@ def _next(talk: Talk, reply: Reply | None) -> object:
         return talk.send(cast("Reply", reply))  # None starts it
     except StopIteration as end:
         return End(end.value)
+
+
+def _close(talk: Talk) -> object:
+    return talk.aclose() if isinstance(talk, AsyncGenerator) else talk.close()
 
 
 async def _anext(talk: AsyncGenerator[Request, Reply], reply: Reply | None) -> object:
