@@ -1,5 +1,6 @@
 """Credentials that are renewed while jobs run: once for all who wait, in threads and in several event loops."""
 
+import gzip
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from tenacity.wait import wait_fixed
 import gofer
 from gofer.core.credentials import Renewal
 from support.renewing import DOI, FACES, PAPER, QUICK, Service, Token, fetch, rotating_at
+
+GZIPPED = httpx.ByteStream(gzip.compress(b'{"error_code": "ExpiredToken"}'))
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -92,17 +95,19 @@ def test_credentials_that_stay_refused_are_not_renewed_twice_for_one_request(fac
     [
         {"status_code": 403, "headers": {"www-authenticate": 'Bearer error="invalid_token"'}},
         {"status_code": 400, "json": {"error_code": "ExpiredToken"}},
+        {"status_code": 400, "stream": GZIPPED, "headers": {"content-encoding": "gzip"}},
     ],
-    ids=["invalid_token", "the contract's"],
+    ids=["invalid_token", "the contract's", "the contract's, as gzip"],
 )
-def test_other_refusals_of_credentials(refusal, face, tmp_path):
+@pytest.mark.parametrize("leg", ["/jobs/1", "/jobs/1/file"])
+def test_other_refusals_of_credentials(leg, refusal, face, tmp_path):
     """A 403 that says `invalid_token` counts as a 401 does, and so does a code that the contract names."""
 
     class Contract(gofer.contracts.retrieve.RetrieveContract):
         def refuses_credentials(self, status, code):
             return code == "ExpiredToken"
 
-    service, options = Service(rotating_at("/jobs/1/file"), refusal), dict(QUICK)
+    service, options = Service(rotating_at(leg), refusal), dict(QUICK)
     url = options.pop("base_url")
     options |= {"contract": Contract(), "transport": httpx.MockTransport(service), "auth": Token()}
     request, to = gofer.RetrieveRequest(DOI), tmp_path / "x.pdf"
@@ -351,3 +356,20 @@ def test_a_fork_waits_for_nobody_of_its_parent(tmp_path):
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     auth.renewal.give_up(turn)
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("on_abandon", ["cancel", "leave"])
+def test_a_submission_whose_credentials_were_refused_is_not_looked_for_when_time_is_up(
+    on_abandon, face, tmp_path, caplog
+):
+    """No job can have been made: the error has no key, nothing more is sent, and no log warns of a job."""
+    service, auth = Service(rotating_at("/retrieve")), Token()
+    turn = auth.renewal.queue(0)  # another errand renews, and takes too long
+    with pytest.raises(gofer.OutOfTime) as caught:
+        fetch(face, httpx.MockTransport(service), auth, tmp_path / "x", budget=0.2, on_abandon=on_abandon)
+    auth.renewal.give_up(turn)
+    assert caught.value.key is None
+    assert caught.value.retryable
+    assert [request.url.path for request in service.seen] == ["/retrieve"]
+    assert caplog.records == []

@@ -74,13 +74,13 @@ def rotating_at(path, count=1):
     return rotates
 
 
-def fetch(face, transport, auth, to, **options):
-    """Fetch a paper on a face; raise what it raises."""
+def fetch(face, transport, auth, to, budget=120.0, **options):
+    """Fetch a paper on a face within `budget` seconds; raise what it raises."""
     options = {**QUICK, "transport": transport, "auth": auth, **options}
     if face == "blocking":
-        return gofer.RetrieveClient(**options).retrieve_and_download(DOI, to)
+        return gofer.RetrieveClient(**options).retrieve_and_download(DOI, to, timeout=budget)
 
     async def awaited():
-        return await gofer.AsyncRetrieveClient(**options).retrieve_and_download(DOI, to)
+        return await gofer.AsyncRetrieveClient(**options).retrieve_and_download(DOI, to, timeout=budget)
 
     return anyio.run(awaited, backend=face)
