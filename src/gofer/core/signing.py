@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
-from copy import copy
 from functools import partial
 from typing import Any, cast
 
@@ -21,7 +20,7 @@ from gofer.core.errand import Errand
 from gofer.core.judging import as_document
 from gofer.core.run import Flow, ask
 from gofer.errors import Abandoned, GoferError, OutOfTime, Unauthorized, Unreachable, UsageError
-from gofer.wire import Head, Reply, Request, may_be_sent
+from gofer.wire import Head, Reply, Request, may_be_sent, split
 
 AnyErrand = Errand[Any, Any]
 
@@ -90,7 +89,7 @@ def _renew(errand: AnyErrand, auth: Auth, seen: int, refused: Refused | None) ->
         if not (yield from ask(AwaitTurn(turn, errand.deadline))):
             raise errand.late(Unreachable("Nothing was sent: the credentials were being renewed."))
         if turn.failure is not None:
-            raise copy(turn.failure)  # an error is written on by its errand
+            raise _twin(turn.failure)
         if renewal.leads(turn):
             try:
                 _ = yield from _called(errand, partial(auth.refresh, refused))
@@ -100,6 +99,14 @@ def _renew(errand: AnyErrand, auth: Auth, seen: int, refused: Refused | None) ->
             renewal.settle()
     finally:
         renewal.give_up(turn)
+
+
+def _twin(failure: GoferError) -> GoferError:
+    """Return the same failure for another errand, which writes on it; a caller's class may have any `__init__`."""
+    twin = type(failure).__new__(type(failure))
+    twin.args, twin.__cause__ = failure.args, failure.__cause__
+    vars(twin).update(vars(failure))
+    return twin
 
 
 def _called(errand: AnyErrand, call: Callable[[], object]) -> Flow[object]:
@@ -159,12 +166,13 @@ def _exchanged(errand: AnyErrand, request: object) -> Flow[Reply]:
     """Send a request that `auth=` wants sent, as it is: anonymous, so that no adapter adds its own credentials."""
     if not isinstance(request, Request):
         raise UsageError(f"auth= must yield requests (gofer.Request), not {type(request).__name__}.")
+    _check(request)
     if errand.left <= 0:
         raise errand.late()
     command = Send(evolve(request, anonymous=True), min(errand.rules.timeout, errand.left), ANSWER_CAP)
     try:
         return as_document((yield from ask(command)), ANSWER_CAP)
-    except (Abandoned, OutOfTime, Unreachable):
+    except (Abandoned, OutOfTime, Unreachable, UsageError):
         raise
     except GoferError as error:
         raise Unreachable(f"The credentials could not be had ({error.message}), so nothing was sent.") from error
@@ -173,9 +181,18 @@ def _exchanged(errand: AnyErrand, request: object) -> Flow[Reply]:
 def _checked(errand: AnyErrand, signed: object) -> Request:
     if not isinstance(signed, Request):
         raise UsageError(f"auth= must return the signed request, not {type(signed).__name__}.")
+    _check(signed)
     if not errand.service.owns(signed.url):
         raise UsageError("auth= has changed the request's origin. A signature is for the service's own origin only.")
-    for name, value in signed.headers.items():
-        if not may_be_sent(value):
-            raise UsageError(f"auth= returned a header {name!r} with a character that no header may have (not shown).")
     return signed
+
+
+def _check(request: Request) -> None:
+    """Check what a caller's function made, so that no adapter stumbles over it."""
+    texts = isinstance(request.method, str) and isinstance(request.url, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not texts or not isinstance(request.body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("auth= made a request that cannot be sent: its method and url are str, and its body is bytes.")
+    _ = split(request.url)
+    for name, value in request.headers.items():
+        if not may_be_sent(value):
+            raise UsageError(f"auth= made a header {name!r} with a character that no header may have (not shown).")
