@@ -373,3 +373,14 @@ def test_a_submission_whose_credentials_were_refused_is_not_looked_for_when_time
     assert caught.value.retryable
     assert [request.url.path for request in service.seen] == ["/retrieve"]
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_an_errand_with_a_timeout_of_centuries_waits_for_a_renewal(face, tmp_path):
+    """No clock of the system overflows: once the errand before it leaves, it renews and ends well."""
+    service, auth = Service(rotating_at("/retrieve")), Token()
+    turn = auth.renewal.queue(0)
+    leaving = threading.Timer(0.05, auth.renewal.give_up, [turn])
+    leaving.start()
+    fetch(face, httpx.MockTransport(service), auth, tmp_path / "x.pdf", budget=1e12)
+    assert (tmp_path / "x.pdf").read_bytes() == PAPER

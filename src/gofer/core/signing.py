@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
 from attrs import evolve, frozen
 
 from gofer.core.commands import Authorise, AwaitTurn, Send
-from gofer.core.credentials import Auth, End, Refused, Talk
+from gofer.core.credentials import Auth, End, Refused, RenewalTurn, Talk
 from gofer.core.errand import Errand
 from gofer.core.judging import as_document
 from gofer.core.run import Flow, ask
@@ -29,6 +30,9 @@ MOST_REQUESTS = 10
 
 ANSWER_CAP = 1 << 20
 """Bytes that are read of the answer to one of them."""
+
+_led = ContextVar[tuple[RenewalTurn, ...]]("led", default=())
+"""The turns of the errands that renew around this one: it runs inside their `refresh`, and must not wait for them."""
 
 
 @frozen
@@ -81,7 +85,9 @@ def _sign_if_current(auth: Auth, request: Request) -> object:
 
 def _renew(errand: AnyErrand, auth: Auth, seen: int, refused: Refused | None) -> Flow[None]:
     """Have other credentials than the ones of the count `seen`: renew them, or wait for the errand that does."""
-    renewal = auth.renewal
+    renewal, led = auth.renewal, _led.get()
+    if any(renewal.leads(one) for one in led):
+        raise UsageError("auth= waits for itself: its refresh uses a client with this same auth=. Nothing was sent.")
     turn = renewal.queue(seen)
     if turn is None:
         return
@@ -91,11 +97,16 @@ def _renew(errand: AnyErrand, auth: Auth, seen: int, refused: Refused | None) ->
         if turn.failure is not None:
             raise _twin(turn.failure)
         if renewal.leads(turn):
+            _ = _led.set((*led, turn))
             try:
                 _ = yield from _called(errand, partial(auth.refresh, refused))
             except (Unreachable, Unauthorized, UsageError) as failure:
+                if isinstance(failure, Unreachable) and errand.left <= 0:
+                    raise errand.late(failure) from failure  # the others may have more time: the next one renews
                 renewal.settle(failure)
                 raise
+            finally:
+                _ = _led.set(led)
             renewal.settle()
     finally:
         renewal.give_up(turn)
@@ -111,7 +122,7 @@ def _twin(failure: GoferError) -> GoferError:
 
 def _called(errand: AnyErrand, call: Callable[[], object]) -> Flow[object]:
     """Have the driver call a function of the caller's, and send what it yields; return what it returns."""
-    said = yield from _asked(call)
+    said = yield from _asked(call, errand.deadline)
     if not isinstance(said, Generator | AsyncGenerator):
         return said
     talk = cast("Talk", said)
@@ -129,10 +140,13 @@ def _called(errand: AnyErrand, call: Callable[[], object]) -> Flow[object]:
     return said.value
 
 
-def _asked(call: Callable[[], object]) -> Flow[object]:
-    """Have the driver call it. Only what says that it cannot succeed is final; any other failure may pass."""
+def _asked(call: Callable[[], object], until: float | None = None) -> Flow[object]:
+    """Have the driver call it. Only what says that it cannot succeed is final; any other failure may pass.
+
+    A step of a generator has no `until`: it may have a cancel scope of its own open, and scopes must nest.
+    """
     try:
-        return (yield from ask(Authorise(call)))
+        return (yield from ask(Authorise(call, until)))
     except (UsageError, Unauthorized, Unreachable, Abandoned):
         raise
     except GoferError as error:
