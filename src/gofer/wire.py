@@ -87,8 +87,8 @@ def media_type(text: str | None) -> str:
 
 
 def _shown_raw(url: str) -> str:
-    """Return text that should be a URL, without what may be a password."""
-    return re.sub(r"[^/]*@", "***@", url)
+    """Return text that should be a URL, without what may be a secret: its user part and its query."""
+    return re.sub(r"[^/]*@", "***@", url).partition("?")[0]
 
 
 def split(url: str) -> SplitResult:

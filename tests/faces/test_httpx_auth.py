@@ -1,5 +1,6 @@
 """`auth=` as an `httpx.Auth`: the schemes that httpx has, and flows of the caller's own, on every face."""
 
+import contextlib
 import hashlib
 import re
 
@@ -158,3 +159,46 @@ def test_each_face_uses_its_own_flow(face, tmp_path):
     service = Service(with_header(**{"x-face": "blocking" if face == "blocking" else "awaited"}))
     fetch(face, service, Both(), tmp_path / "x.pdf")
     assert (tmp_path / "x.pdf").read_bytes() == PAPER
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_flow_is_closed_before_the_next_try(face, tmp_path):
+    """A lock that the flow holds while its token request fails is free again: the try after it does not wait for it."""
+    held = []
+
+    def token(request):
+        if held:
+            raise gofer.UsageError("it waits for ever")
+        held.append("locked")
+        response = yield httpx.Request("GET", "http://h/token")
+        request.headers["x-token"] = response.json()["token"]
+
+    class Locking(httpx.Auth):
+        def sync_auth_flow(self, request):
+            try:
+                yield from token(request)
+                yield request
+            finally:
+                held.clear()
+
+        async def async_auth_flow(self, request):
+            try:
+                flow = token(request)
+                response = yield next(flow)
+                with contextlib.suppress(StopIteration):
+                    flow.send(response)
+                yield request
+            finally:
+                await anyio.sleep(0)
+                held.clear()
+
+    class Failing(Service):
+        def __call__(self, request):
+            if len(self.seen) == 0:
+                self.seen.append(("GET", "/token"))
+                raise httpx.ConnectError("away")
+            return super().__call__(request)
+
+    service = Failing(with_header(**{"x-token": "t1"}))
+    fetch(face, service, Locking(), tmp_path / "x.pdf")
+    assert service.seen[:3] == [("GET", "/token"), ("GET", "/token"), ("POST", "/retrieve")]

@@ -1,6 +1,6 @@
 """Credentials that are renewed while jobs run: once for all who wait, in threads and in several event loops."""
 
-import itertools
+import gzip
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,81 +13,9 @@ from tenacity.wait import wait_fixed
 
 import gofer
 from gofer.core.credentials import Renewal
+from support.renewing import DOI, FACES, PAPER, QUICK, Service, Token, fetch, rotating_at
 
-DOI = "10.5555/12345678"
-PAPER = b"%PDF-1.7 paper"
-FACES = ("blocking", "asyncio", "trio")
-AT_ONCE = gofer.Retry(wait_fixed(0), stop_after_attempt(4))
-QUICK = {"base_url": "http://h", "poll": wait_fixed(0), "hold": 0, "retry": AT_ONCE, "patience": AT_ONCE}
-
-
-class Service:
-    """Takes one token at a time; `rotates` is called with each request and may set another."""
-
-    def __init__(self, rotates=lambda service, request: None, refusal=None):
-        self.valid, self.seen, self.refusals = "t0", [], 0
-        self.rotates, self.refusal = rotates, refusal or {"status_code": 401}
-        self.lock = threading.Lock()
-
-    def __call__(self, request):
-        """Answer one request."""
-        with self.lock:
-            self.seen.append(request)
-            self.rotates(self, request)
-            if request.url.path == "/token":
-                return httpx.Response(200, json={"access_token": self.valid})
-            if request.headers.get("authorization") != f"Bearer {self.valid}":
-                self.refusals += 1
-                return httpx.Response(**self.refusal)
-        if request.url.path.endswith("/file"):
-            return httpx.Response(200, content=PAPER, headers={"content-type": "application/pdf"})
-        if request.method == "POST":
-            return httpx.Response(202, json={"job_id": "1", "status": "pending"})
-        return httpx.Response(200, json={"job_id": "1", "status": "completed"})
-
-    def paths(self, path):
-        """Return the requests for this path."""
-        return [request for request in self.seen if request.url.path == path]
-
-
-class Token(gofer.Auth):
-    """A token that is had from the service by a generator; it counts the renewals."""
-
-    def __init__(self, token="t0"):
-        self.token, self.told = token, []
-
-    def sign(self, request):
-        """Sign with the present token."""
-        return request.with_headers({"authorization": f"Bearer {self.token}"})
-
-    def refresh(self, refused):
-        """Ask for another token."""
-        self.told.append(refused)
-        reply = yield gofer.Request("GET", "http://h/token")
-        self.token = httpx.Response(200, content=reply.body).json()["access_token"]
-
-
-def rotating_at(path, count=1):
-    """Return what sets another token with the first `count` requests for a path."""
-    left = itertools.chain(range(count))
-
-    def rotates(service, request):
-        if request.url.path.endswith(path) and next(left, None) is not None:
-            service.valid = f"t{int(service.valid[1:]) + 1}"
-
-    return rotates
-
-
-def fetch(face, transport, auth, to, **options):
-    """Fetch a paper on a face; raise what it raises."""
-    options = {**QUICK, "transport": transport, "auth": auth, **options}
-    if face == "blocking":
-        return gofer.RetrieveClient(**options).retrieve_and_download(DOI, to)
-
-    async def awaited():
-        return await gofer.AsyncRetrieveClient(**options).retrieve_and_download(DOI, to)
-
-    return anyio.run(awaited, backend=face)
+GZIPPED = httpx.ByteStream(gzip.compress(b'{"error_code": "ExpiredToken"}'))
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -167,17 +95,19 @@ def test_credentials_that_stay_refused_are_not_renewed_twice_for_one_request(fac
     [
         {"status_code": 403, "headers": {"www-authenticate": 'Bearer error="invalid_token"'}},
         {"status_code": 400, "json": {"error_code": "ExpiredToken"}},
+        {"status_code": 400, "stream": GZIPPED, "headers": {"content-encoding": "gzip"}},
     ],
-    ids=["invalid_token", "the contract's"],
+    ids=["invalid_token", "the contract's", "the contract's, as gzip"],
 )
-def test_other_refusals_of_credentials(refusal, face, tmp_path):
+@pytest.mark.parametrize("leg", ["/jobs/1", "/jobs/1/file"])
+def test_other_refusals_of_credentials(leg, refusal, face, tmp_path):
     """A 403 that says `invalid_token` counts as a 401 does, and so does a code that the contract names."""
 
     class Contract(gofer.contracts.retrieve.RetrieveContract):
         def refuses_credentials(self, status, code):
             return code == "ExpiredToken"
 
-    service, options = Service(rotating_at("/jobs/1/file"), refusal), dict(QUICK)
+    service, options = Service(rotating_at(leg), refusal), dict(QUICK)
     url = options.pop("base_url")
     options |= {"contract": Contract(), "transport": httpx.MockTransport(service), "auth": Token()}
     request, to = gofer.RetrieveRequest(DOI), tmp_path / "x.pdf"
@@ -426,3 +356,31 @@ def test_a_fork_waits_for_nobody_of_its_parent(tmp_path):
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     auth.renewal.give_up(turn)
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("on_abandon", ["cancel", "leave"])
+def test_a_submission_whose_credentials_were_refused_is_not_looked_for_when_time_is_up(
+    on_abandon, face, tmp_path, caplog
+):
+    """No job can have been made: the error has no key, nothing more is sent, and no log warns of a job."""
+    service, auth = Service(rotating_at("/retrieve")), Token()
+    turn = auth.renewal.queue(0)  # another errand renews, and takes too long
+    with pytest.raises(gofer.OutOfTime) as caught:
+        fetch(face, httpx.MockTransport(service), auth, tmp_path / "x", budget=0.2, on_abandon=on_abandon)
+    auth.renewal.give_up(turn)
+    assert caught.value.key is None
+    assert caught.value.retryable
+    assert [request.url.path for request in service.seen] == ["/retrieve"]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_an_errand_with_a_timeout_of_centuries_waits_for_a_renewal(face, tmp_path):
+    """No clock of the system overflows: once the errand before it leaves, it renews and ends well."""
+    service, auth = Service(rotating_at("/retrieve")), Token()
+    turn = auth.renewal.queue(0)
+    leaving = threading.Timer(0.05, auth.renewal.give_up, [turn])
+    leaving.start()
+    fetch(face, httpx.MockTransport(service), auth, tmp_path / "x.pdf", budget=1e12)
+    assert (tmp_path / "x.pdf").read_bytes() == PAPER

@@ -4,7 +4,7 @@ Two closed unions of frozen values. `Command` says what to do, `Outcome` what ca
 answer, or `Failed` with a gofer error, already translated. A driver performs commands and decides nothing. Each command
 names the type of its answer, so that a flow gets it typed (`run.ask`).
 
-    Authorise(call)                  -> object         what a function of the caller's returns, for credentials
+    Authorise(call, until)           -> object         what a function of the caller's returns, for credentials
     Send(request, timeout, cap)      -> Reply          one small exchange; `timeout` is total, `cap` bytes are read
     Open(request, timeout, ...)      -> Head           the head of a streamed reply; then exactly one of the next three
     Store(target, ...)               -> Stored         its body into the part file; bytes never pass through the core
@@ -137,9 +137,13 @@ class Body:
 
 @frozen
 class Authorise(Asks[object]):
-    """Call a function of the caller's that has to do with credentials; it may block, or return an awaitable."""
+    """Call a function of the caller's that has to do with credentials; it may block, or return an awaitable.
+
+    An awaitable is cancelled at `until`, a monotonic time, or None; what blocks cannot be.
+    """
 
     call: Callable[[], object] = field(repr=False, eq=False)  # two of one errand's are the same step
+    until: float | None = field(default=None, eq=False)
 
 
 @frozen

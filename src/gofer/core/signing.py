@@ -8,19 +8,20 @@ the request itself was not sent.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from copy import copy
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
 from attrs import evolve, frozen
 
 from gofer.core.commands import Authorise, AwaitTurn, Send
-from gofer.core.credentials import Auth, End, Refused, Talk
+from gofer.core.credentials import Auth, End, Refused, RenewalTurn, Talk
 from gofer.core.errand import Errand
 from gofer.core.judging import as_document
 from gofer.core.run import Flow, ask
 from gofer.errors import Abandoned, GoferError, OutOfTime, Unauthorized, Unreachable, UsageError
-from gofer.wire import Head, Reply, Request, may_be_sent
+from gofer.wire import Head, Reply, Request, may_be_sent, split
 
 AnyErrand = Errand[Any, Any]
 
@@ -29,6 +30,9 @@ MOST_REQUESTS = 10
 
 ANSWER_CAP = 1 << 20
 """Bytes that are read of the answer to one of them."""
+
+_led = ContextVar[tuple[RenewalTurn, ...]]("led", default=())
+"""The turns of the errands that renew around this one: it runs inside their `refresh`, and must not wait for them."""
 
 
 @frozen
@@ -81,7 +85,9 @@ def _sign_if_current(auth: Auth, request: Request) -> object:
 
 def _renew(errand: AnyErrand, auth: Auth, seen: int, refused: Refused | None) -> Flow[None]:
     """Have other credentials than the ones of the count `seen`: renew them, or wait for the errand that does."""
-    renewal = auth.renewal
+    renewal, led = auth.renewal, _led.get()
+    if any(renewal.leads(one) for one in led):
+        raise UsageError("auth= waits for itself: its refresh uses a client with this same auth=. Nothing was sent.")
     turn = renewal.queue(seen)
     if turn is None:
         return
@@ -89,37 +95,58 @@ def _renew(errand: AnyErrand, auth: Auth, seen: int, refused: Refused | None) ->
         if not (yield from ask(AwaitTurn(turn, errand.deadline))):
             raise errand.late(Unreachable("Nothing was sent: the credentials were being renewed."))
         if turn.failure is not None:
-            raise copy(turn.failure)  # an error is written on by its errand
+            raise _twin(turn.failure)
         if renewal.leads(turn):
+            _ = _led.set((*led, turn))
             try:
                 _ = yield from _called(errand, partial(auth.refresh, refused))
             except (Unreachable, Unauthorized, UsageError) as failure:
+                if isinstance(failure, Unreachable) and errand.left <= 0:
+                    raise errand.late(failure) from failure  # the others may have more time: the next one renews
                 renewal.settle(failure)
                 raise
+            finally:
+                _ = _led.set(led)
             renewal.settle()
     finally:
         renewal.give_up(turn)
 
 
+def _twin(failure: GoferError) -> GoferError:
+    """Return the same failure for another errand, which writes on it; a caller's class may have any `__init__`."""
+    twin = type(failure).__new__(type(failure))
+    twin.args, twin.__cause__ = failure.args, failure.__cause__
+    vars(twin).update(vars(failure))
+    return twin
+
+
 def _called(errand: AnyErrand, call: Callable[[], object]) -> Flow[object]:
     """Have the driver call a function of the caller's, and send what it yields; return what it returns."""
-    said = yield from _asked(call)
+    said = yield from _asked(call, errand.deadline)
     if not isinstance(said, Generator | AsyncGenerator):
         return said
     talk = cast("Talk", said)
-    said, sent = (yield from _asked(partial(_next, talk, None))), 0
-    while not isinstance(said, End):
-        if sent == MOST_REQUESTS:
-            raise Unreachable(f"auth= asked for more than {MOST_REQUESTS} requests in a row, so nothing was sent.")
-        reply = yield from _exchanged(errand, said)
-        said, sent = (yield from _asked(partial(_next, talk, reply))), sent + 1
+    try:
+        said, sent = (yield from _asked(partial(_next, talk, None))), 0
+        while not isinstance(said, End):
+            if sent == MOST_REQUESTS:
+                raise Unreachable(f"auth= asked for more than {MOST_REQUESTS} requests in a row, so nothing was sent.")
+            reply = yield from _exchanged(errand, said)
+            said, sent = (yield from _asked(partial(_next, talk, reply))), sent + 1
+    except GoferError:  # it may have a lock that the next try needs
+        with suppress(Unreachable, Unauthorized, UsageError):
+            _ = yield from _asked(partial(_close, talk))
+        raise
     return said.value
 
 
-def _asked(call: Callable[[], object]) -> Flow[object]:
-    """Have the driver call it. Only what says that it cannot succeed is final; any other failure may pass."""
+def _asked(call: Callable[[], object], until: float | None = None) -> Flow[object]:
+    """Have the driver call it. Only what says that it cannot succeed is final; any other failure may pass.
+
+    A step of a generator has no `until`: it may have a cancel scope of its own open, and scopes must nest.
+    """
     try:
-        return (yield from ask(Authorise(call)))
+        return (yield from ask(Authorise(call, until)))
     except (UsageError, Unauthorized, Unreachable, Abandoned):
         raise
     except GoferError as error:
@@ -133,6 +160,10 @@ def _next(talk: Talk, reply: Reply | None) -> object:
         return talk.send(cast("Reply", reply))  # None starts it
     except StopIteration as end:
         return End(end.value)
+
+
+def _close(talk: Talk) -> object:
+    return talk.aclose() if isinstance(talk, AsyncGenerator) else talk.close()
 
 
 async def _anext(talk: AsyncGenerator[Request, Reply], reply: Reply | None) -> object:
@@ -149,12 +180,13 @@ def _exchanged(errand: AnyErrand, request: object) -> Flow[Reply]:
     """Send a request that `auth=` wants sent, as it is: anonymous, so that no adapter adds its own credentials."""
     if not isinstance(request, Request):
         raise UsageError(f"auth= must yield requests (gofer.Request), not {type(request).__name__}.")
+    _check(request)
     if errand.left <= 0:
         raise errand.late()
     command = Send(evolve(request, anonymous=True), min(errand.rules.timeout, errand.left), ANSWER_CAP)
     try:
         return as_document((yield from ask(command)), ANSWER_CAP)
-    except (Abandoned, OutOfTime, Unreachable):
+    except (Abandoned, OutOfTime, Unreachable, UsageError):
         raise
     except GoferError as error:
         raise Unreachable(f"The credentials could not be had ({error.message}), so nothing was sent.") from error
@@ -163,9 +195,18 @@ def _exchanged(errand: AnyErrand, request: object) -> Flow[Reply]:
 def _checked(errand: AnyErrand, signed: object) -> Request:
     if not isinstance(signed, Request):
         raise UsageError(f"auth= must return the signed request, not {type(signed).__name__}.")
+    _check(signed)
     if not errand.service.owns(signed.url):
         raise UsageError("auth= has changed the request's origin. A signature is for the service's own origin only.")
-    for name, value in signed.headers.items():
-        if not may_be_sent(value):
-            raise UsageError(f"auth= returned a header {name!r} with a character that no header may have (not shown).")
     return signed
+
+
+def _check(request: Request) -> None:
+    """Check what a caller's function made, so that no adapter stumbles over it."""
+    texts = isinstance(request.method, str) and isinstance(request.url, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not texts or not isinstance(request.body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("auth= made a request that cannot be sent: its method and url are str, and its body is bytes.")
+    _ = split(request.url)
+    for name, value in request.headers.items():
+        if not may_be_sent(value):
+            raise UsageError(f"auth= made a header {name!r} with a character that no header may have (not shown).")

@@ -74,15 +74,15 @@ def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits:
     """Exchange one small request and reply; `submits` says that it may make a job."""
     ready = errand.service.ready(request, errand.record.ref)
     if errand.service.signer is None or ready.anonymous:
-        reply = yield from _send_signed(errand, ready, timeout, submits)
-        return as_document(reply, errand.rules.json_cap)
-    signed = yield from sign(errand, ready)
+        return (yield from _send_signed(errand, ready, timeout, submits))
+    signed, before = (yield from sign(errand, ready)), errand.at_risk
     reply = yield from _send_signed(errand, signed.request, timeout, submits)
     if are_refused(errand, reply):
+        errand.at_risk = before  # whoever refuses the credentials has made no job
         again = yield from sign_anew(errand, ready, signed, reply)
         if again is not None:
             reply = yield from _send_signed(errand, again, timeout, submits)
-    return as_document(reply, errand.rules.json_cap)
+    return reply
 
 
 def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, submits: bool) -> Flow[Reply]:
@@ -97,7 +97,7 @@ def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, sub
     finally:
         errand.leave()
     _log_reply(request, reply)
-    return reply
+    return as_document(reply, errand.rules.json_cap)
 
 
 def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None = None) -> Flow[Head]:

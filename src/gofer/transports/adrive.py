@@ -19,7 +19,7 @@ from anyio.to_thread import run_sync
 from gofer.core import commands
 from gofer.core.flows import FAREWELL
 from gofer.core.run import Run
-from gofer.errors import AnswerLost, GoferError
+from gofer.errors import AnswerLost, GoferError, Unreachable
 from gofer.events import Event
 from gofer.transports.base import LAST_USE, AsyncBody, AsyncIO, Disk, Listener, Pace, Progress, Writer, signing
 from gofer.wire import Head, Reply, Request
@@ -139,7 +139,11 @@ class _Hands:
             case commands.Authorise():
                 with signing():
                     said = command.call()
-                    return await cast("Awaitable[object]", said) if isinstance(said, Awaitable) else said
+                    if not isinstance(said, Awaitable):
+                        return said
+                    with self._before(command.until):
+                        return await cast("Awaitable[object]", said)
+                    raise Unreachable("auth= did not end in time, so nothing was sent.")
             case commands.Sleep():
                 await self.io.sleep(command.seconds)
             case commands.AwaitTurn():

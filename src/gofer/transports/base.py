@@ -133,11 +133,16 @@ class Disk(Protocol):
 
 
 class signing:
-    """Turns what the caller's own function raises into `Unreachable`: nothing was sent, and it may succeed later."""
+    """Turns what the caller's own function raises into `Unreachable`: nothing was sent, and it may succeed later.
+
+    Not a function that calls itself without end, as by a client with the same `auth=`: that would be tried for ever.
+    """
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, RecursionError):
+            raise UsageError("auth= calls itself without end. Nothing was sent.") from error
         if isinstance(error, Exception) and not isinstance(error, GoferError):
             raise Unreachable(f"auth= raised {type(error).__name__}, so nothing was sent.") from error
 

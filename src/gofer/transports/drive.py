@@ -111,7 +111,8 @@ class _Hands:
             case commands.AwaitTurn():
                 granted = threading.Event()
                 command.turn.when_granted(granted.set)
-                return granted.wait(None if command.until is None else max(0.0, command.until - self.io.now().mono))
+                left = math.inf if command.until is None else command.until - self.io.now().mono
+                return granted.wait(min(max(0.0, left), threading.TIMEOUT_MAX))
             case commands.Tell():
                 self._tell(command.event)
             case commands.Drop():
