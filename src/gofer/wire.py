@@ -17,6 +17,9 @@ from attrs import evolve, field, frozen
 from gofer.errors import UsageError
 
 _PORTS = {"http": 80, "https": 443}
+_LONGEST_URL = 1 << 16  # characters; HTTP libraries refuse more
+_LONGEST_TYPE = 1 << 8  # characters; a registered media type has 255 at most (RFC 6838, section 4.2)
+_LONGEST_ID = 1 << 12  # characters, each of which may be twelve in a URL
 
 
 def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -39,6 +42,21 @@ def may_be_sent(value: object) -> bool:
 @frozen
 class Request:
     """One complete request; every try sends the same bytes.
+def may_be_address(text: str) -> bool:
+    """Tell whether a text can stand in a request as its URL: not too long, and without control characters."""
+    return len(text) <= _LONGEST_URL and text.isprintable()
+
+
+def may_be_id(text: str) -> bool:
+    """Tell whether a text can stand in a URL as one part of its path, encoded; "." and ".." would be another path."""
+    return len(text) <= _LONGEST_ID and text.isprintable() and text.strip() not in ("", ".", "..")
+
+
+def climbs(path: str) -> bool:
+    """Tell whether a part of a path is "." or "..", so that it leads elsewhere than it says."""
+    return not {".", ".."}.isdisjoint(path.split("/"))
+
+
 
     The names in `headers` are in lower case. The core sets `anonymous` on a request to another origin than the
     service's: an adapter then sends these headers only, and no auth, cookies or default headers of its client.
@@ -103,6 +121,8 @@ def split(url: str) -> SplitResult:
             f"{_shown_raw(url)!r} has no http:// or https:// scheme; write it in full, for example http://localhost:8000."
         )
     if not parts.hostname:
+        if not may_be_address(url):
+            raise ValueError("characters that no URL may have, or too many")
         raise UsageError(f"{_shown_raw(url)!r} has no host; write it in full, for example http://localhost:8000.")
     return parts
 
