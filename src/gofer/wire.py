@@ -6,7 +6,6 @@ connection, or is specific to a service.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import cast
@@ -30,7 +29,10 @@ def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def shown(url: str) -> str:
     """Return `url` without its user part, query and fragment, which may hold secrets."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _shown_raw(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -101,12 +103,13 @@ class Reply(Head):
 
 def media_type(text: str | None) -> str:
     """Return the media type in this text, as in "Text/HTML; charset=utf-8", in lower case; "" for None."""
-    return (text or "").partition(";")[0].strip().lower()
+    return (text or "")[:_LONGEST_TYPE].partition(";")[0].strip().lower()
 
 
 def _shown_raw(url: str) -> str:
-    """Return text that should be a URL, without what may be a password."""
-    return re.sub(r"[^/]*@", "***@", url)
+    """Return the beginning of text that should be a URL, without its query and what may be a password."""
+    parts = (part.rpartition("@") for part in url.split("/"))
+    return "/".join(f"***@{rest}" if at else rest for _, at, rest in parts).partition("?")[0][:200]
 
 
 def split(url: str) -> SplitResult:

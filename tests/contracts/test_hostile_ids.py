@@ -79,7 +79,9 @@ def test_a_value_with_half_a_character_is_a_bad_reply():
         poll_of(said(MINE), made.ref)
 
 
-@pytest.mark.parametrize("link", ["https://", "https:///x", "http://[", "/\ud800", "/a\0", "/a\x7f", "/" + "a" * 70_000])
+@pytest.mark.parametrize(
+    "link", ["https://", "https:///x", "http://[", "/\ud800", "/a\0", "/a\x7f", "/" + "a" * 70_000]
+)
 def test_a_link_that_is_none_is_a_bad_reply(link):
     """One without a host, or with characters that no address may have, or too many."""
     with pytest.raises(gofer.BadReply, match="a link that is none"):

@@ -75,16 +75,17 @@ def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:
 
 def safe_names(files: Sequence[ResultFile]) -> list[str]:
     """Make safe file names of the service's: no path, nothing hidden or reserved, no two alike in any case."""
-    taken, names = {MANIFEST}, list[str]()
+    taken, names, last = {MANIFEST}, list[str](), dict[str, int]()
     for file in files:
         name = safe_name(re.split(r"[/\\]", file.name)[-1])
         if "." not in name:
             name += formats.suffix_of(file.format)
         stem, dot, suffix = name.rpartition(".")
-        number, unique = 1, name
+        number, unique = last.get(name.casefold(), 1), name
         while unique.casefold() in taken:
             number += 1
             unique = f"{stem or suffix}-{number}{dot if stem else ''}{suffix if stem else ''}"
         taken.add(unique.casefold())
         names.append(unique)
     return names
+        last[name.casefold()] = number  # the next one of this name need not try the numbers before

@@ -20,6 +20,7 @@ def safe_name(text: str) -> str:
     long text the last 200 bytes are kept. Two texts may have the same name, as "a/b" and "a_b".
     """
     name = "".join(char if char.isprintable() and char not in '<>:"/\\|?*{}' else "_" for char in text).strip(" .")
+    name = name[-200:].lstrip(" .")  # a character has a byte at least
     while len(name.encode()) > 200:
         name = name[1:].lstrip(" .")
     return f"_{name}" if not name or _RESERVED.fullmatch(name) else name
