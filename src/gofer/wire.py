@@ -12,6 +12,7 @@ from typing import cast
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
+from attrs.validators import instance_of
 
 from gofer.errors import UsageError
 
@@ -41,9 +42,6 @@ def may_be_sent(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
-@frozen
-class Request:
-    """One complete request; every try sends the same bytes.
 def may_be_address(text: str) -> bool:
     """Tell whether a text can stand in a request as its URL: not too long, and without control characters."""
     return len(text) <= _LONGEST_URL and text.isprintable()
@@ -59,17 +57,23 @@ def climbs(path: str) -> bool:
     return not {".", ".."}.isdisjoint(path.split("/"))
 
 
+@frozen
+class Request:
+    """One complete request; every try sends the same bytes.
 
     The names in `headers` are in lower case. The core sets `anonymous` on a request to another origin than the
     service's: an adapter then sends these headers only, and no auth, cookies or default headers of its client.
+
+    Raises:
+        TypeError: a part is of another type, as in what a caller's own signing function makes.
     """
 
-    method: str
-    url: str = field(repr=shown)
+    method: str = field(validator=instance_of(str))
+    url: str = field(repr=shown, validator=instance_of(str))
     headers: Mapping[str, str] = field(
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
     )
-    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>", validator=instance_of(bytes))
     anonymous: bool = False
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
@@ -117,6 +121,8 @@ def split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  (reading it is the check)
+        if not may_be_address(url):
+            raise ValueError("characters that no URL may have, or too many")
     except ValueError as error:
         raise UsageError(f"{_shown_raw(url)!r} is not a URL.") from error
     if parts.scheme not in _PORTS:
@@ -124,8 +130,6 @@ def split(url: str) -> SplitResult:
             f"{_shown_raw(url)!r} has no http:// or https:// scheme; write it in full, for example http://localhost:8000."
         )
     if not parts.hostname:
-        if not may_be_address(url):
-            raise ValueError("characters that no URL may have, or too many")
         raise UsageError(f"{_shown_raw(url)!r} has no host; write it in full, for example http://localhost:8000.")
     return parts
 

@@ -1,4 +1,4 @@
-"""Ids, values and links of a service that would lead elsewhere, or can stand in no address: none is asked for."""
+"""Ids, values, links and tags of a service that would lead elsewhere, or can stand in no request: none is sent."""
 
 import json
 
@@ -8,9 +8,13 @@ import gofer
 from gofer.contracts.base import Ref
 from gofer.contracts.declared import shipped
 from gofer.contracts.retrieve import RetrieveContract
+from gofer.core import flows
+from gofer.core.errand import Errand
+from gofer.core.record import JobMemory, JobRecord
 from gofer.models import Status
 from gofer.wire import Reply, Request
 from support.declared import said
+from support.world import World, reply
 
 BASE = "http://service.test/api"
 NONE = ["", " ", ".", "..", "a\nb", "\0", "\ud800", "a" * 5000]
@@ -86,3 +90,17 @@ def test_a_link_that_is_none_is_a_bad_reply(link):
     """One without a host, or with characters that no address may have, or too many."""
     with pytest.raises(gofer.BadReply, match="a link that is none"):
         replied(said(MINE), id="1", status=link)
+
+
+@pytest.mark.parametrize(("etag", "sent"), [('"1"', '"1"'), ('"é"', None), ('"1"\r\nx: y', None), ("\ud800", None)])
+def test_a_tag_that_cannot_be_sent_back_is_not(etag, sent):
+    """The next poll asks for the complete document."""
+
+    def service(request, world):
+        status = "completed" if len(world.requests) > 1 else "searching"
+        return reply(200, json.dumps({"job_id": "j1", "status": status}), etag=etag)
+
+    world = World(service)
+    errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"))))
+    assert world.play(flows.wait(errand), errand) == "completed"
+    assert world.requests[1].headers.get("if-none-match") == sent

@@ -6,6 +6,7 @@ import threading
 import anyio
 import httpx
 import pytest
+from attrs import evolve
 from tenacity.wait import wait_fixed
 
 import gofer
@@ -186,3 +187,12 @@ async def test_a_function_that_always_fails_ends_as_a_gofer_error(tmp_path):
         assert isinstance(error, gofer.Unreachable)
         assert "RuntimeError" in str(error)
         assert "s3cret" not in str(error)
+
+
+@pytest.mark.parametrize("part", ["method", "url", "headers", "body"])
+@pytest.mark.anyio
+async def test_a_signature_with_a_part_of_another_type_ends_as_a_gofer_error(part, tmp_path):
+    """Such a request cannot be made, so the function has failed, as with any other mistake in it."""
+    for face in ("blocking", "awaited"):
+        error = await errand(face, Service(), lambda request: evolve(request, **{part: 5}), tmp_path / "x.pdf")
+        assert isinstance(error, gofer.Unreachable)
