@@ -70,7 +70,9 @@ class GoferError(Exception):
         return _retryable(self)
 
     def __str__(self) -> str:
-        return self.message if self.job_id is None else f"{self.message} [job {self.job_id}]"
+        text = self.message if self.job_id is None else f"{self.message} [job {self.job_id}]"
+        # a service's text may have half a character (a lone surrogate), and whoever prints it would fail
+        return text.encode(errors="backslashreplace").decode()
 
 
 class UsageError(GoferError, ValueError):

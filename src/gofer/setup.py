@@ -265,11 +265,11 @@ def _is_folder(text: str) -> bool:
 
 def key_of(key: str | None, new_key: Callable[[], str]) -> str:
     """Check the caller's idempotency key, or make one."""
-    if key is None:
-        return new_key()
-    if not re.fullmatch(r"[!#-\[\]-~]{1,255}", key):
-        raise UsageError("key= must be 1 to 255 printable ASCII characters without quotes, spaces and backslashes.")
-    return key
+    chosen = new_key() if key is None else key
+    if not isinstance(chosen, str) or not re.fullmatch(r"[!#-\[\]-~]{1,255}", chosen):  # pyright: ignore[reportUnnecessaryIsInstance]
+        what = "What new_key= returns" if key is None else "key="
+        raise UsageError(f"{what} must be 1 to 255 printable ASCII characters without quotes, spaces and backslashes.")
+    return chosen
 
 
 def listeners_of(progress: bool | Listener) -> tuple[Listener, ...]:

@@ -7,7 +7,6 @@ deadline, no idempotency key and no credential. This module reads and writes tic
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping
@@ -54,8 +53,9 @@ class Ticket:
                 raise TicketError("The ticket is damaged: its checksum is wrong. Copy it again, whole.")
             facts = json.loads(body)
             links = {str(name): str(value) for name, value in facts.get("l", {}).items()}
-            return cls(str(facts["c"]), str(facts["o"]), str(facts.get("i", "")), links, facts.get("t"))
-        except (binascii.Error, ValueError, KeyError, AttributeError) as error:
+            submitted = None if facts.get("t") is None else float(facts["t"])
+            return cls(str(facts["c"]), str(facts["o"]), str(facts.get("i", "")), links, submitted)
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             if isinstance(error, TicketError):
                 raise
             raise TicketError("The ticket cannot be read. Copy it again, whole.") from error

@@ -6,17 +6,20 @@ connection, or is specific to a service.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import cast
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
+from attrs.validators import instance_of
 
 from gofer.errors import UsageError
 
 _PORTS = {"http": 80, "https": 443}
+_LONGEST_URL = 1 << 16  # characters; HTTP libraries refuse more
+_LONGEST_TYPE = 1 << 8  # characters; a registered media type has 255 at most (RFC 6838, section 4.2)
+_LONGEST_ID = 1 << 12  # characters, each of which may be twelve in a URL
 
 
 def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -27,7 +30,10 @@ def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def shown(url: str) -> str:
     """Return `url` without its user part, query and fragment, which may hold secrets."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _shown_raw(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -36,20 +42,38 @@ def may_be_sent(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
+def may_be_address(text: str) -> bool:
+    """Tell whether a text can stand in a request as its URL: not too long, and without control characters."""
+    return len(text) <= _LONGEST_URL and text.isprintable()
+
+
+def may_be_id(text: str) -> bool:
+    """Tell whether a text can stand in a URL as one part of its path, encoded; "." and ".." would be another path."""
+    return len(text) <= _LONGEST_ID and text.isprintable() and text.strip() not in ("", ".", "..")
+
+
+def climbs(path: str) -> bool:
+    """Tell whether a part of a path is "." or "..", so that it leads elsewhere than it says."""
+    return not {".", ".."}.isdisjoint(path.split("/"))
+
+
 @frozen
 class Request:
     """One complete request; every try sends the same bytes.
 
     The names in `headers` are in lower case. The core sets `anonymous` on a request to another origin than the
     service's: an adapter then sends these headers only, and no auth, cookies or default headers of its client.
+
+    Raises:
+        TypeError: a part is of another type, as in what a caller's own signing function makes.
     """
 
-    method: str
-    url: str = field(repr=shown)
+    method: str = field(validator=instance_of(str))
+    url: str = field(repr=shown, validator=instance_of(str))
     headers: Mapping[str, str] = field(
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
     )
-    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>", validator=instance_of(bytes))
     anonymous: bool = False
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
@@ -83,12 +107,13 @@ class Reply(Head):
 
 def media_type(text: str | None) -> str:
     """Return the media type in this text, as in "Text/HTML; charset=utf-8", in lower case; "" for None."""
-    return (text or "").partition(";")[0].strip().lower()
+    return (text or "")[:_LONGEST_TYPE].partition(";")[0].strip().lower()
 
 
 def _shown_raw(url: str) -> str:
-    """Return text that should be a URL, without what may be a secret: its user part and its query."""
-    return re.sub(r"[^/]*@", "***@", url).partition("?")[0]
+    """Return the beginning of text that should be a URL, without its query and what may be a password."""
+    parts = (part.rpartition("@") for part in url.split("/"))
+    return "/".join(f"***@{rest}" if at else rest for _, at, rest in parts).partition("?")[0][:200]
 
 
 def split(url: str) -> SplitResult:
@@ -96,6 +121,8 @@ def split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  (reading it is the check)
+        if not may_be_address(url):
+            raise ValueError("characters that no URL may have, or too many")
     except ValueError as error:
         raise UsageError(f"{_shown_raw(url)!r} is not a URL.") from error
     if parts.scheme not in _PORTS:

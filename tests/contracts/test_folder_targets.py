@@ -101,6 +101,26 @@ def test_a_later_try_goes_on_in_the_folder_that_is_there(any_face, serve, tmp_pa
     assert [call.path for call in server.calls].count("/f/a") == 1
 
 
+@pytest.mark.parametrize(
+    "change", [{"file": "x" * 300}, {"size": 1e400}, {"size": -1}, {"size": True}, {"verified": []}]
+)
+def test_a_damaged_manifest_is_not_believed(any_face, serve, tmp_path, change):
+    """The files that it lists are fetched again."""
+    model = Results(files=["/f/a", "/f/b"])
+    model.broken.add("/f/b")
+    server = serve(model)
+    job = start(any_face, server)
+    with pytest.raises(gofer.Unauthorized):
+        job.download(f"{tmp_path}/out/", timeout=10)
+    (manifest,) = tmp_path.glob(".*/manifest.json")
+    listed = json.loads(manifest.read_bytes())
+    manifest.write_text(json.dumps({**listed, "files": [{**listed["files"][0], **change}]}))
+    model.broken.clear()
+    job.download(f"{tmp_path}/out/", timeout=10)
+    assert inside(tmp_path / "out") == BOTH
+    assert [call.path for call in server.calls].count("/f/a") == 2
+
+
 def test_a_folder_half_filled_by_a_killed_process_is_filled(tmp_path):
     """The manifest is moved last; until then, what was moved counts as this job's."""
     out, staging = tmp_path / "out", tmp_path / "out" / ".1.parts"

@@ -60,3 +60,19 @@ def test_a_cookie_that_cannot_be_sent_back_costs_nothing(mode):
         client = made.client(server.url)
         assert client.get_job_status("j1").status == "completed"
         assert server.calls[1].headers["cookie"] == "b=1"
+
+
+@pytest.mark.parametrize("driver", list(itertools.product(MODES, FAMILIES)), ids="-".join)
+def test_an_address_elsewhere_that_no_library_can_ask_is_unreachable(driver, tmp_path):
+    """It is the service's, so the caller is not told that the call was wrong."""
+
+    def service(call):
+        return [http(302, location="http://999.0.0.1/x") if call.path.endswith("/file") else DONE]
+
+    with face(*driver) as made, raw_server(service) as server, pytest.raises(gofer.TransportError):
+        made.client(server.url, patience=FEW).job("j1").download(tmp_path / "paper.pdf", timeout=20)
+
+
+def test_an_error_can_be_printed_whatever_the_service_said():
+    """Half a character in a service's text is written as an escape."""
+    assert str(gofer.GoferError("no: \ud800")) == "no: \\ud800"

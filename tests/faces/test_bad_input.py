@@ -1,9 +1,11 @@
 """Wrong calls: each a typed error that says what to do, before anything is sent, and nothing left behind."""
 
 import asyncio
+import base64
 import os
 import stat
 import traceback
+import zlib
 
 import anyio
 import httpx
@@ -184,12 +186,34 @@ def test_other_wrong_options():
             gofer.Client("http://h", **wrong)
     with pytest.raises(UsageError, match="key="):
         gofer.Client("http://h").submit(gofer.RetrieveRequest(DOI), key='"')
+    for key in ("", "é", "\ud800", 5):
+        with pytest.raises(UsageError, match="key="):
+            gofer.Client("http://h", new_key=lambda key=key: key).submit(gofer.RetrieveRequest(DOI))
+
+
+@pytest.mark.parametrize("id", ["", " ", ".", "..", "a\nb", "\0", "\ud800", "a" * 5000, None, 5])
+def test_an_id_that_is_none(client, id):
+    """Nothing is asked: as "..", it would be the address of something else, which `cancel` would delete."""
     with pytest.raises(UsageError, match="job_id"):
-        gofer.Client("http://h").job("")
+        client.job(id)
+    with pytest.raises(UsageError, match="job_id"):
+        client.get_job_status(id)
+
+
+@pytest.mark.parametrize("text", ["\ud800", 5])
+def test_a_cursor_that_is_no_text(client, text):
+    """What no address can hold is refused."""
+    with pytest.raises(UsageError, match="cursor"):
+        client.list_jobs(cursor=text)
+
+
+def made_of(body):
+    """A ticket whose checksum is right, whatever is in it."""
+    return "gofer1." + base64.urlsafe_b64encode(zlib.crc32(body).to_bytes(4, "big") + body).decode()
 
 
 def test_a_ticket_that_is_none(client):
-    """Garbled, cut, foreign and newer tickets are told apart from a job that is lost."""
+    """Garbled, cut, forged, foreign and newer tickets are told apart from a job that is lost."""
     ticket = client.job("j1").ticket
     assert client.attach(ticket).id == "j1"
     for broken in (
@@ -199,6 +223,10 @@ def test_a_ticket_that_is_none(client):
         ticket[:-3],
         ticket[:-1] + ("A" if ticket[-1] != "A" else "B"),
         "gofer1.ü",
+        made_of(b"[" * 100_000),
+        made_of(b'{"c":"retrieve","o":"http://localhost","t":[]}'),
+        made_of(b'{"c":"retrieve","o":"http://localhost","t":%s}' % (b"9" * 400)),
+        made_of(b'{"c":"retrieve","o":"http://localhost","l":[]}'),
     ):
         with pytest.raises(TicketError):
             client.attach(broken)

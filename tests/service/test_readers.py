@@ -1,8 +1,6 @@
 """What callers and files send is read in linear time: eight times the text takes about eight times as long."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from time import thread_time
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +11,7 @@ from gofer.contracts.doi import MAX_LENGTH, normalize
 from gofer_service.files import _disposition  # pyright: ignore[reportPrivateUsage]
 from gofer_service.headers import read_key, read_prefer, read_range, read_tags, wants_sha256
 from gofer_service.submissions import MAX_BODY, parse_submission
+from support.linear import is_linear
 
 READERS: dict[str, Callable[[str], object]] = {
     "Prefer": read_prefer,
@@ -49,28 +48,6 @@ PIECES = [
     "\u0301",
     "\u0323",
 ]
-SMALL = 8_000
-"""Characters of the smaller text; the larger one is about as long as a head or a body may be."""
-
-
-def seconds(read: Callable[[str], object], text: str) -> float:
-    """Measure the CPU time of one reading; other processes do not count."""
-    begun = thread_time()
-    with suppress(ValueError, HTTPException):
-        read(text)
-    return thread_time() - begun
-
-
-def is_linear(read: Callable[[str], object], piece: str) -> bool:
-    """Compare the best of several readings, so that one slow moment of the machine does not count."""
-    small, large = (piece * (size // len(piece)) for size in (SMALL, 8 * SMALL))
-    best = [float("inf")] * 2
-    for _ in range(6):
-        best = [min(least, seconds(read, text)) for least, text in zip(best, (small, large), strict=True)]
-        # Reading either takes at least this time, below which clocks are not precise.
-        if best[1] < 24 * max(best[0], 0.0002):
-            return True
-    return False
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -80,7 +57,7 @@ def test_a_reader_takes_linear_time(name: str) -> None:
     @settings(max_examples=25, deadline=None, database=None)
     @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join))
     def check(piece: str) -> None:
-        assert is_linear(READERS[name], piece), f"{piece!r}, repeated, takes more than linear time"
+        assert is_linear(READERS[name], piece, HTTPException), f"{piece!r}, repeated, takes more than linear time"
 
     check()
 
@@ -89,7 +66,7 @@ def test_a_reader_takes_linear_time(name: str) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_the_usual_traps_are_read_in_linear_time(name: str, piece: str) -> None:
     """Long runs of one character, brackets, nested encodings and combining marks take linear time in every reader."""
-    assert is_linear(READERS[name], piece)
+    assert is_linear(READERS[name], piece, HTTPException)
 
 
 @pytest.mark.parametrize("piece", [")", "(", ".", "%2f", "\u0301\u0323", "x"])

@@ -20,7 +20,7 @@ from gofer.contracts import payload
 from gofer.contracts.payload import Problem
 from gofer.errors import UsageError
 from gofer.models import ResultFile, Status
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Reply, Request, may_be_id
 
 In_contra = TypeVar("In_contra", contravariant=True)
 Out = TypeVar("Out")
@@ -160,9 +160,9 @@ class Contract(Protocol[In_contra, Out]):
         return request
 
     def ref(self, job_id: str) -> Ref:
-        """Return where the job of this id is; an id that is empty or no text is a `UsageError`."""
-        if not isinstance(job_id, str) or not job_id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError("The job id is empty; pass the job_id that the submission gave.")
+        """Return where the job of this id is; what can be no id is a `UsageError`."""
+        if not isinstance(job_id, str) or not may_be_id(job_id):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"This is no job id: {str(job_id)[:80]!r}. Pass the job_id that the submission gave.")
         return Ref(job_id)
 
     def build_start(self, base: str, ref: Ref) -> Request | None:

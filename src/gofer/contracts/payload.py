@@ -78,16 +78,38 @@ def _is_mapping(kind: Any) -> bool:
 
 _converter = strict_converter()
 
+DEEPEST = 128
+"""Lists and objects within one another; a deeper document is refused."""
+
 
 def document(reply: Reply) -> Mapping[str, Any]:
     """Parse a reply's body as a JSON object, or raise `BadReply` that says what came instead."""
     try:
-        value = json.loads(reply.body)
-    except (ValueError, RecursionError) as error:
+        value = parsed(reply.body)
+    except ValueError as error:
         raise no_document(reply, "JSON") from error
     if not isinstance(value, dict):
         raise BadReply(f"The service answered with a JSON {type(value).__name__} in place of an object.", field="$")
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def parsed(body: bytes) -> Any:
+    """Parse JSON, or raise `ValueError`; also where it is nested so deep that what works on it might give up."""
+    try:
+        value = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if body.count(b"{") + body.count(b"[") > DEEPEST and _is_deeper(value, DEEPEST):
+        raise ValueError(f"more than {DEEPEST} lists and objects within one another")
+    return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Tell whether a value has more lists and objects within one another, without recursion."""
+    level: list[Any] = [value]
+    for _ in range(depth + 1):
+        level = [inner for one in level for inner in (as_map(one) or {}).values() or as_list(one) or ()]
+    return bool(level)
 
 
 def no_document(reply: Reply, wanted: str) -> BadReply:

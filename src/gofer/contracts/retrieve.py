@@ -19,7 +19,7 @@ from gofer.contracts.base import Contract, Ref, Snapshot
 from gofer.contracts.payload import Problem, as_list, document, only_shown, strict_converter, structure
 from gofer.errors import BadReply, UsageError
 from gofer.models import HealthStatus, JobPage, ResultFile, RetrieveRequest, RetrieveResult, State, Status
-from gofer.wire import Reply, Request
+from gofer.wire import Reply, Request, may_be_id
 
 SERVICE_BUDGET = 120
 """Seconds that the service gets for a job by default, as in the base contract's own client."""
@@ -145,7 +145,10 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     def build_listing(self, base: str, *, status: str | None, limit: int | None, cursor: str | None) -> Request:
         """Build GET /jobs with these filters."""
         asked = {"status": status, "limit": None if limit is None else str(limit), "cursor": cursor}
-        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value is not None)
+        try:
+            query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value is not None)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise UsageError("status and cursor are text; the cursor is that of the page before.") from error
         return Request("GET", f"{base}/jobs" + (f"?{query}" if query else ""), {"accept": "application/json"})
 
     def read_listing(self, reply: Reply) -> JobPage:
@@ -180,10 +183,14 @@ def _checked(text: object) -> str:
 
 
 def _job(base: str, ref: Ref) -> str:
+    if not may_be_id(ref.id):  # out of a ticket
+        raise UsageError(f"{ref.id[:80]!r} is no job id.")
     return f"{base}/jobs/{quote(ref.id, safe='')}"
 
 
 def _snapshot(base: str, reply: Reply, result: RetrieveResult) -> Snapshot[RetrieveResult]:
+    if not may_be_id(result.job_id):
+        raise BadReply(f"The service's id of the job is none: {result.job_id[:80]!r}.", field="$.job_id")
     state = result.state
     status = Status(
         result.status,

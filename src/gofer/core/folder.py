@@ -68,23 +68,28 @@ def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:
     """Read which files an earlier try of this very job has stored already: the manifest's entries by file name."""
     try:
         files = json.loads(manifest or b"{}").get("files", [])
-        return {entry["file"]: entry for entry in files if Verified(entry["verified"]) and entry["size"] >= 0}
+        return {one["file"]: one for one in files if Verified(one["verified"]) and _is_size(one["size"])}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
+def _is_size(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
 def safe_names(files: Sequence[ResultFile]) -> list[str]:
     """Make safe file names of the service's: no path, nothing hidden or reserved, no two alike in any case."""
-    taken, names = {MANIFEST}, list[str]()
+    taken, names, last = {MANIFEST}, list[str](), dict[str, int]()
     for file in files:
         name = safe_name(re.split(r"[/\\]", file.name)[-1])
         if "." not in name:
             name += formats.suffix_of(file.format)
         stem, dot, suffix = name.rpartition(".")
-        number, unique = 1, name
+        number, unique = last.get(name.casefold(), 1), name
         while unique.casefold() in taken:
             number += 1
             unique = f"{stem or suffix}-{number}{dot if stem else ''}{suffix if stem else ''}"
+        last[name.casefold()] = number  # the next one of this name need not try the numbers before
         taken.add(unique.casefold())
         names.append(unique)
     return names

@@ -128,8 +128,13 @@ def retry_after(head: Head, wall: float) -> float | None:
     return max(0.0, due - (wall if sent is None else sent))
 
 
+_LONGEST_DATE = 100  # characters; the standard's forms have 33 at most
+
+
 def http_date(text: str) -> float | None:
     """Read an HTTP date as Unix time (RFC 9110, section 5.6.7); None for anything else."""
+    if len(text) > _LONGEST_DATE:
+        return None
     try:
         parsed = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -153,7 +158,7 @@ def redirected(request: Request, head: Head) -> Request | None:
     try:
         url = urljoin(request.url, location)
         there = origin(url)
-    except (errors.UsageError, ValueError) as error:
+    except ValueError as error:  # UsageError is one
         raise _misdirected(head, "The service redirects to something that is no http(s) URL.") from error
     here = origin(request.url)
     if here[0] == "https" and there[0] != "https":

@@ -31,6 +31,7 @@ def safe_name(text: str) -> str:
     "a/b" and "a_b".
     """
     name = "".join(char if char.isprintable() and char not in '<>:"/\\|?*{}' else "_" for char in text).strip(" .")
+    name = name[-200:].lstrip(" .")  # a character has a byte at least
     while len(name.encode()) > 200:
         name = name[1:].lstrip(" .")
     return f"_{name}" if not name or name.startswith("~") or _RESERVED.fullmatch(name) else name

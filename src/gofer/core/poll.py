@@ -19,7 +19,7 @@ from gofer.core.table import Move
 from gofer.errors import BadReply, JobLost, ServiceError, TransportError
 from gofer.events import Changed
 from gofer.models import State
-from gofer.wire import Reply, Request, shown
+from gofer.wire import Reply, Request, may_be_sent, shown
 
 FRESH = {"cache-control": "no-cache"}
 """Sent with every poll unless the contract says otherwise: a cache may have an old status (RFC 9111, 5.2.1.4)."""
@@ -40,7 +40,7 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = F
     something in between may cut requests that are held for too long.
     """
     contract, base, ref, seen = errand.contract, errand.service.base, errand.ref, errand.record.seen
-    etag = None if seen is None or anew else seen.etag
+    etag = None if seen is None or anew or not may_be_sent(seen.etag) else seen.etag
     exchanged = read_if_document if contract.may_be_file("poll") else follow
     tries = Tries(errand, policy)
     patient = seen is not None and policy is errand.rules.patience

@@ -160,6 +160,7 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
 
     Raises:
         UsageError: the request cannot be written, as with a character that no header or address may have.
+        Unreachable: the same of an anonymous request: its address is the service's, and not the caller's mistake.
     """
     limits = family.Timeout(timeout)
     content = request.body or None
@@ -173,6 +174,8 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
         url = _parsed(family, request.url)
         message = family.Request(request.method, url, headers=headers, content=content, extensions=extensions)
     except (family.InvalidURL, TypeError, ValueError) as error:  # UnicodeError is a ValueError
+        if request.anonymous:
+            raise Unreachable(f"No request can be sent to {shown(request.url)} ({type(error).__name__}).") from error
         raise _unsendable(request.url, type(error).__name__) from None  # the error may show a header's value
     return message, {"auth": None} if request.anonymous else {}
 

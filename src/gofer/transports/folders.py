@@ -88,6 +88,7 @@ def _manifest(staging: Path) -> bytes | None:
 
 def _listed(manifest: bytes | None) -> list[str]:
     try:
-        return [str(entry["file"]) for entry in json.loads(manifest or b"{}")["files"]]
+        names = [str(entry["file"]) for entry in json.loads(manifest or b"{}")["files"]]
+        return [name for name in names if len(os.fsencode(name)) <= 255]  # more bytes no file system takes
     except (ValueError, KeyError, TypeError, RecursionError):
         return []

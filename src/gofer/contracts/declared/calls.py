@@ -30,10 +30,9 @@ class Calls:
     variables: Mapping[str, str] = field(repr=lambda values: str(list(values)))
 
     def __attrs_post_init__(self) -> None:
-        every = self.declaration.every
         object.__setattr__(self, "variables", values_of(self.declaration, self.variables))
-        for template in (*every.headers.values(), *every.cookies.values()):
-            for hole in template.holes:
+        for _, _, part, template in self.declaration.templates():
+            for hole in template.holes if part in ("headers", "cookies") else ():
                 if not self.variables.get(hole.name, "").isascii():
                     raise UsageError(f"The variable {hole.name!r} has characters that no header may have.")
 
@@ -57,13 +56,13 @@ class Calls:
             return request
         lookup = self._lookup(base, ref)
         url = request.url
-        for name, value in _with_values(every.query, lookup):
-            url = with_parameter(url, name, value)
         try:
+            for name, value in _with_values(every.query, lookup):
+                url = with_parameter(url, name, value)
             headers = {name.lower(): header(name, value) for name, value in _with_values(every.headers, lookup)}
             cookies = [f"{name}={header('cookie', value)}" for name, value in _with_values(every.cookies, lookup)]
-        except UsageError as error:  # the service's own value, as the caller's were checked
-            raise BadReply(error.message, field="values") from error
+        except (UsageError, UnicodeEncodeError) as error:  # the service's own value, as the caller's were checked
+            raise BadReply(str(error), field="values") from error
         if cookies:
             headers["cookie"] = "; ".join(cookies)
         return evolve(request, url=url, headers={**headers, **request.headers})
@@ -110,6 +109,8 @@ class Calls:
             if not url.startswith(f"{base}/") and url != base and self._is_elsewhere(base, url, call):
                 call = self._without_secrets(call)
             return build_request(call, url, lookup, seed=ref.id, set_later=self._every_header)
+        except (UsageError, UnicodeEncodeError) as error:  # the service's own value, as the caller's were checked
+            raise self.declaration.bad_reply(str(error), *self.declaration.key_of(call)) from error
         except Unfilled as error:
             where = self.declaration.place(*self.declaration.key_of(call))
             raise UsageError(f"{where}: {{{error.name}}} has no value for this job.") from error
@@ -117,7 +118,10 @@ class Calls:
     def file_address(self, base: str, ref: Ref, files: Files, name: str, url: str) -> str | None:
         """Return the address of the file that the document from `url` names so; None where it is not an HTTP one."""
         if files.link is not None:
-            return address(files.link, self._lookup(base, ref, {"item": name}))
+            try:
+                return address(files.link, self._lookup(base, ref, {"item": name}))
+            except (UsageError, UnicodeEncodeError) as error:
+                raise self.declaration.bad_reply(str(error), "result", "files", "link") from error
         link = without(resolve(url, name), self.secret_parameters)
         return link if link.startswith(("http://", "https://")) else None
 

@@ -25,7 +25,7 @@ from gofer.contracts.declared.statuses import snapshot_of, status_in, status_of_
 from gofer.contracts.payload import Problem
 from gofer.errors import BadReply, NotReady, UsageError
 from gofer.models import ResultFile, State, Status
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Reply, Request, climbs, may_be_id
 
 
 @frozen
@@ -100,8 +100,8 @@ class DeclaredContract(Contract[Any, Any]):
         refusals.raise_refusal(self.declaration, reading)
         links = links_in(reading, self._calls.secret_parameters, submit, document)
         job_id = first_text(submit.id, reading) or None
-        if job_id is not None and not job_id.isprintable():
-            raise BadReply(f"The service's id of the job is no text: {job_id[:80]!r}.", field="submit.id")
+        if job_id is not None and (climbs(job_id) or not may_be_id(job_id)):
+            raise BadReply(f"The service's id of the job is none: {job_id[:80]!r}.", field="submit.id")
         ref = Ref(job_id or id_of_link(links), links)
         can_poll = self._calls.first_of(base, ref, self.declaration.poll) is not None
         if job_id is None and not can_poll:

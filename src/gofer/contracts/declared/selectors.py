@@ -25,7 +25,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from gofer.contracts.declared import markup
-from gofer.contracts.payload import as_list, as_map, no_document
+from gofer.contracts.payload import as_list, as_map, no_document, parsed
 from gofer.wire import Reply, Request
 
 
@@ -78,8 +78,8 @@ class Reading:
                 if self.root.casefold() == "html":
                     raise ValueError("a web page")  # also where it is well-formed
             elif body:
-                self.tree = json.loads(body)
-        except (ValueError, RecursionError) as error:
+                self.tree = parsed(body)
+        except ValueError as error:
             raise no_document(self.reply, "a JSON or XML document") from error
         return self.tree
 
@@ -90,6 +90,9 @@ def _is_markup(body: bytes) -> bool:
 
 
 Read = Callable[[Reading], Any]
+
+LONGEST: Final = 1 << 16
+"""Characters of a text that a regular expression is tried on: some take the square of the length."""
 
 
 @frozen
@@ -137,8 +140,8 @@ def text_of(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    inner = as_map(value)
-    return None if inner is None else text_of(inner.get("#text"))
+    inner = (as_map(value) or {}).get("#text")
+    return inner if isinstance(inner, str) else None
 
 
 def first_text(places: Places, reading: Reading) -> str | None:
@@ -198,7 +201,7 @@ def _matching(read: Read, pattern: str) -> Read:
 
     def matched(reading: Reading) -> Any:
         text = text_of(read(reading))
-        match = None if text is None else find(text)
+        match = None if text is None or len(text) > LONGEST else find(text)
         if match is None:
             return MISSING
         return match[0] if match.re.groups == 0 else next((group for group in match.groups() if group), MISSING)

@@ -14,15 +14,24 @@ from gofer.contracts.declared.templates import Hole, Lookup, Template, fill_valu
 from gofer.contracts.declared.urls import with_parameter
 from gofer.contracts.payload import as_list, as_map
 from gofer.errors import UsageError
-from gofer.wire import Request
+from gofer.wire import Request, climbs
 
 RESERVED = ":/?#[]@!$&'()*+,;="
 """What `{+name}` leaves as it is (RFC 3986, section 2.2), and % with it."""
 
 
 def address(template: Template, lookup: Lookup) -> str:
-    """Fill an address: values are percent-encoded, except {base} and links, which are addresses themselves."""
+    """Fill an address: values are percent-encoded, except {base} and links, which are addresses themselves.
+
+    Raises:
+        Unfilled: a variable has no value.
+        UsageError: a value would change the path.
+        UnicodeEncodeError: a value has half a character (a lone surrogate).
+    """
     url, base = template.fill(lookup, _for_address) or "", str(lookup("base"))
+    is_link = any(hole.name.startswith("links.") for hole in template.holes)
+    if not is_link and url.startswith(base) and climbs(url[len(base) :].partition("?")[0]):
+        raise UsageError(f"A value for {template.text!r} has a part that is . or .., which is another address.")
     return base + url[len(base) + 1 :] if url.startswith(f"{base}//") else url  # whether or not a path begins with /
 
 
@@ -47,6 +56,7 @@ def build_request(call: Call, url: str, lookup: Lookup, *, seed: str = "", set_l
     Raises:
         Unfilled: a variable has no value.
         UsageError: a header's value cannot be sent.
+        UnicodeEncodeError: a value has half a character (a lone surrogate).
     """
     for name, template in call.query.items():
         value = template.fill(lookup)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from gofer.errors import BadReply
+from gofer.wire import may_be_address
 
 
 def resolve(url: str, link: str) -> str:
     """Make a link absolute that was read at `url`, or raise `BadReply`."""
     try:
         absolute = urljoin(url, link)
-        _ = urlsplit(absolute).port
+        parts = urlsplit(absolute)
+        _ = parts.port  # reading it is a check
+        if not may_be_address(absolute) or (parts.scheme in ("http", "https") and not parts.hostname):
+            raise ValueError("no host, or characters that no address may have, or too many")
     except ValueError as error:
         raise BadReply(f"The service hands out a link that is none: {link[:80]!r}.", field="$") from error
     return absolute
