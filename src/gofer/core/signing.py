@@ -163,7 +163,10 @@ def _next(talk: Talk, reply: Reply | None) -> object:
 
 
 def _close(talk: Talk) -> object:
-    return talk.aclose() if isinstance(talk, AsyncGenerator) else talk.close()
+    if isinstance(talk, AsyncGenerator):
+        return talk.aclose()
+    talk.close()
+    return None
 
 
 async def _anext(talk: AsyncGenerator[Request, Reply], reply: Reply | None) -> object:
