@@ -88,7 +88,7 @@ class ClientCredentials(Auth):
         if isinstance(lifetime, int | float | str):
             try:
                 seconds = float(lifetime)
-            except ValueError:
+            except (ValueError, OverflowError):
                 return
             if seconds > 0:
                 self._until = asked_at + seconds - min(self.early, seconds / 2)

@@ -100,7 +100,7 @@ def service_of(
     _SHARED.add(slots)
     signer = signer_of(options.auth, awaited=awaited)
     if isinstance(signer, Auth):
-        _SHARED.add(signer.renewal)
+        _SHARED.add(signer.gofer_renewal)
     return Service(contract, base_url(url), rules, headers_of(options.auth, options.headers), signer, slots)
 
 
@@ -148,6 +148,10 @@ def signer_of(auth: Credentials | None, *, awaited: bool) -> Auth | Sign | None:
     """
     if auth is None or isinstance(auth, str):
         return None
+    if isinstance(auth, type):
+        raise UsageError(f"auth= is the class {auth.__name__}; pass an object of it: {auth.__name__}(...).")
+    if isinstance(auth, Auth) and inspect.iscoroutinefunction(auth.is_due):
+        raise UsageError("is_due of auth= is a coroutine function; it must answer at once.")
     if not awaited:
         for part in (auth, *(getattr(auth, name, None) for name in ("__call__", "sign", "refresh"))):
             if inspect.iscoroutinefunction(part) or inspect.isasyncgenfunction(part):

@@ -1,5 +1,7 @@
 """`auth=` with faults of the caller's own: each ends as an error of gofer's that says what is wrong, on every face."""
 
+import copy
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -59,7 +61,7 @@ def test_an_error_of_the_callers_own_class_ends_all_that_wait_for_the_renewal(tm
             raise NoLogin("me", "h")
 
     auth = Failing()
-    queue = auth.renewal.queue
+    queue = auth.gofer_renewal.queue
 
     def told(seen):
         turn = queue(seen)
@@ -67,7 +69,7 @@ def test_an_error_of_the_callers_own_class_ends_all_that_wait_for_the_renewal(tm
             everybody.set()
         return turn
 
-    auth.renewal.queue = told
+    auth.gofer_renewal.queue = told
     with ThreadPoolExecutor(2) as pool:
         ends = [
             pool.submit(fetch, face, httpx.MockTransport(service), auth, tmp_path / face)
@@ -208,3 +210,65 @@ def test_a_renewal_whose_time_is_up_is_handed_over(backend, tmp_path):
     anyio.run(errands, backend=backend)
     assert (tmp_path / "x.pdf").read_bytes() == PAPER
     assert len(begun) == 2
+
+
+class Slotted(Token):
+    """Has an attribute in a slot."""
+
+    __slots__ = ("place",)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda auth: pickle.loads(pickle.dumps(auth))])
+@pytest.mark.parametrize("kind", [Token, Slotted])
+def test_a_copy_of_an_auth_is_renewed_by_itself(kind, copied, tmp_path):
+    """It has the attributes of the first, and gets a token though the first one was renewed meanwhile."""
+    first = kind()
+    if kind is Slotted:
+        first.place = "h"
+    other = copied(first)
+    assert getattr(other, "place", None) == getattr(first, "place", None)
+    for auth in (first, other):
+        service = Service(rotating_at("/retrieve"))
+        fetch("blocking", httpx.MockTransport(service), auth, tmp_path / "x.pdf")
+        assert len(service.paths("/token")) == 1
+
+
+class Renewing(Token):
+    """Has attributes of likely names."""
+
+    def __init__(self):
+        super().__init__()
+        self.renewal = self.turn = self.lock = self.count = 3600.0
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_an_auth_may_have_attributes_of_any_likely_name(face, tmp_path):
+    """What gofer keeps in the object has a name that nobody else uses."""
+    fetch(face, httpx.MockTransport(Service(rotating_at("/jobs/1"))), Renewing(), tmp_path / "x.pdf")
+    assert (tmp_path / "x.pdf").read_bytes() == PAPER
+
+
+class AwaitedIsDue(Token):
+    """Would have to be awaited before every request."""
+
+    async def is_due(self):
+        """Tell nothing."""
+
+
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        (Token, "pass an object of it"),
+        (httpx.BasicAuth, "pass an object of it"),
+        (AwaitedIsDue(), "is_due"),
+        (gofer.Auth(), "no method sign"),
+    ],
+    ids=["class", "httpx class", "awaited is_due", "no sign"],
+)
+@pytest.mark.parametrize("face", FACES)
+def test_an_auth_that_cannot_work_is_a_usage_error(auth, words, face, tmp_path):
+    """A class in place of an object, and a method that is missing or has to be awaited: nothing is sent."""
+    service = Service()
+    with pytest.raises(gofer.UsageError, match=words):
+        fetch(face, httpx.MockTransport(service), auth, tmp_path / "x")
+    assert service.seen == []

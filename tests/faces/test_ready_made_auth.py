@@ -17,6 +17,7 @@ from gofer.auth import ClientCredentials, EnvironmentHeader, Netrc
 DOI = "10.5555/12345678"
 PAPER = b"%PDF-1.7 paper"
 FACES = ("blocking", "asyncio", "trio")
+HUGE = b'{"access_token": "t1", "expires_in": 1' + b"0" * 400 + b"}"
 ONCE = gofer.Retry(wait_fixed(0), stop_after_attempt(1))
 
 
@@ -134,7 +135,7 @@ def test_a_token_is_renewed_before_it_expires(lifetime, early, fresh_for, server
         assert len(server.tokens) == tokens
 
 
-@pytest.mark.parametrize("said", [b'{"access_token": "t1"}', b'{"access_token": "t1", "expires_in": "soon"}'])
+@pytest.mark.parametrize("said", [b'{"access_token": "t1"}', b'{"access_token": "t1", "expires_in": "soon"}', HUGE])
 def test_a_token_without_an_end_is_used_until_it_is_refused(said, server, tmp_path):
     """No lifetime, or one that is no number, means that the token is not renewed by time."""
     server.token_answer, server.accepts = (200, said), bearer("t1")

@@ -345,7 +345,7 @@ def test_a_fork_waits_for_nobody_of_its_parent(tmp_path):
     """A child renews for itself although its parent was renewing when it forked."""
     auth = Token()
     client = gofer.RetrieveClient(transport=httpx.MockTransport(Service(rotating_at("/jobs/1"))), auth=auth, **QUICK)
-    turn = auth.renewal.queue(0)
+    turn = auth.gofer_renewal.queue(0)
     child = os.fork()
     if child == 0:
         code = 1
@@ -355,7 +355,7 @@ def test_a_fork_waits_for_nobody_of_its_parent(tmp_path):
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
-    auth.renewal.give_up(turn)
+    auth.gofer_renewal.give_up(turn)
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -365,10 +365,10 @@ def test_a_submission_whose_credentials_were_refused_is_not_looked_for_when_time
 ):
     """No job can have been made: the error has no key, nothing more is sent, and no log warns of a job."""
     service, auth = Service(rotating_at("/retrieve")), Token()
-    turn = auth.renewal.queue(0)  # another errand renews, and takes too long
+    turn = auth.gofer_renewal.queue(0)  # another errand renews, and takes too long
     with pytest.raises(gofer.OutOfTime) as caught:
         fetch(face, httpx.MockTransport(service), auth, tmp_path / "x", budget=0.2, on_abandon=on_abandon)
-    auth.renewal.give_up(turn)
+    auth.gofer_renewal.give_up(turn)
     assert caught.value.key is None
     assert caught.value.retryable
     assert [request.url.path for request in service.seen] == ["/retrieve"]
@@ -379,8 +379,8 @@ def test_a_submission_whose_credentials_were_refused_is_not_looked_for_when_time
 def test_an_errand_with_a_timeout_of_centuries_waits_for_a_renewal(face, tmp_path):
     """No clock of the system overflows: once the errand before it leaves, it renews and ends well."""
     service, auth = Service(rotating_at("/retrieve")), Token()
-    turn = auth.renewal.queue(0)
-    leaving = threading.Timer(0.05, auth.renewal.give_up, [turn])
+    turn = auth.gofer_renewal.queue(0)
+    leaving = threading.Timer(0.05, auth.gofer_renewal.give_up, [turn])
     leaving.start()
     fetch(face, httpx.MockTransport(service), auth, tmp_path / "x.pdf", budget=1e12)
     assert (tmp_path / "x.pdf").read_bytes() == PAPER

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from attrs import frozen
 
 from gofer.core.slots import Turn
-from gofer.errors import GoferError
+from gofer.errors import GoferError, UsageError
 from gofer.wire import Head, Reply, Request
 
 Talk = Generator[Request, Reply, Any] | AsyncGenerator[Any, Reply]
@@ -64,20 +64,27 @@ class Auth:
     One object may serve many clients, blocking and awaited, in any thread and event loop. However many requests were
     refused, `refresh` runs once for all of them, and their errands wait for it. An exception of these methods counts as
     a request that was not sent: it is tried again within the retry policy. Raise `gofer.Unauthorized` or
-    `gofer.UsageError` where that cannot help. The methods may be coroutines if only awaited clients use the object.
+    `gofer.UsageError` where that cannot help. `sign` and `refresh` may be coroutines if only awaited clients use the
+    object. A copy, also a pickled one, is renewed by itself.
     """
 
-    renewal: Renewal
+    gofer_renewal: Renewal  # a name that no class of the caller's has
 
     def __new__(cls, *_: Any, **__: Any) -> Auth:  # a class of the caller's need not call `super().__init__`
         """Make the object, and with it the one place where its errands wait for a renewal."""
         made = super().__new__(cls)
-        object.__setattr__(made, "renewal", Renewal())
+        object.__setattr__(made, "gofer_renewal", Renewal())
         return made
 
-    def sign(self, request: Request) -> Request | Awaitable[Request]:
+    def __getstate__(self) -> object:
+        """Leave out who waits for a renewal: a copy has other credentials from then on."""
+        state = super().__getstate__()  # a pair if there are slots too
+        kept = {name: value for name, value in vars(self).items() if name != "gofer_renewal"}
+        return (kept, cast("tuple[object, object]", state)[1]) if isinstance(state, tuple) else kept
+
+    def sign(self, request: Request) -> Request | Awaitable[Request]:  # noqa: ARG002
         """Return the request, signed with the present credential. It is called before every try."""
-        raise NotImplementedError
+        raise UsageError(f"{type(self).__name__} has no method sign(self, request), which every gofer.Auth needs.")
 
     def refresh(self, refused: Refused | None) -> Talk | Awaitable[None] | None:  # noqa: ARG002
         """Get another credential, for `sign` to use from now on.

@@ -50,7 +50,7 @@ def sign(errand: AnyErrand, request: Request, refused: Refused | None = None) ->
         assert signer is not None, "nothing to sign with"  # noqa: S101  (a flow out of order)
         return Signed(_checked(errand, (yield from _called(errand, partial(signer, request, refused)))))
     for _ in range(2):
-        count = signer.renewal.count
+        count = signer.gofer_renewal.count
         signed = yield from _called(errand, partial(_sign_if_current, signer, request))
         if signed is not None:
             return Signed(_checked(errand, signed), count)
@@ -85,7 +85,7 @@ def _sign_if_current(auth: Auth, request: Request) -> object:
 
 def _renew(errand: AnyErrand, auth: Auth, seen: int, refused: Refused | None) -> Flow[None]:
     """Have other credentials than the ones of the count `seen`: renew them, or wait for the errand that does."""
-    renewal, led = auth.renewal, _led.get()
+    renewal, led = auth.gofer_renewal, _led.get()
     if any(renewal.leads(one) for one in led):
         raise UsageError("auth= waits for itself: its refresh uses a client with this same auth=. Nothing was sent.")
     turn = renewal.queue(seen)
