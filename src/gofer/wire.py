@@ -12,7 +12,6 @@ from typing import cast
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
-from attrs.validators import instance_of
 
 from gofer.errors import UsageError
 
@@ -63,17 +62,14 @@ class Request:
 
     The names in `headers` are in lower case. The core sets `anonymous` on a request to another origin than the
     service's: an adapter then sends these headers only, and no auth, cookies or default headers of its client.
-
-    Raises:
-        TypeError: a part is of another type, as in what a caller's own signing function makes.
     """
 
-    method: str = field(validator=instance_of(str))
-    url: str = field(repr=shown, validator=instance_of(str))
+    method: str
+    url: str = field(repr=shown)
     headers: Mapping[str, str] = field(
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
     )
-    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>", validator=instance_of(bytes))
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     anonymous: bool = False
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:

@@ -306,7 +306,7 @@ class Still:
         return self.time
 
 
-@pytest.mark.parametrize(("left", "seconds"), [(None, None), (0.5, 0.5), (-3.0, 0.0)])
+@pytest.mark.parametrize(("left", "seconds"), [(None, threading.TIMEOUT_MAX), (0.5, 0.5), (-3.0, 0.0)])
 def test_the_blocking_driver_waits_for_a_slot_until_the_budget_ends(monkeypatch, left, seconds):
     """Not a moment longer, and without a budget for as long as it takes."""
     waits = []

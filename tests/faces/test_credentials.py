@@ -6,7 +6,6 @@ import threading
 import anyio
 import httpx
 import pytest
-from attrs import evolve
 from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
@@ -253,12 +252,3 @@ async def test_a_function_with_a_parameter_for_it_is_told_what_was_refused(face,
     assert told[0] is None
     assert told[1].reply.status == 401
     assert told[1].request.headers["authorization"] == "Bearer old"
-
-
-@pytest.mark.parametrize("part", ["method", "url", "headers", "body"])
-@pytest.mark.anyio
-async def test_a_signature_with_a_part_of_another_type_ends_as_a_gofer_error(part, tmp_path):
-    """Such a request cannot be made, so the function has failed, as with any other mistake in it."""
-    for face in ("blocking", "awaited"):
-        error = await errand(face, Service(), lambda request: evolve(request, **{part: 5}), tmp_path / "x.pdf")
-        assert isinstance(error, gofer.Unreachable)
