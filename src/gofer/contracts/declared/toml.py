@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import operator
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import attrs
 import cattrs
 
 from gofer.contracts.declared.checks import check
 from gofer.contracts.declared.declaration import Declaration, Json, Templates, Variable
-from gofer.contracts.declared.positions import line_of
+from gofer.contracts.declared.positions import line_of, misfit, syntax_line
 from gofer.contracts.declared.selectors import Places, Selector
 from gofer.contracts.declared.templates import Template, compile_value
-from gofer.contracts.faults import dotted, first_fault
+from gofer.contracts.faults import dotted
 from gofer.contracts.payload import as_list, as_map, strict_converter
-from gofer.contracts.spelling import hint
 from gofer.errors import DeclarationError
 
 _NOT_KEYS = ("source", "text")
@@ -35,8 +32,7 @@ def parse(text: str, source: str) -> Declaration:
     try:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # the second: brackets within brackets without end
-        at = re.search(r"line (\d+)", str(error))
-        raise DeclarationError(f"It is no TOML: {error}", source=source, line=int(at[1]) if at else None) from error
+        raise DeclarationError(f"It is no TOML: {error}", source=source, line=syntax_line(error)) from error
     single = {many for many in ("poll", "result") if isinstance(raw.get(many), dict)}
     raw |= {many: [raw[many]] for many in single}
     for name in _NOT_KEYS:
@@ -45,16 +41,8 @@ def parse(text: str, source: str) -> Declaration:
     try:
         declaration = _converter.structure({**raw, "source": source, "text": text}, Declaration)
     except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
-        key, fault = first_fault(error)
+        key, why = misfit(error, _NOT_KEYS)
         key = (key[0], *key[2:]) if key and key[0] in single else key
-        why = str(fault)
-        if isinstance(fault, KeyError):
-            why = "it is missing"
-        elif isinstance(fault, cattrs.ForbiddenExtraKeysError):
-            unknown = min(fault.extra_fields)
-            key = (*key, unknown)
-            names = [field.name for field in attrs.fields(fault.cl) if field.name not in _NOT_KEYS]
-            why = f"unknown key.{hint(unknown, names)}"
         raise DeclarationError(why, source=source, line=line_of(text, key), key=dotted(key)) from error
     check(declaration)
     return declaration
