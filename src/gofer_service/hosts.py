@@ -50,14 +50,19 @@ def is_literal(name: str) -> bool:
     return True
 
 
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach this literal address."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
 def refuse_exposure(address: str, *, token: str | None, open_to_all: bool) -> None:
     """Check that a service on this address may start.
 
     Raises:
         Exposed: other machines can reach it, and it neither needs a token nor is meant to be open.
     """
-    if not (token or open_to_all or ipaddress.ip_address(address.partition("%")[0]).is_loopback):
+    if not (token or open_to_all or is_loopback(address)):
         raise Exposed(
-            f"everybody who can reach {address} could use it; set a token in SERVICE_TOKEN, or pass --open if that "
-            "is intended"
+            f"everybody who can reach {address} could use it; set a token in SERVICE_TOKEN or serve.token_file, or "
+            "pass --open if that is intended"
         )

@@ -26,6 +26,7 @@ from gofer_service.hosts import HostCheck, refuse_exposure
 from gofer_service.local_engine import LocalEngine
 from gofer_service.request_log import RequestLog, print_lines
 from gofer_service.retrieval import Retrieval
+from gofer_service.settings import Settings
 from gofer_service.sources.library import Library
 from gofer_service.store import FolderStore
 from gofer_service.vpn import VpnWatch, no_vpn
@@ -71,48 +72,37 @@ def _announce(url: str) -> None:
     print(f"gofer service on {url}", file=sys.stderr, flush=True)
 
 
-def serve(
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    *,
-    library: Path,
-    data: Path,
-    token: str | None = None,
-    max_pending: int = 1000,
-    allow_hosts: Sequence[str] = (),
-    open_to_all: bool = False,
-    log_requests: bool = False,
-    announce: Callable[[str], object] = _announce,
-) -> None:
+def serve(settings: Settings, *, announce: Callable[[str], object] = _announce) -> None:
     """Serve until SIGINT or SIGTERM. When the service stops, it answers held requests, and requeues running jobs.
 
     Args:
-        host: the address or name to listen on.
-        port: the port; 0 takes a free one.
-        library: the folder of papers.
-        data: a folder for records and results, which is created.
-        token: the bearer token that job requests must carry; None means that they need no token.
-        max_pending: how many jobs may wait; more submissions are answered 429.
-        allow_hosts: names in ``Host`` that are accepted, besides ``localhost``, ``host`` and literal addresses.
-        open_to_all: whether the service may listen beyond loopback without a token.
-        log_requests: whether a line for each request is printed on stderr, by the logger ``gofer_service.requests``.
+        settings: what to serve, where, and to whom.
         announce: gets the URL when the service is ready.
 
     Raises:
-        EngineUnusable: another service uses ``data``, or its records cannot be used.
+        EngineUnusable: another service uses the data folder, or its records cannot be used.
         Exposed: the service would be open to other machines without a token.
         OSError: the service cannot listen on the address.
     """
-    if log_requests:
+    options, jobs = settings.serve, settings.jobs
+    if options.log_requests:
         print_lines()
-    with _listen(host, port) as listener:
-        refuse_exposure(listener.getsockname()[0], token=token, open_to_all=open_to_all)
-        app = local_app(library, data, token=token, max_pending=max_pending)
+    with _listen(options.host, options.port) as listener:
+        refuse_exposure(listener.getsockname()[0], token=options.token, open_to_all=options.open)
+        app = local_app(
+            settings.library.folder or sample_library(),
+            jobs.data,
+            token=options.token,
+            concurrency=jobs.concurrency,
+            max_pending=jobs.max_pending,
+            retention=jobs.retention,
+        )
 
         def ready(_: uvicorn.Server) -> None:
             announce(_url(listener))
 
-        anyio.run(partial(_run, names=[host, *allow_hosts], log_requests=log_requests), app, listener, ready)
+        names = [options.host, *options.allow_hosts]
+        anyio.run(partial(_run, names=names, log_requests=options.log_requests), app, listener, ready)
 
 
 @contextmanager

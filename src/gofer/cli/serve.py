@@ -11,8 +11,7 @@ from pathlib import Path
 import click
 
 from gofer.cli import help_texts
-from gofer.cli.screen import say
-from gofer.cli.service import token
+from gofer.cli.screen import printable, say
 
 SAMPLE_DOI = "10.5555/12345678"
 """A paper of the sample library."""
@@ -28,11 +27,12 @@ def data_folder() -> Path:
     return (configured if configured.is_absolute() else Path.home() / ".local" / "share") / "gofer"
 
 
+# No option has a default: one that is not passed leaves its setting to the environment and the configuration file.
 @click.command(help=help_texts.SERVE)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 takes a free one."
-)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The configuration, in TOML.")
+@click.option("--check", is_flag=True, help="Say what is on and off, and why; do not serve.")
+@click.option("--host", help="The address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one. [default: 8000]")
 @click.option(
     "--library",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -52,21 +52,24 @@ def data_folder() -> Path:
     metavar="NAME",
     help="A name of the service, besides localhost, --host and addresses. May be repeated.",
 )
-@click.option("--open", "open_to_all", is_flag=True, help="Serve beyond loopback without a token.")
-@click.option("--log-requests", is_flag=True, help="Print a line for each request on stderr.")
+@click.option("--open", "open_to_all", is_flag=True, default=None, help="Serve beyond loopback without a token.")
+@click.option("--log-requests", is_flag=True, default=None, help="Print a line for each request on stderr.")
 def serve(
-    host: str,
-    port: int,
+    config: Path | None,
+    check: bool,
+    host: str | None,
+    port: int | None,
     library: Path | None,
     data: Path | None,
     allow_hosts: tuple[str, ...],
-    open_to_all: bool,
-    log_requests: bool,
+    open_to_all: bool | None,
+    log_requests: bool | None,
 ) -> None:
-    """Serve until a signal."""
+    """Serve until a signal, or say what would be served."""
     try:
-        from gofer_service import sample_library
         from gofer_service import serve as run
+        from gofer_service.check import parts
+        from gofer_service.config import ConfigError, config_file, load
         from gofer_service.engine import EngineUnusable
         from gofer_service.hosts import Exposed
         from gofer_service.sources.library import Library
@@ -75,41 +78,54 @@ def serve(
             raise
         say("gofer: the service is not installed: pip install 'gofer[service]'")
         sys.exit(2)
-    folder = data_folder() if data is None else data
+    options: dict[str, dict[str, object]] = {
+        "library": {"folder": library},
+        "jobs": {"data": data},
+        "serve": {
+            "host": host,
+            "port": port,
+            "allow_hosts": allow_hosts or None,
+            "open": open_to_all,
+            "log_requests": log_requests,
+        },
+    }
+    try:
+        file = config_file(config)
+        settings = load(file, options, data=data_folder())
+    except ConfigError as error:
+        say(f"gofer: {error}")
+        sys.exit(2)
+    if check:
+        found = parts(file, settings)
+        for part in found:
+            click.echo(printable(str(part)))
+        sys.exit(2 if any(part.state == "wrong" for part in found) else 0)
+    folder = settings.library.folder
 
     def announce(url: str) -> None:
         address = _client_address(url)
-        if library is None:
+        if folder is None:
             say("Papers: the sample library; --library DIR serves your own")
             doi: str | None = SAMPLE_DOI
         else:
-            papers = Library(library).overview()
+            papers = Library(folder).overview()
             doi = papers.doi
-            say(f"Papers: {library} ({_count(papers.files)})")
+            say(f"Papers: {folder} ({papers.count_in_words})")
             say(FILE_NAMES)
-        say(f"Records and results: {folder}")
+        say(f"Records and results: {settings.jobs.data}")
         say(f"gofer service on {address}")
         if doi is not None:
             say(f"Try it: gofer get {shlex.quote(doi)} --to paper.pdf --url {address}")
         say("Ctrl-C ends it.")
 
     try:
-        run(
-            host,
-            port,
-            library=library or sample_library(),
-            data=folder,
-            token=token(),
-            allow_hosts=allow_hosts,
-            open_to_all=open_to_all,
-            log_requests=log_requests,
-            announce=announce,
-        )
+        run(settings, announce=announce)
     except KeyboardInterrupt:
         pass  # pressed before the server handled the signal
     except (EngineUnusable, Exposed, OSError) as error:
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        why = f"port {port} is in use; name another with --port, as in --port {port % 65535 + 1}" if in_use else error
+        taken = settings.serve.port
+        why = f"port {taken} is in use; name another with --port, as in --port {taken % 65535 + 1}" if in_use else error
         say(f"gofer: the service cannot start: {why}")
         sys.exit(1)
 
@@ -119,7 +135,3 @@ def _client_address(url: str) -> str:
     scheme, _, rest = url.partition("://")
     host, _, port = rest.rpartition(":")
     return f"{scheme}://localhost:{port}" if host in ("127.0.0.1", "0.0.0.0") else url  # noqa: S104  (only compared)
-
-
-def _count(files: int) -> str:
-    return {0: "empty: it has no papers yet", 1: "1 paper"}.get(files, f"{files} papers")

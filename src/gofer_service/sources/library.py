@@ -48,6 +48,11 @@ class Overview:
     files: int
     doi: str | None
 
+    @property
+    def count_in_words(self) -> str:
+        """The number of files as a person says it."""
+        return {0: "empty: it has no papers yet", 1: "1 paper"}.get(self.files, f"{self.files} papers")
+
 
 class Library:
     """The papers in ``folder`` and below it.

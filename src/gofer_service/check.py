@@ -1,0 +1,94 @@
+"""What a service with these settings would have on and off, and why: ``--check``.
+
+It looks at folders and asks no one. It does not open the port or the records, which a running service may be using.
+"""
+
+import os
+from pathlib import Path
+
+from attrs import frozen
+
+from gofer_service.hosts import Exposed, is_literal, is_loopback, refuse_exposure
+from gofer_service.settings import JobSettings, LibrarySettings, ServeSettings, Settings
+from gofer_service.sources.library import Library
+
+
+@frozen
+class Part:
+    """A part of the service: whether it is ``on``, ``off``, or ``wrong``, so that the service cannot start; and why."""
+
+    name: str
+    state: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name:<12} {self.state:<6} {self.why}"
+
+
+def parts(file: Path | None, settings: Settings) -> list[Part]:
+    """Return what the settings mean for each part of the service, without starting it.
+
+    Args:
+        file: the configuration file that they are from, if there is one.
+        settings: what `gofer_service.config.load` returned.
+    """
+    serve = settings.serve
+    return [
+        Part("config", "off", "there is no file") if file is None else Part("config", "on", str(file)),
+        _library(settings.library),
+        _data(settings.jobs.data),
+        _jobs(settings.jobs),
+        _token(serve),
+        _listen(serve),
+        Part(
+            "request log",
+            "on" if serve.log_requests else "off",
+            f"serve.log_requests is {str(serve.log_requests).lower()}",
+        ),
+        Part("vpn", "off", "none is configured"),
+    ]
+
+
+def _library(library: LibrarySettings) -> Part:
+    if library.folder is None:
+        return Part("library", "on", "the sample papers; library.folder names your own folder")
+    if not os.access(library.folder, os.R_OK | os.X_OK):
+        return Part("library", "wrong", f"{library.folder} cannot be read by this user")
+    return Part("library", "on", f"{library.folder} ({Library(library.folder).overview().count_in_words})")
+
+
+def _data(folder: Path) -> Part:
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        return Part("data", "wrong", f"{nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return Part("data", "wrong", f"this user cannot write in {nearest}")
+    return Part("data", "on", f"{folder} ({'can be written' if nearest is folder else 'will be made at the start'})")
+
+
+def _jobs(jobs: JobSettings) -> Part:
+    why = f"{jobs.concurrency} at the same time, {jobs.max_pending} may wait, files are kept for {jobs.retention:.0f} s"
+    return Part("jobs", "on", why)
+
+
+def _token(serve: ServeSettings) -> Part:
+    if serve.token_file is None:
+        return Part("token", "off", "neither SERVICE_TOKEN nor serve.token_file is set: no request needs a token")
+    return Part("token", "on", f"from {serve.token_file.origin}: requests about jobs must carry it")
+
+
+def _listen(serve: ServeSettings) -> Part:
+    where = f"{serve.host}, port {serve.port or 'any'}"
+    if serve.host.lower() == "localhost":
+        return Part("listen", "on", f"{where}: only this machine can reach it")
+    if not is_literal(serve.host):  # it is not looked up: that would ask a server
+        safe = "" if serve.token or serve.open else ", which needs a token unless the name is this machine's loopback"
+        return Part("listen", "on", f"{where}{safe}")
+    try:
+        refuse_exposure(serve.host, token=serve.token, open_to_all=serve.open)
+    except Exposed as error:
+        return Part("listen", "wrong", str(error))
+    if is_loopback(serve.host):
+        return Part("listen", "on", f"{where}: only this machine can reach it")
+    needed = "need the token" if serve.token else "need no token, as serve.open is true"
+    return Part("listen", "on", f"{where}: other machines can reach it, and {needed}")
