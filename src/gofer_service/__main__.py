@@ -33,7 +33,7 @@ def main() -> int:
         "serve": {
             "host": args.host,
             "port": args.port,
-            "allow_hosts": args.allow_host,
+            "allow_hosts": args.allow_host and tuple(args.allow_host),
             "open": args.open,
             "log_requests": args.log_requests,
         },

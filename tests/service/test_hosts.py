@@ -12,6 +12,7 @@ import uvicorn
 
 from gofer_service import embedded, local_app, sample_library, serve, server
 from gofer_service.hosts import Exposed, HostCheck, refuse_exposure
+from gofer_service.settings import JobSettings, LibrarySettings, Secret, ServeSettings, Settings
 
 from .conftest import PAPER
 
@@ -118,29 +119,44 @@ def test_loopback_a_token_or_a_decision_is_needed(address: str, token: str | Non
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.7", "::", "fe80::1%eth0"])
 def test_it_is_not_open_by_accident(address: str) -> None:
     """Beyond loopback and without a token it does not start, and says what to do."""
-    with pytest.raises(Exposed, match="SERVICE_TOKEN, or pass --open"):
+    with pytest.raises(Exposed, match=r"SERVICE_TOKEN or serve\.token_file, or pass --open"):
         refuse_exposure(address, token=None, open_to_all=False)
 
 
 def test_serve_refuses_before_it_makes_anything(tmp_path: Path) -> None:
     """serve() on all addresses needs a token or the permission, and else leaves nothing behind."""
     with pytest.raises(Exposed):
-        serve("0.0.0.0", 0, library=sample_library(), data=tmp_path / "data")
+        serve(Settings(jobs=JobSettings(data=tmp_path / "data"), serve=ServeSettings(host="0.0.0.0", port=0)))
     assert not (tmp_path / "data").exists()
 
 
-def test_the_names_reach_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """serve() allows the host that it listens on and the names of its option, and logs requests if asked to."""
+def test_the_settings_reach_the_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """serve() passes each setting on to the part that it is for."""
     seen: dict[str, object] = {}
 
     def run(function: object, *_: object) -> None:
         seen.update(function.keywords)  # type: ignore[attr-defined]
 
+    def app(library: Path, data: Path, **options: object) -> None:
+        seen.update(options, library=library, data=data)
+
     monkeypatch.setattr(server.anyio, "run", run)
+    monkeypatch.setattr(server, "local_app", app)
     monkeypatch.setattr(server, "print_lines", lambda: None)
     monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
-    serve("localhost", 0, library=sample_library(), data=tmp_path, token="t", allow_hosts=["papers"], log_requests=True)
-    assert seen == {"names": ["localhost", "papers"], "log_requests": True}
+    jobs = JobSettings(data=tmp_path / "data", concurrency=2, max_pending=3, retention=5.0)
+    who = ServeSettings(host="localhost", token_file=Secret("t", ""), allow_hosts=("papers",), log_requests=True)
+    serve(Settings(library=LibrarySettings(folder=tmp_path), jobs=jobs, serve=who))
+    assert seen == {
+        "names": ["localhost", "papers"],
+        "log_requests": True,
+        "library": tmp_path,
+        "data": tmp_path / "data",
+        "token": "t",
+        "concurrency": 2,
+        "max_pending": 3,
+        "retention": 5.0,
+    }
 
 
 def test_requests_are_logged_without_secrets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ import gofer
 import gofer_service
 from gofer_service import embedded, sample_library, serve
 from gofer_service.engine import EngineLocked
+from gofer_service.settings import JobSettings, ServeSettings, Settings
 
 from .conftest import PAPER, finish
 
@@ -145,7 +146,7 @@ def test_it_is_open_only_if_asked_to(tmp_path: Path) -> None:
 def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
     """serve() raises when it cannot listen, and leaves the data to others."""
     with embedded() as url, pytest.raises(OSError, match="in use"):
-        serve(port=int(url.rpartition(":")[2]), library=sample_library(), data=tmp_path)
+        serve(Settings(jobs=JobSettings(data=tmp_path), serve=ServeSettings(port=int(url.rpartition(":")[2]))))
     with embedded(data=tmp_path) as url:
         assert httpx.get(f"{url}/health").status_code == 200
 

@@ -25,9 +25,9 @@ CONTRACT = ((0, "done"), (2, "bad usage, or the declaration is wrong"), (130, "i
 CONTRACT_CHECK = (*CONTRACT, (1, "a recorded reply could not be read"))
 HEALTH = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or no answer"), (130, "interrupted by Ctrl-C"))
 SERVE = (
-    (0, "ended by Ctrl-C or SIGTERM"),
+    (0, "ended by Ctrl-C or SIGTERM; with --check: nothing is wrong"),
     (1, "could not start: the port or the data folder is in use, the records are damaged, or a token is missing"),
-    (2, "bad usage, or the extra `service` is not installed"),
+    (2, "bad usage, a wrong setting, or the extra `service` is not installed; with --check: something is wrong"),
 )
 
 

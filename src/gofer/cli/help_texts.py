@@ -335,10 +335,15 @@ In a folder of your own, name each file after its DOI, with _ for each /: 10.123
 the folder's index.jsonl: {{"doi": "10.1234/abc", "file": "any name.pdf"}}. A PDF whose metadata or first page has the
 DOI is found too. New files need no restart. docs/howto/your-papers.md has the details.
 
+Settings can also be in a TOML file: that of --config, else of GOFER_CONFIG, else gofer-service.toml in $XDG_CONFIG_HOME
+or ~/.config. Options go before SERVICE_TOKEN, and that before the file. --check reads all of them, prints what is on
+and off, and exits. It sends nothing. docs/howto/configure-the-service.md has every key.
+
 \b
 Examples:
   gofer serve
   gofer serve --library ~/papers --port 8080
+  gofer serve --config service.toml --check
   gofer serve --library ~/papers --host 0.0.0.0 --allow-host papers.example.org
 
 {_table(exit_codes.SERVE)}

@@ -59,6 +59,7 @@ def line_of(text: str, key: Key) -> int | None:
             here = (*table, *_parts(named[1]))
         else:
             continue
+        here = here[: len(wanted)]  # [a.b] is a place of a, too
         if len(here) > best and here == wanted[: len(here)]:
             best, line = len(here), number
     return line

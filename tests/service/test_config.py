@@ -1,0 +1,277 @@
+"""The configuration file of the service: each key, each mistake in it, and where the file is looked for."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from gofer_service.config import ConfigError, config_file, load
+from gofer_service.settings import JobSettings, LibrarySettings, Secret, ServeSettings, Settings
+
+SECRET = "s3cret-t0ken"
+
+COMPLETE = """
+[library]
+folder = "papers"
+
+[jobs]
+data = "kept/data"
+concurrency = 8
+max_pending = 20
+retention = 3600
+
+[serve]
+host = "0.0.0.0"
+port = 9000
+token_file = "token"
+allow_hosts = ["papers.example.org", "papers"]
+open = true
+log_requests = true
+"""
+
+TEXT = (3, "", "~nobody-here-has-this-name/x", "a\\u0000b", ["x"])
+WRONG: dict[str, tuple[Any, ...]] = {
+    "library.folder": (*TEXT, "nowhere", "token"),
+    "jobs.data": TEXT,
+    "jobs.concurrency": ("4", 4.0, True, 0, -1, 1001),
+    "jobs.max_pending": ("4", 4.5, 0, 1_000_001),
+    "jobs.retention": ("1 day", True, 0, -1, float("nan"), float("inf"), 10**400),
+    "serve.host": (3, "", "two words", "line\\nbreak"),
+    "serve.port": ("8000", 80.0, -1, 65536, False),
+    "serve.token_file": (*TEXT, "nowhere", "papers", "empty", "two", "bytes"),
+    "serve.allow_hosts": ("papers.example.org", [1], [""], {"a": 1}),
+    "serve.open": ("yes", 1),
+    "serve.log_requests": ("yes", 0),
+}
+"""Wrong values of each key."""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder for a configuration, with what it may name, and an environment without gofer's variables."""
+    for name in ("SERVICE_TOKEN", "GOFER_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "token").write_text(f"{SECRET}\n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "two").write_text(f"{SECRET} {SECRET}")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    """Write a configuration; return its path."""
+    file = folder / "service.toml"
+    file.write_text(text)
+    return file
+
+
+def toml(value: Any) -> str:
+    """Write a value as TOML does."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {toml(member)}' for key, member in value.items())}}}"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def refused(file: Path | None, **tables: Any) -> str:
+    """Return the message of a configuration that must be wrong, and is one line."""
+    with pytest.raises(ConfigError) as error:
+        load(file, tables)
+    assert str(error.value).isprintable()
+    return str(error.value)
+
+
+def keys() -> list[str]:
+    """Return every key there is."""
+    return [f"{table.name}.{key.name}" for table in attrs.fields(Settings) for key in attrs.fields(type(table.default))]
+
+
+def test_every_key_is_read(folder: Path) -> None:
+    """A file with every key gives every setting; relative paths start from the file's folder."""
+    assert load(written(folder, COMPLETE), {}) == Settings(
+        library=LibrarySettings(folder=folder / "papers"),
+        jobs=JobSettings(data=folder / "kept" / "data", concurrency=8, max_pending=20, retention=3600.0),
+        serve=ServeSettings(
+            host="0.0.0.0",
+            port=9000,
+            token_file=Secret(SECRET, "serve.token_file"),
+            allow_hosts=("papers.example.org", "papers"),
+            open=True,
+            log_requests=True,
+        ),
+    )
+    assert all(f"{key.partition('.')[2]} = " in COMPLETE for key in keys())
+
+
+@pytest.mark.parametrize("path", ["~/papers", "{folder}/home/papers"])
+def test_a_path_may_begin_with_the_home_or_the_root(folder: Path, path: str) -> None:
+    """A path with ~ starts from the home folder, and an absolute one stays as it is."""
+    (folder / "home" / "papers").mkdir(parents=True)
+    file = written(folder, f'[library]\nfolder = "{path.format(folder=folder)}"')
+    assert load(file, {}).library.folder == folder / "home" / "papers"
+
+
+def test_relative_paths_do_not_depend_on_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paths of a file that is named by a relative path are complete, so a later change of folder moves nothing."""
+    written(folder, COMPLETE)
+    monkeypatch.chdir(folder)
+    assert load(Path("service.toml"), {}).library.folder == folder / "papers"
+
+
+def test_without_a_file_there_are_defaults(folder: Path) -> None:
+    """No file, and an empty one, give the defaults; the command may have a data folder of its own as the default."""
+    assert load(None, {}) == load(written(folder, ""), {}) == Settings()
+    assert load(None, {}, data=folder).jobs.data == folder
+    assert load(written(folder, COMPLETE), {}, data=folder).jobs.data == folder / "kept" / "data"
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_named_with_its_line(folder: Path, key: str, value: Any) -> None:
+    """A value of the wrong kind or range is an error with the file, the line and the key."""
+    table, _, name = key.partition(".")
+    file = written(folder, f"# a comment\n[{table}]\n\n{name} = {toml(value)}\n")
+    message = refused(file)
+    assert message.startswith(f"{file}:4: {key}: ")
+    assert SECRET not in message
+
+
+def test_every_key_has_wrong_values() -> None:
+    """The table above has each key of the settings, and no other."""
+    assert list(WRONG) == keys()
+
+
+def test_every_key_is_explained() -> None:
+    """The page for operators has each key in its table, in this order, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "configure-the-service.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+\.\w+)` \|", page, re.MULTILINE) == keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[jobs]\nconcurency = 3", 2, "jobs.concurency: unknown key. Did you mean 'concurrency'?"),
+        (f'[serve]\ntoken = "{SECRET}"', 2, "serve.token: unknown key. Did you mean 'token_file'?"),
+        ("[libary]\nfolder = 3", 1, "libary: unknown key. Did you mean 'library'?"),
+        ('\n[sources.unpaywall]\nemail = "x"', 2, "sources: unknown key. There are: jobs, library, serve."),
+        ("port = 3", 1, "port: unknown key."),
+        ("jobs = 3", 1, "jobs: expected a table, got int"),
+        ("[[serve]]\nport = 3", 1, "serve: expected a table, got list"),
+        ("[jobs]\nretention = 5\n[jobs]\n", 3, "it is no TOML: "),
+        ('[serve]\nhost = "a\n', 2, "it is no TOML: "),
+    ],
+)
+def test_what_is_no_setting_is_named_with_its_line(folder: Path, text: str, line: int, words: str) -> None:
+    """An unknown key or table is an error that names the nearest one; so is what is no table, or no TOML."""
+    file = written(folder, text)
+    message = refused(file)
+    assert message.startswith(f"{file}:{line}: {words}")
+    assert SECRET not in message
+
+
+def test_a_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
+    """A missing file, a folder, brackets without end, and bytes that are no UTF-8, with their line, are errors."""
+    missing = folder / "missing.toml"
+    assert refused(missing) == f"{missing}: the configuration cannot be read: No such file or directory"
+    assert refused(folder) == f"{folder}: the configuration cannot be read: Is a directory"
+    assert "it is no TOML: " in refused(written(folder, f"x = {'[' * 5000}"))
+    file = folder / "latin.toml"
+    file.write_bytes(b'[serve]\n# M\xfcnchen\nhost = "::1"\n')
+    assert refused(file) == f"{file}:2: the configuration is not in UTF-8"
+
+
+def test_a_secret_that_was_written_in_place_of_its_file_is_not_quoted(folder: Path) -> None:
+    """A token that stands where its file's name should be is in no message and in no cause of it."""
+    with pytest.raises(ConfigError) as error:
+        load(written(folder, f'[serve]\ntoken_file = "{SECRET}"'), {})
+    shown: BaseException | None = error.value
+    while shown is not None:
+        assert SECRET not in f"{shown!r}{shown}"
+        shown = shown.__cause__
+
+
+def test_secrets_are_in_no_repr(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token from a file or the environment is not in the repr of the settings."""
+    file = written(folder, COMPLETE)
+    assert SECRET not in repr(load(file, {}))
+    monkeypatch.setenv("SERVICE_TOKEN", SECRET)
+    settings = load(file, {})
+    assert settings.serve.token == SECRET
+    assert SECRET not in repr(settings)
+
+
+def test_the_environment_goes_before_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SERVICE_TOKEN goes before the token of the file; an empty one counts as not set."""
+    file = written(folder, COMPLETE)
+    monkeypatch.setenv("SERVICE_TOKEN", "other")
+    assert load(file, {}).serve.token_file == Secret("other", "SERVICE_TOKEN")
+    monkeypatch.setenv("SERVICE_TOKEN", "")
+    assert load(file, {}).serve.token == SECRET
+    assert load(None, {}).serve.token is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("library.folder", Path()),
+        ("jobs.data", Path("elsewhere")),
+        ("serve.host", "::1"),
+        ("serve.port", 0),
+        ("serve.allow_hosts", ("one",)),
+        ("serve.open", False),
+        ("serve.log_requests", False),
+    ],
+)
+def test_the_command_line_goes_before_the_file(folder: Path, key: str, value: Any) -> None:
+    """An option replaces the file's value, and leaves the others; None is an option that was not passed."""
+    table, _, name = key.partition(".")
+    file = written(folder, COMPLETE)
+    before, after = (attrs.asdict(load(file, {table: {name: given}}), recurse=False) for given in (None, value))
+    assert getattr(after[table], name) == value != getattr(before[table], name)
+    assert attrs.evolve(after[table], **{name: getattr(before[table], name)}) == before[table]
+    assert {**after, table: before[table]} == before
+
+
+def test_a_wrong_option_is_named() -> None:
+    """A wrong value of the command line is an error with the key."""
+    assert refused(None, serve={"port": 70000}) == "command line: serve.port: expected 0 to 65535, got 70000"
+
+
+def test_the_file_is_checked_also_where_an_option_goes_before(folder: Path) -> None:
+    """A wrong value in the file is an error even if an option replaces it."""
+    assert "serve.port" in refused(written(folder, "[serve]\nport = -1"), serve={"port": 8000})
+
+
+def test_where_the_file_is_looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--config goes before GOFER_CONFIG, then the XDG folder, then ~/.config; the last two need not have a file."""
+    assert config_file(None) is None
+    places = [folder / "home" / ".config", folder / "xdg"]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "gofer-service.toml").touch()
+    assert config_file(None) == places[0] / "gofer-service.toml"
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert config_file(None) == places[0] / "gofer-service.toml"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(places[1]))
+    assert config_file(None) == places[1] / "gofer-service.toml"
+    monkeypatch.setenv("GOFER_CONFIG", "")
+    assert config_file(None) == places[1] / "gofer-service.toml"
+    monkeypatch.setenv("GOFER_CONFIG", "named.toml")
+    assert config_file(None) == Path("named.toml")
+    assert config_file(Path("option.toml")) == Path("option.toml")
+
+
+def test_a_user_without_a_home_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no home folder can be found, as in a container, there is no file of the XDG folder, and no error."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert config_file(None) is None
