@@ -63,19 +63,15 @@ def load(file: Path | None, options: Values, *, data: Path | None = None) -> Set
         given, settings = _read(file)
     if data is not None and "data" not in given.get("jobs", {}):
         settings = evolve(settings, jobs=evolve(settings.jobs, data=data))
-    token = os.environ.get("SERVICE_TOKEN")
-    environment = {"serve": {"token_file": Secret(token, "SERVICE_TOKEN") if token else None}}
-    return _over(_over(settings, environment, "environment"), options, "command line")
-
-
-def _over(settings: Settings, values: Values, place: str) -> Settings:
-    for table, members in values.items():
+    if token := os.environ.get("SERVICE_TOKEN"):
+        settings = evolve(settings, serve=evolve(settings.serve, token_file=Secret(token, "SERVICE_TOKEN")))
+    for table, members in options.items():
         for key, value in members.items():
             if value is not None:
                 try:
                     settings = evolve(settings, **{table: evolve(getattr(settings, table), **{key: value})})
                 except ValueError as error:
-                    raise ConfigError(str(error), place=place, key=f"{table}.{key}") from error
+                    raise ConfigError(str(error), place="command line", key=f"{table}.{key}") from error
     return settings
 
 
@@ -93,7 +89,7 @@ def _read(file: Path) -> tuple[Values, Settings]:
         raise ConfigError(f"it is no TOML: {error}", place=file, line=syntax_line(error)) from error
     try:
         return raw, _converter(file.absolute().parent).structure(raw, Settings)
-    except (cattrs.BaseValidationError, ArithmeticError, KeyError, TypeError, ValueError) as error:
+    except cattrs.BaseValidationError as error:
         key, why = misfit(error)
         raise ConfigError(why, place=file, line=line_of(text, key), key=dotted(key)) from error
 

@@ -90,6 +90,7 @@ def test_each_place_goes_before_the_next(command: Command, folder: Path, served:
     assert (default.serve.host, default.serve.port, default.library.folder) == ("127.0.0.1", 8000, None)
     assert (default.serve.token, default.serve.allow_hosts, default.serve.open) == (None, (), False)
     assert (configured.serve.host, configured.serve.port, configured.jobs.data) == ("localhost", 9000, folder / "kept")
+    assert configured.serve.allow_hosts == ("papers.example.org",)
     assert (configured.serve.token, token.serve.token) == (SECRET, "other")
     assert (all_options.serve.host, all_options.serve.port, all_options.serve.allow_hosts) == ("::1", 0, ("a", "b"))
     assert (all_options.serve.open, all_options.serve.log_requests) == (True, True)

@@ -196,6 +196,13 @@ def test_a_secret_that_was_written_in_place_of_its_file_is_not_quoted(folder: Pa
         shown = shown.__cause__
 
 
+@pytest.mark.parametrize("name", ["empty", "two", "bytes"])
+def test_what_a_token_file_has_is_not_quoted(folder: Path, name: str) -> None:
+    """A file that is no token is an error that says what it must have, and nothing of what it has."""
+    message = refused(written(folder, f'[serve]\ntoken_file = "{name}"'))
+    assert message.endswith(": the file that it names must have one word of ASCII characters in it, the token")
+
+
 def test_secrets_are_in_no_repr(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token from a file or the environment is not in the repr of the settings."""
     file = written(folder, COMPLETE)
