@@ -242,6 +242,9 @@ TAKEN = {
     "a target's name": lambda face, text, out: client(face).run(
         PAPERS, to=out / text.replace("/", "_").replace("..", "_"), timeout=BUDGET
     ),
+    "a title in a target": lambda face, text, out: client(face).run(
+        RetrieveRequest("10.5555/1", title=text), to=f"{out}/{{title}}.{{format}}", timeout=BUDGET
+    ),
     "a request": lambda face, text, out: client(face).submit(RetrieveRequest(text, authors=text)),
 }
 
