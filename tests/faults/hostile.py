@@ -340,7 +340,7 @@ def _attached(client: Any, about: Conversation) -> Any:
 
 Verb = Callable[[Any, Conversation, Path], Any]
 VERBS: dict[str, Verb] = {
-    "run": lambda client, about, out: client.run(about.order, to=out / "new" / "paper", timeout=BUDGET),
+    "run": lambda client, about, out: client.run(about.order, to=f"{out}/new/{{job_id}}", timeout=BUDGET),
     "watch": lambda client, about, out: list(_handle(client, about).watch(timeout=BUDGET)),
     "read": lambda client, about, out: _handle(client, about).read(1 << 20, timeout=BUDGET),
     "download": lambda client, about, out: _attached(client, about).download(
