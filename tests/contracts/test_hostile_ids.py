@@ -83,6 +83,15 @@ def test_a_value_with_half_a_character_is_a_bad_reply():
         poll_of(said(MINE), made.ref)
 
 
+def test_a_text_that_makes_an_address_too_long_is_a_bad_reply():
+    """That is a word that the next request repeats, as in UWS, or a value that every request carries."""
+    every = said(MINE.replace("[poll]", '[every]\nquery = { s = "{values.v?}" }\n[poll]'))
+    with pytest.raises(gofer.BadReply, match="too long"):
+        every.add_to_every(BASE, Ref("1", {"values.v": "a" * 70_000}), Request("GET", f"{BASE}/x"))
+    with pytest.raises(gofer.BadReply, match="too long"):
+        shipped.declared("uws").build_poll(BASE, Ref("1"), hold=9, etag=None, seen=Status("a" * 70_000))
+
+
 @pytest.mark.parametrize(
     "link", ["https://", "https:///x", "http://[", "/\ud800", "/a\0", "/a\x7f", "/" + "a" * 70_000]
 )

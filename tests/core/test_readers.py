@@ -20,7 +20,7 @@ from gofer.contracts.declared import markup, media, results, shipped, urls
 from gofer.contracts.declared.contract import DeclaredContract
 from gofer.contracts.declared.selectors import LONGEST, Reading, Selector
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core import digests, folder, judging, names, resume
+from gofer.core import digests, folder, hosts, judging, names, resume
 from gofer.core.results import in_a_line
 from gofer.models import ResultFile
 from gofer.ticket import Ticket
@@ -115,6 +115,7 @@ TEXTS: dict[str, Callable[[str], Any]] = {
     "a link": lambda text: urls.resolve(GET.url, text),
     "a link's last part": urls.last_part,
     "a link's parameters": lambda text: urls.without(f"?{text}", frozenset({"a"})),
+    "a host": lambda text: hosts.allows(frozenset({"*.a", "a"}), text),
     "an id": may_be_id,
     "a DOI": doi.normalize,
     "a file's name": names.safe_name,

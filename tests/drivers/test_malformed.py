@@ -62,6 +62,25 @@ def test_a_cookie_that_cannot_be_sent_back_costs_nothing(mode):
         assert server.calls[1].headers["cookie"] == "b=1"
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_flood_of_cookies_does_not_grow_for_ever(mode):
+    """Each reply sets others, and a request carries some of them only; one that is very long is not kept."""
+
+    def service(call):
+        lines = [f"set-cookie: c{call.path[6:]}-{number}=1; path=/" for number in range(50)]
+        head = "\r\n".join(
+            ["HTTP/1.1 302 X", f"location: /jobs/{int(call.path[6:]) + 1}", *lines, f"set-cookie: l={'x' * 5000}"]
+        )
+        return [f"{head}\r\n\r\n".encode()]
+
+    with face(mode, "httpx") as made, raw_server(service) as server:
+        with pytest.raises(gofer.Rejected):
+            made.client(server.url).get_job_status("0")
+        sent = [call.headers.get("cookie", "").count("=") for call in server.calls]
+        assert (len(sent), sent[1], max(sent) <= 64) == (11, 50, True)
+        assert not any("l=x" in call.headers.get("cookie", "") for call in server.calls)
+
+
 @pytest.mark.parametrize("driver", list(itertools.product(MODES, FAMILIES)), ids="-".join)
 def test_an_address_elsewhere_that_no_library_can_ask_is_unreachable(driver, tmp_path):
     """It is the service's, so the caller is not told that the call was wrong."""

@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 
 from gofer.core.commands import Now
+from gofer.transports.ahttpx_io import AsyncHttpxIO
 from gofer.transports.httpx_io import HttpxIO
 
 
@@ -26,6 +27,22 @@ class VirtualIO(HttpxIO):
         return Now(self.passed, self.passed)
 
     def sleep(self, seconds: float) -> None:
+        """Put the clock forward."""
+        self.passed += seconds
+
+
+class AsyncVirtualIO(AsyncHttpxIO):
+    """The awaited one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.passed = 0.0
+
+    def now(self) -> Now:
+        """Read both clocks."""
+        return Now(self.passed, self.passed)
+
+    async def sleep(self, seconds: float) -> None:
         """Put the clock forward."""
         self.passed += seconds
 

@@ -11,7 +11,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
-from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from http.cookiejar import Cookie, CookieJar
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -123,12 +123,19 @@ def check_transport(transport: object, *, awaited: bool) -> None:
         raise UsageError(f"transport= must be {kind} here, not {type(transport).__name__}.")
 
 
-class SendableCookies(DefaultCookiePolicy):
-    """Keeps no cookie of a service's that no header may hold, so that it costs no later request."""
+class ServiceCookies(CookieJar):
+    """Keeps what services set, if a header may hold it; too many are forgotten, all at once."""
 
-    def set_ok(self, cookie: Cookie, request: Any) -> bool:
-        """Tell whether a cookie is kept."""
-        return may_be_sent(f"{cookie.name}={cookie.value}") and super().set_ok(cookie, request)
+    MOST = 64
+    LONGEST = 4096  # characters of a name and its value, as in RFC 6265, section 6.1
+
+    def set_cookie(self, cookie: Cookie) -> None:
+        """Keep a cookie."""
+        text = f"{cookie.name}={cookie.value}"
+        if len(text) <= self.LONGEST and may_be_sent(text):
+            if len(self) >= self.MOST:
+                self.clear()
+            super().set_cookie(cookie)
 
 
 def open_client(kind: Any, transport: object, max_connections: int) -> Any:
@@ -139,9 +146,7 @@ def open_client(kind: Any, transport: object, max_connections: int) -> Any:
     """
     limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=20, keepalive_expiry=IDLE)
     try:
-        return kind(
-            transport=transport, limits=limits, headers={"user-agent": USER_AGENT}, cookies=CookieJar(SendableCookies())
-        )
+        return kind(transport=transport, limits=limits, headers={"user-agent": USER_AGENT}, cookies=ServiceCookies())
     except Exception as error:
         names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
         found = [name for name in names if os.environ.get(name) or os.environ.get(name.lower())]

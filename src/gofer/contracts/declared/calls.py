@@ -17,7 +17,7 @@ from gofer.contracts.declared.urls import resolve, with_parameter, without
 from gofer.contracts.declared.variables import values_of
 from gofer.contracts.payload import as_map
 from gofer.errors import BadReply, UsageError
-from gofer.wire import Request, origin
+from gofer.wire import Request, may_be_address, origin
 
 AnyCall = TypeVar("AnyCall", bound=Call)
 
@@ -63,6 +63,8 @@ class Calls:
             cookies = [f"{name}={header('cookie', value)}" for name, value in _with_values(every.cookies, lookup)]
         except (UsageError, UnicodeEncodeError) as error:  # the service's own value, as the caller's were checked
             raise BadReply(str(error), field="values") from error
+        if not may_be_address(url):
+            raise BadReply("With the service's own values, the address is too long.", field="values")
         if cookies:
             headers["cookie"] = "; ".join(cookies)
         return evolve(request, url=url, headers={**headers, **request.headers})

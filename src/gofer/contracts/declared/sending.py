@@ -14,7 +14,7 @@ from gofer.contracts.declared.templates import Hole, Lookup, Template, fill_valu
 from gofer.contracts.declared.urls import with_parameter
 from gofer.contracts.payload import as_list, as_map
 from gofer.errors import UsageError
-from gofer.wire import Request, climbs
+from gofer.wire import Request, climbs, may_be_address
 
 RESERVED = ":/?#[]@!$&'()*+,;="
 """What `{+name}` leaves as it is (RFC 3986, section 2.2), and % with it."""
@@ -55,12 +55,14 @@ def build_request(call: Call, url: str, lookup: Lookup, *, seed: str = "", set_l
 
     Raises:
         Unfilled: a variable has no value.
-        UsageError: a header's value cannot be sent.
+        UsageError: the address, or a header's value, cannot be sent.
         UnicodeEncodeError: a value has half a character (a lone surrogate).
     """
     for name, template in call.query.items():
         value = template.fill(lookup)
         url = url if value is None else with_parameter(url, name, value)
+    if not may_be_address(url):
+        raise UsageError("The address is too long, or has characters that no address may have.")
     headers = dict(call.fixed)
     for name, template in call.varied.items():
         value = template.fill(lookup)
