@@ -131,6 +131,8 @@ def polling_every(service: Service[In, Out], seconds: float) -> Service[In, Out]
 
 def headers_of(auth: Credentials | None, headers: Mapping[str, str] | None) -> Mapping[str, str]:
     """Check the caller's headers, and return them with the token, if there is one."""
+    if headers is not None and not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"headers= is a mapping of names and values, not {type(headers).__name__}.")
     extra = {str(name).lower(): value for name, value in (headers or {}).items()}
     if isinstance(auth, str):
         extra["authorization"] = f"Bearer {auth}"
@@ -217,7 +219,8 @@ def budget(timeout: float | None) -> float | None:
 
 def target_of(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> Target:
     """Check the target of a request, and fill in what the request says."""
-    return _target(named(to, contract, request), contract, _stem(contract, request))
+    stem = _stem(contract, request)
+    return _target(_named(path_of(to), contract, contract.fields(request), stem), contract, stem)
 
 
 def target_of_job(to: str | PathLike[str], contract: Contract[Any, Any], job_id: str) -> Target:

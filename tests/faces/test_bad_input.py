@@ -179,6 +179,15 @@ def test_a_header_that_would_break_the_request(headers):
     assert next(iter(headers.values())) not in str(caught.value)
 
 
+@pytest.mark.parametrize("face", [gofer.Client, gofer.AsyncClient])
+@pytest.mark.parametrize("headers", [["x-key", "s3cret"], "s3cret", 7])
+def test_headers_that_are_no_mapping(face, headers):
+    """The type is named, and nothing of the value is shown."""
+    with pytest.raises(UsageError, match=f"not {type(headers).__name__}") as caught:
+        face("http://h", headers=headers)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_other_wrong_options():
     """Policies are named exactly; a token has no line break; a key is printable."""
     for wrong in ({"on_abandon": "stop"}, {"verify": "maybe"}, {"hold": -1}, {"auth": "a\nb"}, {"auth": 5}):

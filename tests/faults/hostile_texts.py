@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+
+MANY = int(os.environ.get("HOSTILE_EXAMPLES", "0"))
+"""Random examples for each place, in place of the few of a default run."""
 
 BASE = "http://service.test"
 DEEP = 900
@@ -155,3 +160,15 @@ SHARP_HEADERS = [
     ("", 202),
 ]
 SHARP_HEADERS += [("http://999.0.0.1/", 307), (f"{BASE}/\x7f", 302), ("a=é", 302), ("gzip", None), ("\ud800", None)]
+
+
+def examples(few: int) -> settings:
+    """Return settings for `few` examples, always the same ones; or for many, drawn anew, as the environment says."""
+    return settings(
+        max_examples=MANY or few,
+        derandomize=not MANY,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink] if MANY else [Phase.generate],
+    )

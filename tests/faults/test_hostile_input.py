@@ -5,14 +5,13 @@ As in `test_hostile_text.py`: texts that have broken something before, and a few
 
 import base64
 import json
-import os
 import shutil
 import zlib
 
 import httpx
 import pytest
 from attrs import evolve
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
 from faults.conversations import CONVERSATIONS, PAPER, PAPERS
 from faults.hostile import (
@@ -28,22 +27,14 @@ from faults.hostile import (
     outcome_of,
     wire_of,
 )
-from faults.hostile_texts import BASE, headers, raw
+from faults.hostile_texts import BASE, examples, headers, raw
 from gofer import JobFailed, RetrieveRequest, UsageError
 from gofer.wire import Request
 from support.faces import face
 from support.raw_server import http, raw_server
 from support.virtual_time import AsyncVirtualIO, VirtualIO
 
-MANY = int(os.environ.get("HOSTILE_EXAMPLES", "0"))
-seeded = settings(
-    max_examples=MANY or 12,
-    derandomize=not MANY,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate, Phase.shrink] if MANY else [Phase.generate],
-)
+seeded = examples(12)
 RETRIEVAL = CONVERSATIONS["retrieval"]
 
 

@@ -4,26 +4,16 @@ Each place gets some of the texts that have broken something before, and a few o
 tries more of them.
 """
 
-import os
-
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from faults.conversations import CONVERSATIONS
 from faults.hostile import Change, play, spots, verbs_of
-from faults.hostile_texts import SHARP_HEADERS, SHARP_MARKUP, SHARP_RAW, headers, marked, raw
+from faults.hostile_texts import MANY, SHARP_HEADERS, SHARP_MARKUP, SHARP_RAW, examples, headers, marked, raw
 from support.faces import face
 
-MANY = int(os.environ.get("HOSTILE_EXAMPLES", "0"))
-seeded = settings(
-    max_examples=MANY or 2,
-    derandomize=not MANY,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate, Phase.shrink] if MANY else [Phase.generate],
-)
+seeded = examples(2)
 STATUSES = [None] * 5 + [200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 409, 410, 416, 422]
 STATUSES += [429, 500, 503, 599, 600, 999]
 

@@ -43,25 +43,27 @@ def filled(template: str, fields: Mapping[str, object]) -> str:
     Raises:
         UsageError: the target has a placeholder that there is no field for, or a brace by itself.
     """
-    names = {"job_id": JOB_ID} | {
-        name: safe_name(str(value))
-        for name, value in fields.items()
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-    }
 
     def put(hole: re.Match[str]) -> str:
         if hole[0] in ("{{", "}}"):
             return hole[0]
-        if hole[1] in names:
-            return names[hole[1]]
-        there = ", ".join(f"{{{name}}}" for name in names)
+        there = {name: value for name, value in fields.items() if _may_name(value)}
+        if hole[1] in there:
+            return safe_name(str(there[hole[1]]))
+        if hole[0] == JOB_ID:
+            return JOB_ID
+        known = ", ".join(f"{{{name}}}" for name in {"job_id": None, **there})
         raise UsageError(
-            f"The target {template!r} has {hole[0]!r}, which nothing fills here. There is {there}, and {FORMAT} at the "
+            f"The target {template!r} has {hole[0]!r}, which nothing fills here. There is {known}, and {FORMAT} at the "
             "end. A brace of the path itself is written twice."
         )
 
     end = FORMAT if template.endswith(FORMAT) else ""
     return _HOLE.sub(put, template.removesuffix(end)) + end
+
+
+def _may_name(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def with_format(path: Path, kind: str | None) -> Path:

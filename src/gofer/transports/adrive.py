@@ -167,7 +167,7 @@ class _Hands:
 
     async def _store(self, command: commands.Store) -> commands.Stored:
         progress = Progress(self._tell, command)
-        writer = await run_sync(self._disk.writer, command)
+        writer = _Behind(self._disk, command)
         gathered: list[bytes] = []
         left = math.inf if command.mark.total is None else command.mark.total - command.offset
         written = anyio.Event()
@@ -210,13 +210,13 @@ class _Hands:
                         behind.cancel_scope.cancel()
             if scope.cancelled_caught:
                 raise AnswerLost(LATE)
-            stored = await run_sync(_finish, writer, gathered)
+            stored = await run_sync(writer.finish, gathered)
             progress.at(self.io.now().mono, stored.size, last=True)
             return stored
         finally:
             if gathered:  # what came before a break is kept for the resume
                 with anyio.CancelScope(shield=True):
-                    await run_sync(_flush, writer, gathered)
+                    await run_sync(writer.flush, gathered)
 
     async def _read(self, cap: int, until: float | None) -> commands.Body:
         content = bytearray()
@@ -260,14 +260,27 @@ def _ungrouped() -> Generator[None]:
         raise group.exceptions[0] from None
 
 
-def _flush(writer: Writer, gathered: list[bytes]) -> int:
-    """Write what was gathered, in a worker thread."""
-    blocks = gathered.copy()
-    gathered.clear()
-    return writer.write(blocks)
+class _Behind:
+    """Writes a body in worker threads, one call at a time. The first call opens the part: each hop costs something."""
 
+    def __init__(self, disk: Disk, command: commands.Store) -> None:
+        self._disk, self._command = disk, command
+        self._writer: Writer | None = None
 
-def _finish(writer: Writer, gathered: list[bytes]) -> commands.Stored:
-    """Write the last of a body and return what is there, in one hop."""
-    _ = _flush(writer, gathered)
-    return writer.stored()
+    def write(self, blocks: list[bytes]) -> int:
+        """Write these blocks; return the bytes that are in the part."""
+        if self._writer is None:
+            self._writer = self._disk.writer(self._command)
+        return self._writer.write(blocks)
+
+    def flush(self, gathered: list[bytes]) -> int:
+        """Write what was gathered."""
+        blocks = gathered.copy()
+        gathered.clear()
+        return self.write(blocks)
+
+    def finish(self, gathered: list[bytes]) -> commands.Stored:
+        """Write the last of a body and return what is there."""
+        _ = self.flush(gathered)
+        assert self._writer is not None, "nothing was opened"  # noqa: S101  (`write` opens it)
+        return self._writer.stored()

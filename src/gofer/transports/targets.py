@@ -103,8 +103,8 @@ def _check_links(target: Path) -> None:
 
 def _is_mount_point(place: Path) -> bool:
     try:
-        mounts = MOUNTS.read_bytes().splitlines()
+        mounts = MOUNTS.read_bytes()
     except OSError:
         return os.path.ismount(place)
-    names = (re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), line.split()[4]) for line in mounts)
-    return os.fsencode(place) in names
+    name = re.sub(rb"[\\ \t\n]", lambda char: b"\\%03o" % ord(char[0]), os.fsencode(place))
+    return name in mounts and any(line.split()[4] == name for line in mounts.splitlines())
