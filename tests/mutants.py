@@ -178,7 +178,7 @@ class Checkout:
         """Tell whether tests fail here, or take more than `limit` seconds."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         if tests not in FIRST.values():
-            command += ["-n", "2", "--dist", "loadgroup"]
+            command += ["-n", "2", "--dist", "worksteal"]
         env = {**os.environ, "PYTHONPATH": str(self.home / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
         unheard = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         with subprocess.Popen(command, cwd=self.home, env=env, start_new_session=True, **unheard) as process:
