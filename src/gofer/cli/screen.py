@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Generator
 
@@ -33,8 +34,11 @@ def columns(*texts: str) -> str:
 
 def say(line: str) -> None:
     """Print a line on stderr, without control characters."""
-    with contextlib.suppress(BrokenPipeError):  # nobody reads stderr any more; the command goes on
+    try:
         click.echo(printable(line), err=True)
+    except BrokenPipeError:  # nobody reads stderr any more; the command goes on
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (what is still buffered would end Python with code 120)
+            _ = os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 @contextlib.contextmanager

@@ -52,9 +52,9 @@ def filled(template: str, fields: Mapping[str, object]) -> str:
             return safe_name(str(there[hole[1]]))
         if hole[0] == JOB_ID:
             return JOB_ID
-        known = ", ".join(f"{{{name}}}" for name in {"job_id": None, **there})
+        names = ", ".join(f"{{{name}}}" for name in {"job_id": None, **there})
         raise UsageError(
-            f"The target {template!r} has {hole[0]!r}, which nothing fills here. There is {known}, and {FORMAT} at the "
+            f"The target {template!r} has {hole[0]!r}, which nothing fills here. There is {names}, and {FORMAT} at the "
             "end. A brace of the path itself is written twice."
         )
 
