@@ -61,13 +61,13 @@ OPTIONS = {"base_url": "http://h", "poll": wait_fixed(0)}
 
 
 def check(service):
-    """Check that every errand made one job, and that as many were held as may be."""
+    """Check that every errand made one job, and that no more were held than may be."""
     assert service.submitted == MANY
-    assert service.most == HELD
+    assert 0 < service.most <= HELD
 
 
 def test_blocking_errands_in_threads():
-    """Half of the connections are held, and every other errand ends while they are."""
+    """Half of the connections are held at most, and every other errand ends while they are."""
     service = Service()
 
     def handle(request):
