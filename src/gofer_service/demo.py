@@ -22,7 +22,7 @@ from gofer_service.health import Health
 from gofer_service.local_engine import LocalEngine
 from gofer_service.retrieval import Retrieval
 from gofer_service.server import running, sample_library
-from gofer_service.sources.base import Candidate, Paper
+from gofer_service.sources.base import LocalFile, Paper, Web
 from gofer_service.sources.library import Library
 from gofer_service.store import FolderStore
 
@@ -34,11 +34,11 @@ UNKNOWN = "10.5555/no-such-paper"
 class SlowLibrary(Library):
     """A library that is slow for one paper, so that there is a job to wait for."""
 
-    async def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
+    async def candidates(self, paper: Paper, web: Web) -> AsyncGenerator[LocalFile, None]:
         """Name the files for the paper."""
         if paper.doi == LATE:
             await anyio.sleep(2)
-        async with aclosing(super().candidates(paper)) as found:
+        async with aclosing(super().candidates(paper, web)) as found:
             async for candidate in found:
                 yield candidate
 

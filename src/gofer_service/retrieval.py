@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from attrs import define, field, frozen
@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from gofer.contracts.flaws import Flaw
 from gofer_service.engine import ErrorCode, Failure, Result, Run, Status, Submission, Tried
 from gofer_service.inspection import Unfit, check
-from gofer_service.sources.base import Candidate, Paper, Source
+from gofer_service.sources.base import LocalFile, Paper, Source, SourceFailed
 from gofer_service.store import CHUNK, Store
 from gofer_service.vpn import VpnWatch, no_vpn
 
@@ -30,6 +30,14 @@ _log = logging.getLogger(__name__)
 
 _NOT_THE_PAPER: Final = frozenset({Flaw.NOT_THE_FILE, Flaw.LOGIN_PAGE, Flaw.METADATA_ONLY, Flaw.WRONG_PAPER})
 """Flaws of a place that does not have the paper. With any other flaw the place has it, but the file is unusable."""
+
+
+class NoWeb:
+    """Asks nobody."""
+
+    async def json(self, url: str) -> Any:
+        """Refuse."""
+        raise SourceFailed(Flaw.SOURCE_DOWN, url)
 
 
 @frozen
@@ -70,8 +78,9 @@ class _Search:
         await self.run.report(status=Status.SEARCHING, message=f"searching {source.name}")
         seen: set[Path] = set()
         paper = Paper(self.wanted.doi, self.wanted.title, self.wanted.authors)
-        async with aclosing(source.candidates(paper)) as candidates:
+        async with aclosing(source.candidates(paper, NoWeb())) as candidates:
             async for candidate in candidates:
+                assert isinstance(candidate, LocalFile)  # noqa: S101
                 if candidate.path in seen:
                     continue
                 if len(seen) == MAX_CANDIDATES:
@@ -85,7 +94,7 @@ class _Search:
                     await self._refuse(source, candidate, Flaw.UNREACHABLE)
         return None
 
-    async def _refuse(self, source: Source, candidate: Candidate, flaw: Flaw) -> None:
+    async def _refuse(self, source: Source, candidate: LocalFile, flaw: Flaw) -> None:
         """Record a file that is not accepted, and log it with its path for the operator."""
         _log.warning("%r is not taken for %s: %s, %s", str(candidate.path), self.wanted.doi, flaw.value, flaw.words)
         await self.note(source.name, candidate.label, flaw.value)
@@ -105,7 +114,7 @@ class _Search:
         lacks = "a usable copy of " if self.tried else ""
         return Failure(ErrorCode.NOT_FOUND, f"no source has {lacks}{self.wanted.doi}")
 
-    async def _fetch(self, source: Source, candidate: Candidate) -> Result:
+    async def _fetch(self, source: Source, candidate: LocalFile) -> Result:
         path = candidate.path
         html = path.suffix.lower() == ".html"  # an HTML file on our own disk was saved on purpose
         kind = await check(path, self.wanted.title, html=html)

@@ -13,6 +13,7 @@ import pytest
 from gofer.contracts.flaws import Flaw
 from gofer_service import inspection, local_app, running
 from gofer_service.inspection import PdfDoi, Unfit, check, read_dois
+from gofer_service.retrieval import NoWeb
 from gofer_service.sources.base import Paper
 from gofer_service.sources.library import Library
 
@@ -148,7 +149,7 @@ async def test_a_pdf_that_cannot_be_read_does_not_hide_the_next(tmp_path: Path, 
             PdfDoi(tmp_path / "a.pdf", "10.5555/found", readable=True),
             PdfDoi(tmp_path / "bad.pdf"),
         ]
-    found = [candidate.label async for candidate in Library(tmp_path).candidates(Paper("10.5555/found"))]
+    found = [candidate.label async for candidate in Library(tmp_path).candidates(Paper("10.5555/found"), NoWeb())]
     assert found == ["a.pdf", "c.pdf"]
 
 

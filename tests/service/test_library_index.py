@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from gofer_service import inspection
+from gofer_service.retrieval import NoWeb
 from gofer_service.sources import folder_index
 from gofer_service.sources.base import Paper
 from gofer_service.sources.library import Library
@@ -28,7 +29,7 @@ def anyio_backend() -> str:
 
 async def named(library: Library, doi: str = DOI) -> list[str]:
     """Give the labels of what the library names for the DOI."""
-    return [candidate.label async for candidate in library.candidates(Paper(doi))]
+    return [candidate.label async for candidate in library.candidates(Paper(doi), NoWeb())]
 
 
 async def calls(library: Library, doi: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
@@ -195,6 +196,6 @@ async def test_a_slow_pdf_does_not_keep_others_from_being_read(tmp_path: Path, m
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
     with anyio.fail_after(20):
-        async for candidate in library.candidates(Paper("10.5555/b-quick")):
+        async for candidate in library.candidates(Paper("10.5555/b-quick"), NoWeb()):
             assert candidate.label == "b-quick.pdf"
             break

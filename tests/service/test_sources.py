@@ -15,8 +15,8 @@ from gofer_service import sample_library
 from gofer_service.engine import ErrorCode, Failure, Fenced, Job, Result, Status, Submission
 from gofer_service.inspect_file import sniff
 from gofer_service.inspection import Unfit, check
-from gofer_service.retrieval import MAX_CANDIDATES, Retrieval
-from gofer_service.sources.base import Candidate, Paper
+from gofer_service.retrieval import MAX_CANDIDATES, NoWeb, Retrieval
+from gofer_service.sources.base import LocalFile, Paper, Source, Web
 from gofer_service.sources.library import Library, Overview
 from gofer_service.store import FolderStore
 from gofer_service.vpn import Vpn
@@ -35,7 +35,7 @@ def anyio_backend() -> str:
 
 async def named(folder: Path, doi: str = DOI) -> list[str]:
     """Give the labels of what the library names for the DOI."""
-    return [candidate.label async for candidate in Library(folder).candidates(Paper(doi))]
+    return [candidate.label async for candidate in Library(folder).candidates(Paper(doi), NoWeb())]
 
 
 async def test_files_are_found_by_name(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_the_index_is_read_past_its_mistakes(tmp_path: Path) -> None:
         + "[" * 100_000
         + '\n{"doi": "https://doi.org/10.5555/A.B", "file": "one.pdf", "version": "am"}\n'
     )
-    found = [candidate async for candidate in Library(tmp_path).candidates(Paper(DOI))]
+    found = [candidate async for candidate in Library(tmp_path).candidates(Paper(DOI), NoWeb())]
     assert [(candidate.label, candidate.version) for candidate in found] == [("one.pdf", "am")]
 
 
@@ -64,7 +64,7 @@ async def test_a_mistake_in_the_index_is_told_once(tmp_path: Path, caplog: pytes
     """A broken line is logged with its number, and so is one whose file is not there, but only once."""
     (tmp_path / "index.jsonl").write_text(f'\n{{"doi": "{DOI}", "file": "none.pdf"}}\nnot json\n')
     for library in (Library(tmp_path), Library(tmp_path)):
-        assert [candidate async for candidate in library.candidates(Paper(DOI))] == []
+        assert [candidate async for candidate in library.candidates(Paper(DOI), NoWeb())] == []
     broken, missing = (record.getMessage() for record in caplog.records)
     assert broken.startswith(f"line 3 of {tmp_path}/index.jsonl is left out")
     assert missing == f"line 2 of {tmp_path}/index.jsonl: there is no file 'none.pdf' in the library"
@@ -93,7 +93,7 @@ async def test_a_broken_pdf_is_named_in_the_log(tmp_path: Path, caplog: pytest.L
     (tmp_path / "broken.pdf").write_bytes(b"no header at all")
     library = Library(tmp_path)
     for _ in range(2):
-        assert [candidate async for candidate in library.candidates(Paper(DOI))] == []
+        assert [candidate async for candidate in library.candidates(Paper(DOI), NoWeb())] == []
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.4 no pages at all %%EOF")
     with pytest.raises(Unfit):
         await check(tmp_path / "bad.pdf")
@@ -131,7 +131,7 @@ async def test_new_and_changed_files_are_seen(tmp_path: Path) -> None:
     library = Library(tmp_path)
 
     async def count() -> int:
-        return len([candidate async for candidate in library.candidates(Paper(DOI))])
+        return len([candidate async for candidate in library.candidates(Paper(DOI), NoWeb())])
 
     assert await count() == 0
     path = write_pdf(tmp_path / "new.pdf", doi=DOI)
@@ -233,17 +233,17 @@ async def test_the_title_must_be_on_the_first_pages(tmp_path: Path) -> None:
 
 
 @define
-class Listed:
+class Listed(Source):
     """A source that names these files."""
 
     paths: list[Path]
     name: str = "listed"
     needs_vpn: bool = False
 
-    async def candidates(self, _: Paper) -> AsyncGenerator[Candidate, None]:
+    async def candidates(self, paper: Paper, web: Web) -> AsyncGenerator[LocalFile, None]:
         """Name them in turn."""
         for path in self.paths:
-            yield Candidate(path, path.name)
+            yield LocalFile(path, path.name)
 
 
 @define

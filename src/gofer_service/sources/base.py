@@ -1,13 +1,17 @@
-"""The protocol of a source: it names places where a paper may be.
+"""What a source is: it names places where a paper may be, the best one first.
 
-Sources neither fetch nor check files. `gofer_service.retrieval` does both, in the same way for all sources.
+Sources neither download nor check files: `gofer_service.retrieval` does both, in the same way for all sources. A source
+that has to ask a server first asks through the `Web` that it is given, which keeps to the limits of that server.
 """
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
+
+from gofer.aretrieve import AsyncRetrieveClient
+from gofer.contracts.flaws import Flaw
 
 
 @frozen
@@ -20,8 +24,8 @@ class Paper:
 
 
 @frozen
-class Candidate:
-    """A place where the paper may be. ``label`` is its name for callers; it contains no path of this machine."""
+class LocalFile:
+    """A file on this machine. ``label`` is its name for callers; it contains no path of this machine."""
 
     path: Path
     label: str
@@ -29,19 +33,81 @@ class Candidate:
     licence: str | None = None
 
 
-class Source(Protocol):
-    """Names places, the best one first."""
+@frozen
+class Link:
+    """An address on the web.
 
-    @property
-    def name(self) -> str:
-        """The name of the source in ``source`` and ``attempts``."""
+    Attributes:
+        url: the address, as the source has it.
+        landing: whether it is a page that links to the paper. It may turn out to be the paper.
+        version: ``submittedVersion``, ``acceptedVersion``, ``publishedVersion`` or None.
+        licence: as the source has it, or None.
+        ours: whether the address is made of the base that the operator configured. Only such an address may be a
+            private one; what a server says never is.
+        referer: the page that the link is from, or None.
+    """
+
+    url: str
+    landing: bool = False
+    version: str | None = None
+    licence: str | None = None
+    ours: bool = False
+    referer: str | None = None
+
+
+@frozen
+class OtherService:
+    """Another service of the same contract, which looks for the paper in its own sources."""
+
+    client: AsyncRetrieveClient = field(repr=False)
+    label: str
+
+
+Candidate = LocalFile | Link | OtherService
+
+
+class NoRecord(Exception):
+    """Raised when a server answers that it has no record of the paper."""
+
+
+class SourceFailed(Exception):
+    """Raised when a source could not be asked."""
+
+    def __init__(self, flaw: Flaw, why: str) -> None:
+        super().__init__(why)
+        self.flaw = flaw
+
+
+class Web(Protocol):
+    """How a source asks a server."""
+
+    async def json(self, url: str) -> Any:
+        """Get a JSON document, of 8 MiB at most.
+
+        Raises:
+            NoRecord: the server answered 404 or 410. Sources need not catch it.
+            SourceFailed: it did not answer, or with something else. Sources need not catch it.
+        """
         ...
 
-    @property
-    def needs_vpn(self) -> bool:
-        """Whether the source is skipped while the VPN is down."""
-        ...
 
-    def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
+class Source:
+    """A source; each is a class derived from this one.
+
+    Attributes:
+        name: its name in the configuration, in ``source`` and in ``attempts``.
+        needs_vpn: whether it is left out while the VPN is down.
+        is_index: whether its `NoRecord` means that there is no such paper anywhere.
+        base: the configured address below which its requests are; None if it sends none.
+        gap: seconds between two requests to that address; None means the gap for all hosts.
+    """
+
+    name: str
+    needs_vpn: bool = False
+    is_index: bool = False
+    base: str | None = None
+    gap: float | None = None
+
+    def candidates(self, paper: Paper, web: Web) -> AsyncGenerator[Candidate, None]:
         """Name the places. Slow searches come last, since the caller may stop before."""
-        ...
+        raise NotImplementedError

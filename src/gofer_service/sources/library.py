@@ -20,7 +20,7 @@ import anyio.to_thread
 from attrs import field, frozen, mutable
 
 from gofer.contracts.doi import normalize
-from gofer_service.sources.base import Candidate, Paper
+from gofer_service.sources.base import LocalFile, Paper, Source, Web
 from gofer_service.sources.folder_index import FolderIndex, State, state_of
 from gofer_service.sources.pdf_dois import PdfDois
 
@@ -54,7 +54,7 @@ class Overview:
         return {0: "empty: it has no papers yet", 1: "1 paper"}.get(self.files, f"{self.files} papers")
 
 
-class Library:
+class Library(Source):
     """The papers in ``folder`` and below it.
 
     First come files that are named after the DOI, with ``_`` for ``/``. Then come the lines
@@ -63,7 +63,6 @@ class Library:
     """
 
     name = "library"
-    needs_vpn = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -81,7 +80,7 @@ class Library:
         count = len({path.resolve() for path in named} | {real for _, real in reals if real})
         return Overview(count, next(iter(dois), None))
 
-    async def candidates(self, paper: Paper) -> AsyncGenerator[Candidate, None]:
+    async def candidates(self, paper: Paper, web: Web) -> AsyncGenerator[LocalFile, None]:  # noqa: ARG002 - it asks nobody
         """Name the files for the paper. The quickest search comes first.
 
         If the caller takes none of them, the folders are checked for new files, and those are named, too.
@@ -94,7 +93,7 @@ class Library:
                         named.add(candidate.path)
                         yield candidate
 
-    async def _search(self, paper: Paper, *, now: bool) -> AsyncGenerator[Candidate, None]:
+    async def _search(self, paper: Paper, *, now: bool) -> AsyncGenerator[LocalFile, None]:
         files = await anyio.to_thread.run_sync(lambda: self._index.files(now=now))
         by_name = files.by_stem.get(paper.doi.replace("/", "_"), ())
         for path in sorted(by_name, key=lambda path: (_SUFFIXES.index(path.suffix.lower()), path)):
@@ -110,9 +109,9 @@ class Library:
             async for path, real in found:
                 yield self._candidate(path, real)
 
-    def _candidate(self, path: Path, real: Path, version: str | None = None, licence: str | None = None) -> Candidate:
+    def _candidate(self, path: Path, real: Path, version: str | None = None, licence: str | None = None) -> LocalFile:
         label = os.path.relpath(path, self._folder)
-        return Candidate(real, label, version, licence)
+        return LocalFile(real, label, version, licence)
 
     def _inside(self, path: Path) -> Path | None:
         """Return the real path of a regular file in the folder, or None if it is or leads outside."""
