@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import anyio
 from starlette.applications import Starlette
@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from gofer_service import files, jobs, openapi
 from gofer_service import health as health_routes
 from gofer_service.auth import BearerAuth
-from gofer_service.engine import Body, Clock, Engine, Unavailable
+from gofer_service.engine import Body, Clock, Engine, Prepared, Unavailable
 from gofer_service.health import Health
 from gofer_service.problems import on_crash, on_disconnect, on_http_exception, on_unavailable
 from gofer_service.store import Store
@@ -22,7 +22,7 @@ from gofer_service.store import Store
 def create_app(
     *, engine: Engine, store: Store, body: Body, health: Health, token: str | None = None, clock: Clock = time.time
 ) -> Starlette:
-    """Build the application; its lifespan runs the engine.
+    """Build the application; its lifespan runs the engine, and `Prepared.running` of the body.
 
     Args:
         engine: keeps the records of jobs and runs them.
@@ -56,7 +56,12 @@ def create_app(
 async def _lifespan(app: Starlette) -> AsyncGenerator[None]:
     # The server sets it when it begins to stop: held requests are then answered.
     app.state.closing = anyio.Event()
-    async with app.state.engine.run(app.state.body, app.state.store.delete), anyio.create_task_group() as tasks:
+    body: Body = app.state.body
+    async with (
+        body.running() if isinstance(body, Prepared) else nullcontext(),
+        app.state.engine.run(body, app.state.store.delete),
+        anyio.create_task_group() as tasks,
+    ):
         await app.state.health.probe()
         tasks.start_soon(app.state.health.watch)
         yield

@@ -48,7 +48,7 @@ def service() -> Generator[str]:
     """Run a service on the sample papers and give its URL."""
     with TemporaryDirectory(prefix="gofer-") as data:
         store = FolderStore(Path(data) / "files")
-        body = Retrieval([SlowLibrary(sample_library())], store)
+        body = Retrieval([SlowLibrary(sample_library())], store, Path(data) / "incoming")
         engine = LocalEngine(Path(data) / "jobs.sqlite3")
         with running(create_app(engine=engine, store=store, body=body, health=Health({}))) as url:
             yield url

@@ -4,12 +4,12 @@ How records are stored is in `ledger`, how workers run in `local_engine`, how a 
 HTTP shows a job in `documents`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from attrs import frozen
+from attrs import field, frozen
 
 from gofer.contracts.retrieve import SERVICE_BUDGET
 
@@ -43,12 +43,21 @@ ENDED = frozenset({Status.COMPLETED, Status.FAILED})
 
 @frozen
 class Submission:
-    """The request of a caller: a paper, and how many seconds the service may spend on it."""
+    """The request of a caller.
+
+    Attributes:
+        doi: the paper, normalised.
+        title: as the caller has it, or None.
+        authors: as the caller has them.
+        timeout_seconds: seconds that the service may spend on it.
+        fresh: whether the paper must be fetched anew. It is no part of what two submissions are compared by.
+    """
 
     doi: str
     title: str | None = None
     authors: tuple[str, ...] = ()
     timeout_seconds: float = SERVICE_BUDGET
+    fresh: bool = field(default=False, eq=False)
 
 
 @frozen
@@ -161,6 +170,16 @@ class Run(Protocol):
 Body = Callable[[Run], Awaitable[Result]]
 """The work of a job: returns a result, or raises `Failure`. It is cancelled if the job ends before."""
 
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A body that holds something open while jobs run, as connections."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Hold it open until the block is left."""
+        ...
+
+
 Discard = Callable[[str], Awaitable[None]]
 """Deletes the file of a result, by its key."""
 
@@ -210,6 +229,10 @@ class Engine(Protocol):
 
     async def list(self, status: Status | None = None, limit: int = 50, cursor: int | None = None) -> Page:
         """Return up to ``limit`` jobs, newest first, starting at ``cursor``."""
+        ...
+
+    async def kept(self, doi: str) -> Sequence[Job]:
+        """Return a few completed jobs for a DOI whose files are still kept, newest first."""
         ...
 
     async def check(self) -> None:

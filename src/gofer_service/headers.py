@@ -53,6 +53,12 @@ def read_key(header: str) -> str:
     return key
 
 
+def wants_fresh(header: str) -> bool:
+    """Tell whether ``Cache-Control`` has ``no-cache`` or ``max-age=0`` (RFC 9111, 5.2.1)."""
+    directives = {directive.strip().lower() for directive in header.split(",")}
+    return not directives.isdisjoint({"no-cache", "max-age=0"})
+
+
 def read_tags(header: str) -> frozenset[str]:
     """Return the opaque tags of ``If-None-Match``, weak or strong (RFC 9110, 13.1.2); ``*`` gives ``*``."""
     if header.strip() == "*":

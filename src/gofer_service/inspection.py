@@ -108,3 +108,32 @@ async def _opened(command: Sequence[str]) -> Process:
             command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
     raise AssertionError("a shielded scope swallows nothing")
+
+
+@frozen
+class PageLinks:
+    """Shim."""
+
+    links: tuple[str, ...] = ()
+    refresh: str | None = None
+
+
+async def read_links(path: Path, url: str) -> PageLinks:
+    """Shim."""
+    import re
+    from urllib.parse import urljoin
+
+    text = path.read_text(errors="replace")
+    found = re.findall(r'citation_pdf_url" content="([^"]+)"', text)
+    again = re.search(r'http-equiv="refresh" content="0; *url=([^"]+)"', text)
+    return PageLinks(tuple(urljoin(url, one) for one in found), urljoin(url, again[1]) if again else None)
+
+
+async def close_inspector() -> None:
+    """Shim."""
+
+
+def page_flaw(body: bytes) -> Flaw | None:
+    """Shim."""
+    low = body[:65536].lower()
+    return Flaw.BLOCKED if b"just a moment" in low or b"captcha" in low else None

@@ -6,7 +6,7 @@ here: one process per file, one job per key, an ended job never changes, and onl
 
 import fcntl
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -34,7 +34,17 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS active ON jobs (deadline) WHERE status NOT IN ('completed', 'failed');
 CREATE INDEX IF NOT EXISTS results ON jobs (expires) WHERE expires IS NOT NULL;
+CREATE INDEX IF NOT EXISTS kept ON jobs (json_extract(record, '$.submission.doi'), seq) WHERE status = 'completed';
 """
+
+KEPT: Final = (
+    "SELECT record FROM jobs WHERE json_extract(record, '$.submission.doi') = ? AND status = 'completed'"
+    " AND expires > ? AND NOT purged ORDER BY seq DESC LIMIT ?"
+)
+"""The statement of `Ledger.kept`."""
+
+MAX_KEPT: Final = 5
+"""Jobs that `Ledger.kept` returns at most."""
 
 BUSY: Final = 1.0
 """Seconds to wait for another program that has locked the file, such as a backup; then the call fails."""
@@ -200,6 +210,11 @@ class Ledger:
         ).fetchall()
         page = rows[:limit]
         return Page(tuple(_read(record) for _, record in page), page[-1][0] if len(rows) > limit else None)
+
+    def kept(self, doi: str, now: float) -> Sequence[Job]:
+        """Return the newest completed jobs for a DOI whose files have not expired. It may run as `get`."""
+        rows = self._reader.execute(KEPT, (doi, now, MAX_KEPT)).fetchall()
+        return [_read(record) for (record,) in rows]
 
     def check(self) -> None:
         """Raise sqlite3.Error unless the file can be written."""

@@ -8,7 +8,7 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -156,6 +156,10 @@ class LocalEngine:
             return page
         await self._expire()
         return await self._call_reader(self._ledger.list, status, limit, cursor)
+
+    async def kept(self, doi: str) -> Sequence[Job]:
+        """Return completed jobs for a DOI: see `gofer_service.engine.Engine.kept`."""
+        return await self._call_reader(self._ledger.kept, doi, self._clock())
 
     async def check(self) -> None:
         """Check that the file can be written: see `gofer_service.engine.Engine.check`."""

@@ -108,6 +108,7 @@ _PATHS: Final[Node] = {
             base=True,
             parameters=[
                 _header("Idempotency-Key", "The same key and body give the same job.", f'"{SAMPLE_KEY}"'),
+                _header("Cache-Control", "`no-cache`: fetch the paper anew, although the store has it.", "no-cache"),
                 _prefer("`respond-async`; `wait=N`: hold the reply until the job has ended", "respond-async, wait=10"),
             ],
             requestBody=_json("Submission", "The paper.", required=True),

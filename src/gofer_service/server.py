@@ -63,7 +63,7 @@ def local_app(
     """
     engine = LocalEngine(data / "jobs.sqlite3", concurrency=concurrency, max_pending=max_pending, retention=retention)
     store = FolderStore(data / "files")
-    body = Retrieval([Library(library)], store, vpn)
+    body = Retrieval([Library(library)], store, data / "incoming", kept=engine.kept, vpn=vpn)
     health = Health(local_probes(library, data, engine), vpn=vpn)
     return create_app(engine=engine, store=store, body=body, health=health, token=token)
 

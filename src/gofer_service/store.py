@@ -7,6 +7,7 @@ to the same file. Keys are made by the service and never come from a caller.
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,14 @@ class Store(Protocol):
 
     def read(self, key: str, start: int, length: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a file for ``length`` bytes from offset ``start``.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        ...
+
+    async def copy(self, key: str, new: str) -> None:
+        """Make a file that is there available under another key too, completely or not at all.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -93,6 +102,10 @@ class FolderStore:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(file.close)
 
+    async def copy(self, key: str, new: str) -> None:
+        """Link the file, or copy it where the file system has no links. Neither key depends on the other."""
+        await anyio.to_thread.run_sync(_link, self._path(key), self._path(new))
+
     async def delete(self, key: str) -> None:
         """Delete the file if it exists."""
         await anyio.to_thread.run_sync(lambda: self._path(key).unlink(missing_ok=True))
@@ -127,6 +140,19 @@ def _commit(file: IO[bytes], part: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _link(path: Path, new: Path) -> None:
+    part = new.with_name(new.name + _UNFINISHED)
+    part.unlink(missing_ok=True)
+    try:
+        part.hardlink_to(path)
+    except FileNotFoundError:
+        raise
+    except OSError:  # the file system has no links, or no more of them for this file
+        shutil.copyfile(path, part)
+    with part.open("rb") as file:
+        _commit(file, part, new)
 
 
 def _discard(file: IO[bytes], part: Path) -> None:

@@ -7,12 +7,14 @@ repeats a submission can distinguish the two.
 import json
 from typing import Any, Final, NoReturn, cast
 
+from attrs import evolve
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from gofer.contracts.doi import normalize
 from gofer.contracts.retrieve import SERVICE_BUDGET
 from gofer_service.engine import Submission
+from gofer_service.headers import wants_fresh
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of a request body at most."""
@@ -30,7 +32,8 @@ async def read_submission(request: Request) -> Submission:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise HTTPException(415, "the body must be application/json")
-    return parse_submission(await _read_body(request))
+    submission = parse_submission(await _read_body(request))
+    return evolve(submission, fresh=wants_fresh(request.headers.get("cache-control", "")))
 
 
 def parse_submission(body: bytes) -> Submission:

@@ -49,6 +49,14 @@ def finish(http: httpx.Client, doi: str = PAPER, **fields: Any) -> dict[str, Any
     return job
 
 
+class NoWeb:
+    """The web of a source that asks nobody."""
+
+    async def json(self, url: str) -> Any:
+        """Fail."""
+        raise AssertionError(url)
+
+
 def write_pdf(path: Path, title: str = "", doi: str = "", pages: str = "") -> Path:
     """Write a small valid PDF with this metadata and text."""
     content = f"BT /F1 12 Tf 72 720 Td ({pages}) Tj ET".encode()

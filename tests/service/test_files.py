@@ -128,7 +128,7 @@ def test_a_failed_job_has_no_file(http: httpx.Client, done: Done) -> None:
 def test_an_expired_file_is_gone_and_deleted(tmp_path: Path) -> None:
     """After its retention a file gives 410 and is deleted; the job is remembered for as long again."""
     now = 1767225600.0
-    retrieval = Retrieval([Library(sample_library())], FolderStore(tmp_path / "files"))
+    retrieval = Retrieval([Library(sample_library())], FolderStore(tmp_path / "files"), tmp_path / "incoming")
     app = assemble(tmp_path, retrieval, retention=100, clock=lambda: now)
     app.state.clock = lambda: now
     with running(app) as url, httpx.Client(base_url=url, timeout=60) as http:

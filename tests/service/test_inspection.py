@@ -13,11 +13,10 @@ import pytest
 from gofer.contracts.flaws import Flaw
 from gofer_service import inspection, local_app, running
 from gofer_service.inspection import PdfDoi, Unfit, check, read_dois
-from gofer_service.retrieval import NoWeb
 from gofer_service.sources.base import Paper
 from gofer_service.sources.library import Library
 
-from .conftest import finish, write_pdf
+from .conftest import NoWeb, finish, write_pdf
 
 pytestmark = pytest.mark.anyio
 

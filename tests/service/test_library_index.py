@@ -10,12 +10,11 @@ import anyio
 import pytest
 
 from gofer_service import inspection
-from gofer_service.retrieval import NoWeb
 from gofer_service.sources import folder_index
 from gofer_service.sources.base import Paper
 from gofer_service.sources.library import Library
 
-from .conftest import write_pdf
+from .conftest import NoWeb, write_pdf
 
 pytestmark = pytest.mark.anyio
 DOI = "10.5555/a.b"

@@ -15,13 +15,14 @@ from gofer_service import sample_library
 from gofer_service.engine import ErrorCode, Failure, Fenced, Job, Result, Status, Submission
 from gofer_service.inspect_file import sniff
 from gofer_service.inspection import Unfit, check
-from gofer_service.retrieval import MAX_CANDIDATES, NoWeb, Retrieval
+from gofer_service.retrieval import Retrieval
 from gofer_service.sources.base import LocalFile, Paper, Source, Web
 from gofer_service.sources.library import Library, Overview
 from gofer_service.store import FolderStore
 from gofer_service.vpn import Vpn
+from gofer_service.walk import MAX_CANDIDATES
 
-from .conftest import write_pdf
+from .conftest import NoWeb, write_pdf
 
 pytestmark = pytest.mark.anyio
 DOI = "10.5555/a.b"
@@ -263,11 +264,12 @@ class Notes:
 async def retrieve(tmp_path: Path, *sources: Listed, vpn: Vpn | None = None) -> tuple[Notes, Result | Failure]:
     """Run the chain over the sources; give what was reported and the outcome."""
     notes = Notes()
-    chain = Retrieval(sources, FolderStore(tmp_path / "files"), lambda: vpn or Vpn())
-    try:
-        return notes, await chain(notes)
-    except Failure as failure:
-        return notes, failure
+    chain = Retrieval(sources, FolderStore(tmp_path / "files"), tmp_path / "incoming", vpn=lambda: vpn or Vpn())
+    async with chain.running():
+        try:
+            return notes, await chain(notes)
+        except Failure as failure:
+            return notes, failure
 
 
 async def test_the_chain_takes_the_first_sound_file(tmp_path: Path) -> None:

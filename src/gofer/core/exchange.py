@@ -92,7 +92,9 @@ def follow(errand: AnyErrand, request: Request, timeout: float, leg: Leg | None 
     """Exchange a request, following redirects except those that the contract reads on this leg."""
     for _ in range(errand.rules.redirects + 1):
         reply = yield from verbs.send(errand, request, timeout)
-        onward = None if leg is not None and errand.contract.reads(leg, reply.status) else redirected(request, reply)
+        if leg is not None and errand.contract.reads(leg, reply.status):
+            return reply
+        onward = redirected(request, reply, downgrade=errand.rules.downgrade)
         if onward is None:
             return reply
         request = onward
@@ -108,7 +110,7 @@ def follow_open(
         if head.status not in REDIRECTS or (leg is not None and errand.contract.reads(leg, head.status)):
             return head
         yield from verbs.drop(errand)
-        onward = redirected(request, head)
+        onward = redirected(request, head, downgrade=errand.rules.downgrade)
         if onward is None:
             raise refused(errand, Reply(head.url, head.status, head.headers))
         request = onward

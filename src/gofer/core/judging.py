@@ -142,10 +142,11 @@ def http_date(text: str) -> float | None:
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
-def redirected(request: Request, head: Head) -> Request | None:
+def redirected(request: Request, head: Head, *, downgrade: bool = False) -> Request | None:
     """Return the request that a redirect asks for, or None if the reply is none (RFC 9110, section 15.4).
 
     A GET stays a GET. A POST is sent again only by 307 and 308 and only on its own origin; 303 turns it into a GET.
+    `downgrade` says that a redirect may lead from https to http.
 
     Raises:
         Rejected: no usable Location, from https to http, or a redirect that would send the submission elsewhere.
@@ -161,7 +162,7 @@ def redirected(request: Request, head: Head) -> Request | None:
     except ValueError as error:  # UsageError is one
         raise _misdirected(head, "The service redirects to something that is no http(s) URL.") from error
     here = origin(request.url)
-    if here[0] == "https" and there[0] != "https":
+    if here[0] == "https" and there[0] != "https" and not downgrade:
         raise _misdirected(head, "The service redirects from https to http; refused.")
     if request.method in ("GET", "HEAD"):
         return evolve(request, url=url)

@@ -126,6 +126,7 @@ class Rules:
             "cancel-if-interrupted" cancels on Ctrl-C and cancellation and leaves at a deadline.
         verify: "require" refuses a file that could not be checked at all.
         encoded: "keep" takes a file that comes encoded unasked as it comes; "refuse" raises.
+        downgrade: whether a redirect may lead from https to http; no request may have a secret in it then.
         hosts: where links and redirects may lead, besides the service's own origin (`core.hosts`); None: anywhere.
     """
 
@@ -144,6 +145,7 @@ class Rules:
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
     encoded: Literal["refuse", "keep"] = "refuse"
+    downgrade: bool = False
     hosts: frozenset[str] | None = None
 
 

@@ -176,6 +176,7 @@ class PartWriter:
 
     def __init__(self, file: FileIO, command: Store) -> None:
         self._file, self._target, self._limit = file, command.target, command.limit
+        self._named = command.mark.total is not None
         self._hash = None if command.hashed is None else hasher(command.hashed)
         with writing(command.target):
             kept = command.offset + command.overlap
@@ -199,7 +200,8 @@ class PartWriter:
         # it would give the pages of many small ones back and fault them in again.
         block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         if self._size + len(block) > self._limit:
-            raise WrongFile(f"More than the {self._limit} bytes that were named came.", reason="size")
+            named, reason = ("were named", "size") if self._named else ("may come", "too big")
+            raise WrongFile(f"More than the {self._limit} bytes that {named} came.", reason=reason)
         if self._same:
             block = self._compared(block)
         try:

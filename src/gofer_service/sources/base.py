@@ -4,7 +4,7 @@ Sources neither download nor check files: `gofer_service.retrieval` does both, i
 that has to ask a server first asks through the `Web` that it is given, which keeps to the limits of that server.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from gofer.aretrieve import AsyncRetrieveClient
 from gofer.contracts.flaws import Flaw
+from gofer.transports.base import Listener
 
 
 @frozen
@@ -57,10 +58,15 @@ class Link:
 
 @frozen
 class OtherService:
-    """Another service of the same contract, which looks for the paper in its own sources."""
+    """Another service of the same contract, which looks for the paper in its own sources.
 
-    client: AsyncRetrieveClient = field(repr=False)
+    Attributes:
+        label: its host.
+        connect: makes a client whose errands tell this listener; leaving the client closes no connections.
+    """
+
     label: str
+    connect: Callable[[Listener], AsyncRetrieveClient] = field(repr=False)
 
 
 Candidate = LocalFile | Link | OtherService
@@ -97,6 +103,7 @@ class Source:
     Attributes:
         name: its name in the configuration, in ``source`` and in ``attempts``.
         needs_vpn: whether it is left out while the VPN is down.
+        local: whether it looks at files of this machine only.
         is_index: whether its `NoRecord` means that there is no such paper anywhere.
         base: the configured address below which its requests are; None if it sends none.
         gap: seconds between two requests to that address; None means the gap for all hosts.
@@ -104,6 +111,7 @@ class Source:
 
     name: str
     needs_vpn: bool = False
+    local: bool = False
     is_index: bool = False
     base: str | None = None
     gap: float | None = None

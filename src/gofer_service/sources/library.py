@@ -63,6 +63,7 @@ class Library(Source):
     """
 
     name = "library"
+    local = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

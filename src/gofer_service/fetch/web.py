@@ -1,0 +1,307 @@
+"""Documents and files from the web, by the SDK's own flows.
+
+A `Fetcher` is what a process has: connections, the wall, and the manners. A `Visit` is what one walk has: its cookies.
+What the files are worth is judged elsewhere (`gofer_service.inspection`).
+"""
+
+import json
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import anyio.to_thread
+import httpx
+from attrs import define, field, frozen
+from tenacity import RetryCallState
+from tenacity.stop import stop_after_attempt, stop_base
+
+from gofer.contracts.base import Ref, Snapshot
+from gofer.contracts.flaws import Flaw
+from gofer.contracts.payload import Problem
+from gofer.contracts.retrieve import RetrieveContract
+from gofer.core import verbs
+from gofer.core.deliver import deliver_file
+from gofer.core.errand import Errand
+from gofer.core.exchange import Tries, follow_open, is_transient, refused
+from gofer.core.policies import Retry, Rules, wait_full_jitter, wait_retry_after
+from gofer.core.record import JobMemory, JobRecord
+from gofer.core.run import Flow, Run
+from gofer.core.service import Service
+from gofer.core.slots import Slots
+from gofer.core.target import Target
+from gofer.errors import GoferError, ServiceError, TargetError, TransportError, WrongFile
+from gofer.models import ResultFile, RetrieveResult, State, Status
+from gofer.transports.adrive import adrive
+from gofer.transports.ahttpx_io import AsyncHttpxIO
+from gofer.transports.base import Listener
+from gofer.transports.disk import LocalDisk
+from gofer.transports.family import ServiceCookies
+from gofer.version import __version__
+from gofer.wire import Reply, Request, origin
+from gofer_service.fetch.manners import PATIENCE, Manners, Refused
+from gofer_service.fetch.polite import PoliteIO, host_of
+from gofer_service.fetch.wall import Wall, WalledTransport, allowed
+from gofer_service.inspection import page_flaw
+from gofer_service.sources.base import Link, NoRecord, Source, SourceFailed
+
+MAX_DOCUMENT: Final = 8 * 1024 * 1024
+"""Bytes of a document that a source asks for."""
+
+LARGE: Final = 64 * 1024
+"""Bytes of a document from which on it is parsed in a thread."""
+
+TIMEOUT: Final = 30.0
+"""Seconds until a reply begins; nothing bounds how long a file takes as long as it comes."""
+
+STALL: Final = 30.0
+"""Seconds that a reply may pause."""
+
+TRIES: Final = 3
+"""Tries in a row without progress."""
+
+
+@frozen
+class Limits:
+    """What the operator sets.
+
+    Attributes:
+        allow: addresses that links may lead to although they are private or have an unusual port (`wall.allowed`).
+        max_bytes: bytes of a file.
+        gap: seconds between two requests to one host.
+        per_host: requests to one host at a time.
+        proxy: the URL of a proxy, which then resolves the names and is the wall; None for none.
+        contact: how the owners of hosts reach the operator; it is in the User-Agent.
+    """
+
+    allow: tuple[str, ...] = ()
+    max_bytes: int = 200 * 1024 * 1024
+    gap: float = 1.0
+    per_host: int = 1
+    proxy: str | None = field(default=None, repr=False)
+    contact: str | None = None
+
+
+class FetchFailed(Exception):
+    """Raised when a file could not be fetched."""
+
+    def __init__(self, flaw: Flaw, why: str) -> None:
+        super().__init__(why)
+        self.flaw = flaw
+
+
+class _Asked(stop_base):
+    """Gives up where the host asks for a longer pause than anybody waits for."""
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Look at the last failure."""
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        return isinstance(error, ServiceError) and (error.retry_after or 0) > PATIENCE
+
+
+@frozen
+class _AnyHost(RetrieveContract):
+    """Hosts that run no jobs for us: only what it says of their refusals is used."""
+
+    name: str = "web"
+
+    def read_problem(self, reply: Reply) -> Problem:
+        """Say what kind of page it is."""
+        flaw = page_flaw(reply.body)
+        return Problem(None if flaw is None else flaw.value)
+
+
+_CONTRACT: Final = _AnyHost()
+_FOUND: Final = JobRecord(
+    seen=Snapshot(Ref("paper"), Status("found", State.SUCCEEDED), RetrieveResult("paper", "found"))
+)
+
+
+class Fetcher:
+    """The connections, the wall and the manners of one process. Use it within `running`."""
+
+    def __init__(self, limits: Limits = Limits()) -> None:
+        """Set it up; nothing is opened.
+
+        Raises:
+            ValueError: an entry of ``limits.allow`` is not valid.
+        """
+        self._limits = limits
+        self.wall = Wall(tuple(map(allowed, limits.allow)))
+        self.manners = Manners(limits.per_host, limits.gap)
+        retry = Retry(
+            wait_retry_after(wait_full_jitter(random.Random(), cap=5.0), cap=PATIENCE),  # noqa: S311  (jitter)
+            stop_after_attempt(TRIES) | _Asked(),
+        )
+        self.rules = Rules(
+            retry=retry,
+            patience=retry,
+            poll=retry.wait,
+            timeout=TIMEOUT,
+            stall=STALL,
+            file_cap=limits.max_bytes,
+            downgrade=True,
+        )
+        self.slots = Slots(10_000)  # the manners are the limit
+        contact = f" (contact: {limits.contact})" if limits.contact else ""
+        self.headers = {"user-agent": f"gofer-service/{__version__}{contact}", "accept": "*/*"}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Hold the connections open until the block is left."""
+        context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
+        plain = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+        if self._limits.proxy is None:
+            walled: httpx.AsyncHTTPTransport = WalledTransport(self.wall, context, limits)
+        else:
+            walled = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits, proxy=self._limits.proxy)
+        async with plain, walled:
+            self._plain, self._walled = plain, walled
+            yield
+
+    def visit(self) -> "Visit":
+        """Begin a walk, with no cookies."""
+        return Visit(self, self._wire(self._plain), self._wire(self._walled))
+
+    def _wire(self, transport: httpx.AsyncHTTPTransport) -> AsyncHttpxIO:
+        client = httpx.AsyncClient(
+            transport=transport, cookies=ServiceCookies(), headers=self.headers, trust_env=False, timeout=TIMEOUT
+        )
+        return AsyncHttpxIO(client=client)
+
+
+@define
+class Visit:
+    """One walk on the web."""
+
+    fetcher: Fetcher
+    _trusted: AsyncHttpxIO
+    _walled: AsyncHttpxIO
+
+    def to(self, source: Source) -> "SourceWeb":
+        """Give a source its way to the web."""
+        return SourceWeb(self, source)
+
+    def wire(self, source: Source, url: str, *, ours: bool) -> PoliteIO:
+        """Make the wire of one fetch."""
+        fetcher = self.fetcher
+        return PoliteIO(
+            fetcher.manners,
+            fetcher.wall,
+            self._trusted,
+            self._walled,
+            source.name,
+            url,
+            ours,
+            source.gap,
+        )
+
+
+@frozen
+class SourceWeb:
+    """A `gofer_service.sources.base.Web` for one source on one walk."""
+
+    _visit: Visit
+    _source: Source
+
+    async def json(self, url: str) -> Any:
+        """Get a JSON document: see `gofer_service.sources.base.Web.json`."""
+        base = self._source.base
+        wire = self._visit.wire(self._source, url, ours=base is not None and url.startswith(f"{base}/"))
+        place = host_of(url)
+        try:
+            errand = _errand(self._visit.fetcher, url, heard=False)
+            reply = await adrive(Run(_document(errand, url), errand), wire, LocalDisk(), _silent)
+        except ServiceError as error:
+            wire.give_up()
+            if error.status_code in (404, 410):
+                raise NoRecord(f"{place} answered {error.status_code}") from error
+            refusal = 400 <= error.status_code < 500 and error.status_code not in (408, 429)
+            flaw = Flaw.SOURCE_REFUSED if refusal else Flaw.SOURCE_DOWN
+            raise SourceFailed(flaw, f"{place} answered {error.status_code}") from error
+        except GoferError as error:
+            wire.give_up()
+            raise SourceFailed(Flaw.SOURCE_DOWN, str(error)) from error
+        try:
+            if len(reply.body) < LARGE:
+                return json.loads(reply.body)
+            return await anyio.to_thread.run_sync(json.loads, reply.body)
+        except (ValueError, RecursionError) as error:
+            raise SourceFailed(Flaw.SOURCE_DOWN, f"{place} answered with something that is no JSON") from error
+
+    async def download(self, link: Link, path: Path, tell: Listener) -> str:
+        """Download a file to ``path``, and go on from a part of it that is there from before.
+
+        Returns:
+            The address that it came from, after redirects.
+
+        Raises:
+            FetchFailed: it cannot be had; the flaw says why.
+            TargetError: it cannot be written.
+        """
+        wire = self._visit.wire(self._source, link.url, ours=link.ours)
+        headers = {} if link.referer is None else {"referer": link.referer}
+        file = ResultFile("paper", link.url, headers=headers, linked=False)
+        try:
+            errand = _errand(self._visit.fetcher, link.url, heard=True)
+            await adrive(Run(deliver_file(errand, Target(path), file), errand), wire, LocalDisk(), tell)
+        except TargetError:
+            raise
+        except GoferError as error:
+            wire.give_up()
+            raise FetchFailed(_flaw_of(error, began=wire.began), str(error)) from error
+        return wire.at
+
+
+def _errand(fetcher: Fetcher, url: str, *, heard: bool) -> Errand[Any, Any]:
+    scheme, host, port = origin(url)
+    base = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    service = Service(_CONTRACT, base, fetcher.rules, slots=fetcher.slots)
+    return Errand(service, JobMemory(_FOUND), heard=heard)
+
+
+def _document(errand: Errand[Any, Any], url: str) -> Flow[Reply]:
+    """Get a document. A transient failure is tried again."""
+    tries, request = Tries(errand, errand.rules.retry), Request("GET", url, {"accept": "application/json"})
+    while True:
+        try:
+            head = yield from follow_open(errand, request)
+            reply = yield from verbs.read_document(errand, head, MAX_DOCUMENT)
+        except TransportError as error:
+            failure: GoferError = error
+        else:
+            if reply.status == 200:
+                return reply
+            failure = refused(errand, reply)
+            if not is_transient(errand, failure):
+                raise failure
+        yield from tries.back_off(failure)
+
+
+def _flaw_of(error: GoferError, *, began: bool) -> Flaw:
+    match error:
+        case Refused():
+            return error.flaw
+        case WrongFile():
+            return _FLAWS.get(error.reason or "", Flaw.TRUNCATED)
+        case ServiceError():
+            if error.error_code == Flaw.BLOCKED.value:
+                return Flaw.BLOCKED
+            return _REFUSALS.get(error.status_code, Flaw.HTTP_ERROR)
+        case TransportError():
+            return Flaw.TRUNCATED if began else Flaw.UNREACHABLE
+        case _:
+            return Flaw.HTTP_ERROR
+
+
+_FLAWS: Final = {"too big": Flaw.TOO_BIG, "encoding": Flaw.NOT_THE_FILE}
+_REFUSALS: Final = {
+    **dict.fromkeys((401, 402, 403, 407, 451), Flaw.NO_ACCESS),
+    **dict.fromkeys((404, 410), Flaw.GONE),
+}
+
+
+def _silent(_: object) -> None:
+    """Listen to nothing."""
