@@ -1,16 +1,25 @@
 """What a service with these settings would have on and off, and why: ``--check``.
 
-It looks at folders and asks no one. It does not open the port or the records, which a running service may be using.
+It looks at folders, and asks nobody but for `probe`. It does not open the port or the records, which a running service
+may be using.
 """
 
 import os
 from pathlib import Path
+from typing import Final
 
+import anyio
+import httpx
 from attrs import frozen
 
 from gofer_service.hosts import Exposed, is_literal, is_loopback, refuse_exposure
-from gofer_service.settings import JobSettings, LibrarySettings, ServeSettings, Settings
+from gofer_service.server import sample_library
+from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, ServeSettings, Settings
+from gofer_service.sources.chosen import Choice, chosen
 from gofer_service.sources.library import Library
+
+PROBE_SECONDS: Final = 5.0
+"""Seconds that a source has for its answer to `probe`."""
 
 
 @frozen
@@ -32,10 +41,13 @@ def parts(file: Path | None, settings: Settings) -> list[Part]:
         file: the configuration file that they are from, if there is one.
         settings: what `gofer_service.config.load` returned.
     """
-    serve = settings.serve
+    serve, library = settings.serve, settings.library.folder or sample_library()
     return [
         Part("config", "off", "there is no file") if file is None else Part("config", "on", str(file)),
         _library(settings.library),
+        *(_source(choice) for choice in chosen(settings, library) if choice.name != "library" or not choice.source),
+        _contact(settings),
+        _fetch(settings.fetch),
         _data(settings.jobs.data),
         _jobs(settings.jobs),
         _token(serve),
@@ -55,6 +67,45 @@ def _library(library: LibrarySettings) -> Part:
     if not os.access(library.folder, os.R_OK | os.X_OK):
         return Part("library", "wrong", f"{library.folder} cannot be read by this user")
     return Part("library", "on", f"{library.folder} ({Library(library.folder).overview().count_in_words})")
+
+
+def _source(choice: Choice) -> Part:
+    if choice.source is None:
+        return Part(choice.name, "wrong" if choice.broken else "off", choice.why)
+    where = choice.source.base or "asks by itself"
+    vpn = "; it is left out while no VPN is up" if choice.source.needs_vpn else ""
+    return Part(choice.name, "on", f"{where}{vpn}")
+
+
+def _contact(settings: Settings) -> Part:
+    if settings.contact is None:
+        return Part("contact", "off", "contact is not set: the owners of hosts cannot reach you")
+    return Part("contact", "on", f"{settings.contact} is sent to every host")
+
+
+def _fetch(fetch: FetchSettings) -> Part:
+    limits = f"files up to {fetch.max_bytes} bytes, {fetch.per_host} at a time and {fetch.gap:g} s apart for each host"
+    allowed = f"; besides public addresses {', '.join(fetch.allow)}" if fetch.allow else "; public addresses only"
+    return Part("fetch", "on", limits + allowed + ("; by a proxy" if fetch.proxy else ""))
+
+
+async def probe(settings: Settings) -> list[str]:
+    """Ask each source that is on and has an address for its first page; return a line for each."""
+    lines: dict[str, str] = {}
+
+    async def ask(client: httpx.AsyncClient, name: str, base: str) -> None:
+        try:
+            reply = await client.get(base)
+            lines[name] = f"{name:<12} answers ({reply.status_code})"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            lines[name] = f"{name:<12} does not answer ({type(error).__name__})"
+
+    library = settings.library.folder or sample_library()
+    sources = [choice.source for choice in chosen(settings, library) if choice.source and choice.source.base]
+    async with httpx.AsyncClient(trust_env=False, timeout=PROBE_SECONDS) as client, anyio.create_task_group() as tasks:
+        for source in sources:
+            tasks.start_soon(ask, client, source.name, source.base)
+    return [lines[source.name] for source in sources]
 
 
 def _data(folder: Path) -> Part:

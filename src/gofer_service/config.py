@@ -13,12 +13,16 @@ from typing import Any
 import attrs
 import cattrs
 from attrs import evolve
+from cattrs import AttributeValidationNote, override
 from cattrs.gen import make_dict_structure_fn
 
 from gofer.contracts.declared.positions import line_of, misfit, syntax_line
 from gofer.contracts.faults import dotted
 from gofer.contracts.payload import as_list, as_map, strict_converter
-from gofer_service.settings import Secret, Settings
+from gofer.contracts.spelling import hint
+from gofer.wire import may_be_sent
+from gofer_service.settings import FromFile, Inline, Secret, Settings, SourcesSettings
+from gofer_service.sources.chosen import BUILT_IN, installed_sources
 
 Values = Mapping[str, Mapping[str, Any]]
 """Settings by table and key; None stands for one that is not set."""
@@ -90,7 +94,7 @@ def _read(file: Path) -> tuple[Values, Settings]:
     try:
         return raw, _converter(file.absolute().parent).structure(raw, Settings)
     except cattrs.BaseValidationError as error:
-        key, why = misfit(error)
+        key, why = misfit(error, not_keys=("others",))
         raise ConfigError(why, place=file, line=line_of(text, key), key=dotted(key)) from error
 
 
@@ -105,6 +109,11 @@ def _converter(folder: Path) -> cattrs.Converter:
         except RuntimeError as error:
             raise ValueError("there is no home folder for the ~ in it") from error
 
+    def inline(value: object, _: object) -> Inline:
+        if not isinstance(value, str) or not value or not may_be_sent(value):
+            raise TypeError("expected a text of ASCII characters (not shown, as it may be a secret)")
+        return Inline(value, "the configuration")
+
     def secret(value: object, kind: object) -> Secret:
         # The path is not quoted: it may be a secret that was put here by mistake.
         try:
@@ -114,13 +123,16 @@ def _converter(folder: Path) -> cattrs.Converter:
         except UnicodeDecodeError:
             words = []
         if len(words) != 1:
-            raise ValueError("the file that it names must have one word of ASCII characters in it, the token")
+            raise ValueError("the file that it names must have one word of ASCII characters in it, the secret")
         return Secret(words[0], "serve.token_file")
 
     converter = strict_converter(closed=True)
     converter.register_structure_hook_factory(attrs.has, partial(_table, converter))
     converter.register_structure_hook(Path, path)
     converter.register_structure_hook(Secret, secret)
+    converter.register_structure_hook(FromFile, lambda value, kind: FromFile(secret(value, kind).text, "a file"))
+    converter.register_structure_hook(Inline, inline)
+    converter.register_structure_hook(SourcesSettings, partial(_sources, converter))
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _names)
     return converter
 
@@ -135,6 +147,36 @@ def _table(converter: cattrs.Converter, kind: type[Any]) -> Any:
         return read(members, kind)
 
     return structure
+
+
+def _sources(converter: cattrs.Converter, value: object, kind: object) -> SourcesSettings:
+    """Read the table ``[sources]``, in which tables of other packages' sources may be."""
+    members = as_map(value)
+    if members is None:
+        raise TypeError(f"expected a table, got {type(value).__name__}")
+    installed = installed_sources()
+    others = {name: _plain(name, table) for name, table in members.items() if name in installed}
+    omitted = override(omit=True)
+    read = make_dict_structure_fn(SourcesSettings, converter, _cattrs_forbid_extra_keys=True, others=omitted)
+    rest = {name: table for name, table in members.items() if name not in others}
+    settings = evolve(read(rest, kind), others=others)
+    names = [*BUILT_IN, *installed]
+    for name in settings.order or ():
+        if name not in names or (settings.order or ()).count(name) > 1:
+            twice = f"{name!r} is there twice" if name in names else f"there is no source {name!r}.{hint(name, names)}"
+            error = ValueError(twice)
+            error.add_note(AttributeValidationNote("", "order", None))
+            raise error
+    return settings
+
+
+def _plain(name: str, table: object) -> Mapping[str, Any]:
+    members = as_map(table)
+    if members is None:
+        error = TypeError(f"expected a table, got {type(table).__name__}")
+        error.add_note(AttributeValidationNote("", name, None))
+        raise error
+    return members
 
 
 def _names(value: object, _: object) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ MIN_FREE: Final = 64 * 1024 * 1024
 
 @frozen
 class Finding:
-    """The result of a probe: ``pass``, ``warn`` (jobs can do without this) or ``fail`` (no job can run)."""
+    """A result: ``pass``, ``warn`` (jobs can do without this), ``fail`` (no job can run) or ``not_configured``."""
 
     status: str
     output: str | None = None
@@ -56,12 +56,31 @@ class Finding:
 
 Probe = Callable[[], Awaitable[Finding]]
 
+Findings = Callable[[], Mapping[str, Finding]]
+"""Returns what is already found out, by the name of the check. It must not block."""
+
+
+def nothing_found() -> Mapping[str, Finding]:
+    """Return no finding."""
+    return {}
+
 
 class Health:
-    """Runs the probes and keeps their last findings. Probes are named ``component:measurement``, as in the draft."""
+    """Runs the probes and keeps their last findings. Checks are named ``component:measurement``, as in the draft.
 
-    def __init__(self, probes: Mapping[str, Probe], *, vpn: VpnWatch = no_vpn, clock: Clock = time.time) -> None:
+    What ``found`` returns is taken as it is at the time of a request.
+    """
+
+    def __init__(
+        self,
+        probes: Mapping[str, Probe],
+        *,
+        found: Findings = nothing_found,
+        vpn: VpnWatch = no_vpn,
+        clock: Clock = time.time,
+    ) -> None:
         self._probes = probes
+        self._found = found
         self._vpn = vpn
         self._clock = clock
         self._checks: dict[str, list[dict[str, Any]]] = {}
@@ -79,21 +98,25 @@ class Health:
                 finding = await probe()
             except Exception as error:  # noqa: BLE001 - any exception is a finding
                 finding = Finding("fail", type(error).__name__)
-            check = {
-                "status": finding.status,
-                "observedValue": finding.observed,
-                "observedUnit": finding.unit,
-                "output": finding.output,
-                "time": rfc3339(self._clock()),
-            }
-            self._checks[name] = [{key: value for key, value in check.items() if value is not None}]
+            self._checks[name] = self._shown(finding)
+
+    def _shown(self, finding: Finding) -> list[dict[str, Any]]:
+        check = {
+            "status": finding.status,
+            "observedValue": finding.observed,
+            "observedUnit": finding.unit,
+            "output": finding.output,
+            "time": rfc3339(self._clock()),
+        }
+        return [{key: value for key, value in check.items() if value is not None}]
 
     def document(self) -> dict[str, Any]:
         """Return the health document, made from the last findings."""
         vpn = self._vpn()
-        checks = {**self._checks, "vpn": [{"status": _vpn_status(vpn)}]}
-        found = {check["status"] for entries in checks.values() for check in entries}
-        status = "unhealthy" if "fail" in found else "degraded" if "warn" in found else "healthy"
+        found = {name: self._shown(finding) for name, finding in self._found().items()}
+        checks = {**self._checks, **found, "vpn": [{"status": _vpn_status(vpn)}]}
+        states = {check["status"] for entries in checks.values() for check in entries}
+        status = "unhealthy" if "fail" in states else "degraded" if "warn" in states else "healthy"
         return {
             "status": status,
             "vpn_connected": vpn.connected,

@@ -21,12 +21,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gofer_service.app import create_app
 from gofer_service.connections import BACKLOG, BoundedProtocol
 from gofer_service.engine import Clock
-from gofer_service.health import Health, local_probes
+from gofer_service.fetch.web import DEFAULTS, Fetcher
+from gofer_service.health import Finding, Health, local_probes
 from gofer_service.hosts import HostCheck, refuse_exposure
 from gofer_service.local_engine import LocalEngine
 from gofer_service.request_log import RequestLog, print_lines
 from gofer_service.retrieval import Retrieval
-from gofer_service.settings import Settings
+from gofer_service.settings import FetchSettings, Settings, SourcesSettings
+from gofer_service.sources.chosen import Choice, chosen
 from gofer_service.sources.library import Library
 from gofer_service.store import FolderStore
 from gofer_service.vpn import VpnWatch, no_vpn
@@ -44,6 +46,9 @@ def local_app(
     library: Path,
     data: Path,
     *,
+    choices: Sequence[Choice] | None = None,
+    fetch: FetchSettings = DEFAULTS,
+    contact: str | None = None,
     token: str | None = None,
     concurrency: int = 4,
     max_pending: int = 1000,
@@ -55,6 +60,9 @@ def local_app(
     Args:
         library: the folder of papers.
         data: a folder for records and results, which is created.
+        choices: the sources; None means the library.
+        fetch: the limits of requests to others.
+        contact: how the owners of other hosts reach the operator.
         token: the bearer token that job requests must carry; None means that they need no token.
         concurrency: how many jobs run at the same time.
         max_pending: how many jobs may wait; more submissions are answered 429.
@@ -63,9 +71,30 @@ def local_app(
     """
     engine = LocalEngine(data / "jobs.sqlite3", concurrency=concurrency, max_pending=max_pending, retention=retention)
     store = FolderStore(data / "files")
-    body = Retrieval([Library(library)], store, data / "incoming", kept=engine.kept, vpn=vpn)
-    health = Health(local_probes(library, data, engine), vpn=vpn)
+    choices = [Choice("library", Library(library))] if choices is None else choices
+    sources = [choice.source for choice in choices if choice.source is not None]
+    fetcher = Fetcher(fetch, contact, sources)
+    body = Retrieval(sources, store, data / "incoming", fetcher=fetcher, kept=engine.kept, vpn=vpn)
+    found = partial(source_findings, choices, fetcher)
+    health = Health(local_probes(library, data, engine), found=found, vpn=vpn)
     return create_app(engine=engine, store=store, body=body, health=health, token=token)
+
+
+def source_findings(choices: Sequence[Choice], fetcher: Fetcher) -> dict[str, Finding]:
+    """Return a finding for each source: it is off, it refuses to answer, or some of its hosts are left alone."""
+    findings: dict[str, Finding] = {}
+    for choice in choices:
+        hosts = fetcher.manners.left_alone(choice.name)
+        finding = Finding("pass")
+        if choice.source is None:
+            finding = Finding("not_configured", f"off: {choice.why}")
+        elif refusal := fetcher.refusals.get(choice.name):
+            finding = Finding("warn", f"it refuses to answer ({refusal}): check its key or e-mail address")
+        elif hosts:
+            left = ", ".join(f"{host} for {seconds:.0f} s" for host, seconds in hosts.items())
+            finding = Finding("warn", f"left alone after failures: {left}")
+        findings[f"source:{choice.name}"] = finding
+    return findings
 
 
 def _announce(url: str) -> None:
@@ -89,9 +118,17 @@ def serve(settings: Settings, *, announce: Callable[[str], object] = _announce) 
         print_lines()
     with _listen(options.host, options.port) as listener:
         refuse_exposure(listener.getsockname()[0], token=options.token, open_to_all=options.open)
+        library = settings.library.folder or sample_library()
+        choices = chosen(settings, library)
+        if settings.sources != SourcesSettings():
+            for choice in filter(lambda choice: choice.wanted, choices):
+                print(f"source {choice}", file=sys.stderr)
         app = local_app(
-            settings.library.folder or sample_library(),
+            library,
             jobs.data,
+            choices=choices,
+            fetch=settings.fetch,
+            contact=settings.contact,
             token=options.token,
             concurrency=jobs.concurrency,
             max_pending=jobs.max_pending,

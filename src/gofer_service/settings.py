@@ -3,12 +3,17 @@
 A validator says what is wrong with a value, in words for the operator; it never quotes a secret.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import Attribute, field, frozen
+from attrs.validators import optional
 from cattrs import AttributeValidationNote
+
+from gofer.wire import base_url, may_be_sent, split
+from gofer_service.fetch.wall import allowed
 
 
 @frozen
@@ -17,6 +22,16 @@ class Secret:
 
     text: str = field(repr=False)
     origin: str
+
+
+@frozen
+class Inline(Secret):
+    """A secret that is in the configuration file itself."""
+
+
+@frozen
+class FromFile(Secret):
+    """A secret that is in a file of its own."""
 
 
 def _checked(check: Callable[[Any], None]) -> Callable[[Any, "Attribute[Any]", Any], None]:
@@ -47,6 +62,39 @@ def _folder(value: Path | None) -> None:
         raise ValueError(f"{value} cannot be reached: {error.strerror}") from error
     if not there:
         raise ValueError(f"there is no folder {value}")
+
+
+def _address(value: str | None) -> None:
+    if value is not None:
+        base_url(value)
+
+
+def _bare(value: Any) -> Any:
+    return value.rstrip("/") if isinstance(value, str) else value
+
+
+def _email(value: str | None) -> None:
+    if value is not None and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", value):
+        raise ValueError("expected an e-mail address")
+
+
+def _contact(value: str | None) -> None:
+    if value is not None and (not value or not may_be_sent(value)):
+        raise ValueError("expected an e-mail or web address of one line, in ASCII")
+
+
+def _entries(value: tuple[str, ...]) -> None:
+    for entry in value:
+        allowed(entry)
+
+
+def _proxy(value: "Inline | None") -> None:
+    if value is None:
+        return
+    try:
+        split(value.text)
+    except ValueError:  # it may be a password that the message would show
+        raise ValueError("expected the URL of a proxy, as in http://proxy.example.org:3128") from None
 
 
 def _name(value: str) -> None:
@@ -109,10 +157,160 @@ class ServeSettings:
         return None if self.token_file is None else self.token_file.text
 
 
+def _base(default: str) -> Any:
+    return field(default=default, converter=_bare, validator=_checked(_address))
+
+
+def _gap(default: float | None) -> Any:
+    return field(default=default, validator=optional(_checked(_between(0, 3600))))
+
+
+def _one_secret(one: Secret | None, other: Secret | None) -> str | None:
+    given = one or other
+    return None if given is None else given.text
+
+
+def _both(name: str) -> ValueError:
+    error = ValueError(f"{name} and {name}_file are both set; keep one of them")
+    error.add_note(AttributeValidationNote("", f"{name}_file", None))
+    return error
+
+
+@frozen
+class ArxivSettings:
+    """The table ``[sources.arxiv]``: where arXiv is, and seconds between two requests to it."""
+
+    base: str = _base("https://arxiv.org")
+    gap: float = _gap(3.0)
+
+
+@frozen
+class UnpaywallSettings:
+    """The table ``[sources.unpaywall]``; the source is off without ``email``, which must be a real address."""
+
+    email: str | None = field(default=None, validator=_checked(_email))
+    base: str = _base("https://api.unpaywall.org")
+    gap: float = _gap(0.1)
+
+
+@frozen
+class OpenAlexSettings:
+    """The table ``[sources.openalex]``; the source is off without ``key`` or ``key_file``."""
+
+    key: Inline | None = None
+    key_file: FromFile | None = None
+    base: str = _base("https://api.openalex.org")
+    gap: float = _gap(0.1)
+
+    def __attrs_post_init__(self) -> None:
+        if self.key and self.key_file:
+            raise _both("key")
+
+    @property
+    def secret(self) -> str | None:
+        """The key, or None."""
+        return _one_secret(self.key, self.key_file)
+
+
+@frozen
+class EuropePmcSettings:
+    """The table ``[sources.europepmc]``."""
+
+    base: str = _base("https://www.ebi.ac.uk/europepmc/webservices/rest")
+    gap: float = _gap(0.1)
+
+
+@frozen
+class RemoteSettings:
+    """The table ``[sources.remote]``: another service, and its token. The source is off without ``url``."""
+
+    url: str | None = field(default=None, converter=_bare, validator=_checked(_address))
+    token: Inline | None = None
+    token_file: FromFile | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.token and self.token_file:
+            raise _both("token")
+
+    @property
+    def secret(self) -> str | None:
+        """The token, or None."""
+        return _one_secret(self.token, self.token_file)
+
+
+@frozen
+class CrossrefSettings:
+    """The table ``[sources.crossref]``; ``email`` is the `Settings.contact` if it is not set."""
+
+    email: str | None = field(default=None, validator=_checked(_email))
+    base: str = _base("https://api.crossref.org")
+    gap: float = _gap(0.1)
+    needs_vpn: bool = True
+
+
+@frozen
+class LandingSettings:
+    """The table ``[sources.landing]``; ``gap`` is that of ``[fetch]`` if it is not set."""
+
+    base: str = _base("https://doi.org")
+    gap: float | None = _gap(None)
+    needs_vpn: bool = True
+
+
+@frozen
+class SourcesSettings:
+    """The table ``[sources]``.
+
+    Attributes:
+        order: the sources that are asked, in this order. None means the library, and those with a table, in the usual
+            order.
+        arxiv: a table; None if there is none. The others likewise.
+        others: the tables of sources of other packages, by name.
+    """
+
+    order: tuple[str, ...] | None = None
+    arxiv: ArxivSettings | None = None
+    unpaywall: UnpaywallSettings | None = None
+    openalex: OpenAlexSettings | None = None
+    europepmc: EuropePmcSettings | None = None
+    remote: RemoteSettings | None = None
+    crossref: CrossrefSettings | None = None
+    landing: LandingSettings | None = None
+    others: Mapping[str, Mapping[str, Any]] = field(
+        factory=dict[str, Mapping[str, Any]], repr=lambda others: str(list(others))
+    )
+
+
+@frozen
+class FetchSettings:
+    """The table ``[fetch]``: how files and documents are fetched from the web.
+
+    Attributes:
+        allow: addresses that links may lead to although they are not public (`gofer_service.fetch.wall.allowed`).
+        max_bytes: bytes of a file.
+        gap: seconds between two requests to one host.
+        per_host: requests to one host at a time.
+        proxy: the URL of a proxy, which may have a password in it; None for none.
+    """
+
+    allow: tuple[str, ...] = field(default=(), validator=_checked(_entries))
+    max_bytes: int = field(default=200 * 1024 * 1024, validator=_checked(_between(1, 2**50)))
+    gap: float = _gap(1.0)
+    per_host: int = field(default=1, validator=_checked(_between(1, 100)))
+    proxy: Inline | None = field(default=None, validator=_checked(_proxy))
+
+
 @frozen
 class Settings:
-    """All settings. Each part has a default."""
+    """All settings. Each part has a default.
 
+    Attributes:
+        contact: how the owners of hosts reach the operator; it is sent to them. None means that nothing is sent.
+    """
+
+    contact: str | None = field(default=None, validator=_checked(_contact))
     library: LibrarySettings = LibrarySettings()
+    sources: SourcesSettings = SourcesSettings()
+    fetch: FetchSettings = FetchSettings()
     jobs: JobSettings = JobSettings()
     serve: ServeSettings = ServeSettings()

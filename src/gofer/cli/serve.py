@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import anyio
 import click
 
 from gofer.cli import help_texts
@@ -18,7 +19,7 @@ SAMPLE_DOI = "10.5555/12345678"
 
 FILE_NAMES = "A file is named after its DOI, with _ for /: 10.1234_abc.pdf is 10.1234/abc. New files need no restart."
 
-_REQUIRED = ("starlette", "uvicorn", "pypdf")
+_REQUIRED = ("starlette", "uvicorn", "pypdf", "selectolax")
 
 
 def data_folder() -> Path:
@@ -31,6 +32,7 @@ def data_folder() -> Path:
 @click.command(help=help_texts.SERVE)
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The configuration, in TOML.")
 @click.option("--check", is_flag=True, help="Say what is on and off, and why; do not serve.")
+@click.option("--probe", is_flag=True, help="With --check: also ask each source whether it answers.")
 @click.option("--host", help="The address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one. [default: 8000]")
 @click.option(
@@ -57,6 +59,7 @@ def data_folder() -> Path:
 def serve(
     config: Path | None,
     check: bool,
+    probe: bool,
     host: str | None,
     port: int | None,
     library: Path | None,
@@ -69,6 +72,7 @@ def serve(
     try:
         from gofer_service import serve as run
         from gofer_service.check import parts
+        from gofer_service.check import probe as ask_sources
         from gofer_service.config import ConfigError, config_file, load
         from gofer_service.engine import EngineUnusable
         from gofer_service.hosts import Exposed
@@ -95,10 +99,15 @@ def serve(
     except ConfigError as error:
         say(f"gofer: {error}")
         sys.exit(2)
+    if probe and not check:
+        say("gofer: --probe belongs to --check: gofer serve --check --probe")
+        sys.exit(2)
     if check:
         found = parts(file, settings)
         for part in found:
             click.echo(printable(str(part)))
+        for line in anyio.run(ask_sources, settings) if probe else ():
+            click.echo(printable(line))
         sys.exit(2 if any(part.state == "wrong" for part in found) else 0)
     folder = settings.library.folder
 

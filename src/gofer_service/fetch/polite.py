@@ -4,7 +4,7 @@ Each request waits for its turn at its host, redirects too, and keeps it until i
 way is noted for `Manners` and for whoever has to say why a fetch failed. Nothing is retried here.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -39,6 +39,7 @@ class PoliteIO:
 
     _manners: Manners
     _wall: Wall
+    _owners: Mapping[str, tuple[str, float | None]]
     _trusted: AsyncHttpxIO
     _walled: AsyncHttpxIO
     source: str
@@ -71,7 +72,7 @@ class PoliteIO:
         except AddressRefused as error:
             raise Refused(Flaw.REFUSED_ADDRESS, str(error)) from error
         host = host_of(request.url)
-        kind, gap = (self.source, self.gap) if ours else ("", None)
+        kind, gap = (self.source, self.gap) if ours else self._owners.get(host, ("", None))
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._manners.turn(self.source, host, kind=kind, gap=gap))
             head, body = await self._opened(host, request, timeout, stall, ours=ours)

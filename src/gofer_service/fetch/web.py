@@ -6,14 +6,14 @@ What the files are worth is judged elsewhere (`gofer_service.inspection`).
 
 import json
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
 import httpx
-from attrs import define, field, frozen
+from attrs import define, frozen
 from tenacity import RetryCallState
 from tenacity.stop import stop_after_attempt, stop_base
 
@@ -44,6 +44,7 @@ from gofer_service.fetch.manners import PATIENCE, Manners, Refused
 from gofer_service.fetch.polite import PoliteIO, host_of
 from gofer_service.fetch.wall import Wall, WalledTransport, allowed
 from gofer_service.inspection import page_flaw
+from gofer_service.settings import FetchSettings
 from gofer_service.sources.base import Link, NoRecord, Source, SourceFailed
 
 MAX_DOCUMENT: Final = 8 * 1024 * 1024
@@ -62,25 +63,7 @@ TRIES: Final = 3
 """Tries in a row without progress."""
 
 
-@frozen
-class Limits:
-    """What the operator sets.
-
-    Attributes:
-        allow: addresses that links may lead to although they are private or have an unusual port (`wall.allowed`).
-        max_bytes: bytes of a file.
-        gap: seconds between two requests to one host.
-        per_host: requests to one host at a time.
-        proxy: the URL of a proxy, which then resolves the names and is the wall; None for none.
-        contact: how the owners of hosts reach the operator; it is in the User-Agent.
-    """
-
-    allow: tuple[str, ...] = ()
-    max_bytes: int = 200 * 1024 * 1024
-    gap: float = 1.0
-    per_host: int = 1
-    proxy: str | None = field(default=None, repr=False)
-    contact: str | None = None
+DEFAULTS: Final = FetchSettings()
 
 
 class FetchFailed(Exception):
@@ -121,30 +104,36 @@ _FOUND: Final = JobRecord(
 class Fetcher:
     """The connections, the wall and the manners of one process. Use it within `running`."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:
+    def __init__(
+        self, settings: FetchSettings = DEFAULTS, contact: str | None = None, sources: Sequence[Source] = ()
+    ) -> None:
         """Set it up; nothing is opened.
 
-        Raises:
-            ValueError: an entry of ``limits.allow`` is not valid.
+        Args:
+            settings: the limits.
+            contact: how the owners of hosts reach the operator; it is in the User-Agent.
+            sources: who will ask; a link to the host of one of them keeps the gap of that source.
         """
-        self._limits = limits
-        self.wall = Wall(tuple(map(allowed, limits.allow)))
-        self.manners = Manners(limits.per_host, limits.gap)
+        self._proxy = None if settings.proxy is None else settings.proxy.text
+        self.wall = Wall(tuple(map(allowed, settings.allow)))
+        self.manners = Manners(settings.per_host, settings.gap)
         retry = Retry(
             wait_retry_after(wait_full_jitter(random.Random(), cap=5.0), cap=PATIENCE),  # noqa: S311  (jitter)
             stop_after_attempt(TRIES) | _Asked(),
         )
+        self.owners = _owners(sources)
         self.rules = Rules(
             retry=retry,
             patience=retry,
             poll=retry.wait,
             timeout=TIMEOUT,
             stall=STALL,
-            file_cap=limits.max_bytes,
+            file_cap=settings.max_bytes,
             downgrade=True,
         )
+        self.refusals: dict[str, str] = {}  # by source: what it said when it last refused to answer
         self.slots = Slots(10_000)  # the manners are the limit
-        contact = f" (contact: {limits.contact})" if limits.contact else ""
+        contact = f" (contact: {contact})" if contact else ""
         self.headers = {"user-agent": f"gofer-service/{__version__}{contact}", "accept": "*/*"}
 
     @asynccontextmanager
@@ -153,10 +142,10 @@ class Fetcher:
         context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
         plain = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
-        if self._limits.proxy is None:
+        if self._proxy is None:
             walled: httpx.AsyncHTTPTransport = WalledTransport(self.wall, context, limits)
         else:
-            walled = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits, proxy=self._limits.proxy)
+            walled = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits, proxy=self._proxy)
         async with plain, walled:
             self._plain, self._walled = plain, walled
             yield
@@ -190,6 +179,7 @@ class Visit:
         return PoliteIO(
             fetcher.manners,
             fetcher.wall,
+            fetcher.owners,
             self._trusted,
             self._walled,
             source.name,
@@ -209,7 +199,7 @@ class SourceWeb:
     async def json(self, url: str) -> Any:
         """Get a JSON document: see `gofer_service.sources.base.Web.json`."""
         base = self._source.base
-        wire = self._visit.wire(self._source, url, ours=base is not None and url.startswith(f"{base}/"))
+        wire = self._visit.wire(self._source, url, ours=bool(base) and url.startswith(f"{base}/"))
         place = host_of(url)
         try:
             errand = _errand(self._visit.fetcher, url, heard=False)
@@ -220,10 +210,13 @@ class SourceWeb:
                 raise NoRecord(f"{place} answered {error.status_code}") from error
             refusal = 400 <= error.status_code < 500 and error.status_code not in (408, 429)
             flaw = Flaw.SOURCE_REFUSED if refusal else Flaw.SOURCE_DOWN
+            if refusal:
+                self._visit.fetcher.refusals[self._source.name] = f"{place} answered {error.status_code}"
             raise SourceFailed(flaw, f"{place} answered {error.status_code}") from error
         except GoferError as error:
             wire.give_up()
             raise SourceFailed(Flaw.SOURCE_DOWN, str(error)) from error
+        self._visit.fetcher.refusals.pop(self._source.name, None)
         try:
             if len(reply.body) < LARGE:
                 return json.loads(reply.body)
@@ -253,6 +246,13 @@ class SourceWeb:
             wire.give_up()
             raise FetchFailed(_flaw_of(error, began=wire.began), str(error)) from error
         return wire.at
+
+
+def _owners(sources: Sequence[Source]) -> Mapping[str, tuple[str, float | None]]:
+    """Return the name and the gap of the source at each host that only one of them is at."""
+    bases = [(host_of(source.base), source) for source in sources if source.base]
+    hosts = [host for host, _ in bases]
+    return {host: (source.name, source.gap) for host, source in bases if hosts.count(host) == 1}
 
 
 def _errand(fetcher: Fetcher, url: str, *, heard: bool) -> Errand[Any, Any]:

@@ -105,7 +105,7 @@ class Source:
         needs_vpn: whether it is left out while the VPN is down.
         local: whether it looks at files of this machine only.
         is_index: whether its `NoRecord` means that there is no such paper anywhere.
-        base: the configured address below which its requests are; None if it sends none.
+        base: the configured address below which its requests are; "" if it sends none.
         gap: seconds between two requests to that address; None means the gap for all hosts.
     """
 
@@ -113,7 +113,7 @@ class Source:
     needs_vpn: bool = False
     local: bool = False
     is_index: bool = False
-    base: str | None = None
+    base: str = ""
     gap: float | None = None
 
     def candidates(self, paper: Paper, web: Web) -> AsyncGenerator[Candidate, None]:
