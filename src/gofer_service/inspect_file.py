@@ -3,8 +3,14 @@
 Everything that unpacks or parses a file is here, because a small file can take any time and memory. The program limits
 its own memory and CPU time. It imports nothing of this project, so that it starts quickly.
 
-    python inspect_file.py check PATH WANTED TITLE    prints the format of the paper, or the code of its flaw
-    python inspect_file.py dois PATH...               prints a line of JSON for each PDF: doi, readable
+It reads tasks from its standard input, each of them a JSON list in one line, and prints lines:
+
+    ["check", PATH, WANTED, TITLE]    the format of the paper, or the code of its flaw
+    ["dois", PATH, ...]               a line of JSON for each PDF: doi, readable
+    ["links", PATH, URL]              a line of JSON for the landing page from URL: links, refresh
+
+The line after the last one of a task is ``done``, or ``worn`` if the program ends now: it has grown, or it has done
+many tasks.
 
 The format and the flaw follow from the bytes of the file alone. File names, headers and what a source promises do not
 count: login pages arrive as ``application/pdf``, and papers as ``application/octet-stream``.
@@ -22,6 +28,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin, urlsplit
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -32,6 +39,29 @@ MEMORY: Final = 1024**3
 CPU_SECONDS: Final = 30
 """Seconds of CPU time. It ends a child whose parent was killed; the parent's own limit is shorter."""
 
+HEAD: Final = 64 * 1024
+"""Bytes at the beginning of a file that are looked at for words."""
+
+MAX_PAGE: Final = 2 * 1024 * 1024
+"""Bytes of a landing page that are read."""
+
+MAX_LINKS: Final = 3
+"""Links that are taken from a landing page."""
+
+MAX_URL: Final = 4096
+"""Characters of a link."""
+
+GROWN: Final = 256 * 1024
+"""KiB of memory from which on the program ends after its task."""
+
+MANY: Final = 500
+"""Tasks after which it ends."""
+
+DONE: Final = b"done"
+WORN: Final = b"worn"
+ENDS: Final = (DONE, WORN)
+"""The lines that end a task."""
+
 MAX_UNPACKED: Final = 1024**3
 """Bytes of an unpacked EPUB at most."""
 
@@ -41,6 +71,18 @@ MAX_TEXT: Final = 1024 * 1024
 _CHALLENGE: Final = (b"just a moment", b"captcha", b"cf-challenge", b"are you a robot", b"verify you are human")
 _LOGIN: Final = (b"sign in", b"log in", b"login", b"purchase", b"institutional access", b'type="password"')
 _MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
+_FILES: Final = ("application/pdf", "application/epub+zip", "application/xml")
+_WORKS: Final = (
+    "ScholarlyArticle",
+    "MedicalScholarlyArticle",
+    "Article",
+    "Report",
+    "Thesis",
+    "MediaObject",
+)
+MAX_NODES: Final = 1000
+"""Objects and lists of a page's JSON-LD that are looked at."""
+
 _DOI: Final = re.compile(r"10\.\d{4,9}/[^\s\"<>]+")
 _PRISM: Final = re.compile(r"prism:doi\s*(?:=\s*[\"']|>)\s*([^\"'<]+)")
 
@@ -85,7 +127,7 @@ def check(path: Path, title: str, *, html: bool) -> str:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(64 * 1024)
+        head = file.read(HEAD)
     kind = sniff(head[:2048])
     match kind:
         case "pdf":
@@ -95,7 +137,7 @@ def check(path: Path, title: str, *, html: bool) -> str:
         case "xml":
             _check_xml(path)
         case "html":
-            _check_html(head.lower(), wanted=html)
+            _check_html(head, wanted=html)
         case "empty":
             raise Unfit("EMPTY")
         case _:
@@ -112,11 +154,17 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-def _check_html(page: bytes, *, wanted: bool) -> None:
+def page_flaw(page: bytes) -> str | None:
+    """Return the flaw of a web page that its first 64 KiB show: BLOCKED, LOGIN_PAGE or None."""
+    page = page[:HEAD].lower()
     if any(word in page for word in _CHALLENGE):
-        raise Unfit("BLOCKED")
-    if any(word in page for word in _LOGIN):
-        raise Unfit("LOGIN_PAGE")
+        return "BLOCKED"
+    return "LOGIN_PAGE" if any(word in page for word in _LOGIN) else None
+
+
+def _check_html(page: bytes, *, wanted: bool) -> None:
+    if flaw := page_flaw(page):
+        raise Unfit(flaw)
     if not wanted:
         raise Unfit("NOT_THE_FILE")
 
@@ -144,7 +192,7 @@ def _check_epub(path: Path) -> None:
 
 def _check_pdf(path: Path, title: str) -> None:
     from pypdf import PdfReader
-    from pypdf.errors import DependencyError
+    from pypdf.errors import DependencyError, FileNotDecryptedError
 
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -155,6 +203,8 @@ def _check_pdf(path: Path, title: str) -> None:
             reader = PdfReader(file)
             pages = len(reader.pages)
             text = "".join(page.extract_text() for page in reader.pages[:2])[:MAX_TEXT] if title else ""
+        except FileNotDecryptedError as error:
+            raise Unfit("ENCRYPTED") from error
         except DependencyError:
             return  # it is encrypted in a way that needs another package, so it cannot be checked
         except (OSError, MemoryError):
@@ -221,18 +271,106 @@ def _found(path: str) -> dict[str, object]:
         return {"doi": None, "readable": False}
 
 
-def main(what: str, *args: str) -> None:
+def page_links(page: bytes, url: str) -> dict[str, object]:
+    """Return the links to the paper on a landing page from ``url``, the best first, and where it refreshes to."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(page[:MAX_PAGE])
+    base = next((node.attributes.get("href") for node in tree.css("base[href]")), None)
+    start = _joined(url, base) or url
+    found: list[str | None] = []
+    refresh: str | None = None
+    metas = [(node.attributes.get("name") or "", node.attributes) for node in tree.css("meta[content]")]
+    found += [each.get("content") for name, each in metas if name.lower() == "citation_pdf_url"]
+    for node in tree.css("link[rel][href]"):
+        if "alternate" in (node.attributes["rel"] or "").lower().split() and node.attributes.get("type") in _FILES:
+            found.append(node.attributes["href"])
+    for node in tree.css('script[type="application/ld+json"]'):
+        found += _content_urls(node.text())
+    found += [each.get("content") for name, each in metas if name.lower() == "citation_xml_url"]
+    for _, each in metas:
+        if refresh is None and (each.get("http-equiv") or "").lower() == "refresh":
+            refresh = _joined(start, _refreshed(each.get("content") or ""))
+    links = dict.fromkeys(link for one in found if (link := _joined(start, one)))
+    return {"links": list(links)[:MAX_LINKS], "refresh": refresh}
+
+
+def _joined(base: str, reference: str | None) -> str | None:
+    """Return an absolute http(s) URL without credentials, or None."""
+    if not reference or len(reference) > MAX_URL:
+        return None
+    try:
+        url = urljoin(base, reference.strip())
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+    except ValueError:
+        return None
+    url = url.partition("#")[0]
+    return url if usable and len(url) <= MAX_URL and url.isprintable() and " " not in url else None
+
+
+def _refreshed(content: str) -> str | None:
+    """Return the URL of a refresh, as in ``0; url='/next'``."""
+    _, separator, rest = content[:MAX_URL].partition(";")
+    name, equals, target = rest.partition("=")
+    return target.strip().strip("\"'") if separator and equals and name.strip().lower() == "url" else None
+
+
+def _content_urls(text: str) -> list[str | None]:
+    """Return what JSON-LD of schema.org says of the files of scholarly works."""
+    try:
+        document: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    urls: list[str | None] = []
+    waiting: list[Any] = [document]
+    for _ in range(MAX_NODES):
+        if not waiting:
+            break
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += reversed(one[:MAX_NODES])
+        elif isinstance(one, dict):
+            if isinstance(one.get("contentUrl"), str) and one.get("@type") in _WORKS:
+                urls.append(one["contentUrl"])
+            waiting += [one.get("@graph"), one.get("mainEntity"), one.get("encoding")]
+    return urls
+
+
+def _printed_links(path: str, url: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return json.dumps(page_links(file.read(MAX_PAGE), url))
+    except OSError:
+        return json.dumps({"links": [], "refresh": None})
+
+
+def do(what: str, *args: str) -> None:
     """Do one task; see the module's description."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    logging.disable()  # pypdf's messages do not name the file
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
     if what == "check":
         print(_checked(*args))
-        return
-    for path in args:
-        print(json.dumps(_found(path)), flush=True)
+    elif what == "links":
+        print(_printed_links(*args))
+    else:
+        for path in args:
+            print(json.dumps(_found(path)), flush=True)
+
+
+def main() -> None:
+    """Do tasks until there are no more."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.disable()  # pypdf's messages do not name the file
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        do(*json.loads(line))
+        worn = number >= MANY or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > GROWN
+        print((WORN if worn else DONE).decode(), flush=True)
+        if worn:
+            return
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,29 +1,32 @@
-"""Inspecting files in a child process that is bounded in time, memory and output.
+"""Inspecting files in child processes that are bounded in time, memory and output.
 
-What is inspected, and how, is in the program `inspect_file`. The child is killed when its time is over, and when its
-caller is cancelled: at the deadline of the job, and when the service stops.
+What is inspected, and how, is in the program `inspect_file`. A child is killed when its time is over, and when its
+caller is cancelled: at the deadline of the job, and when the service stops. Within `inspecting`, a child that has done
+its task is kept for the next one, as it takes 0.1 s to start; otherwise each task has a child of its own.
 """
 
 import json
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import anyio
 from anyio.abc import Process
+from anyio.lowlevel import RunVar
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
 from gofer.contracts.flaws import Flaw
+from gofer_service import inspect_file
 
 SECONDS: Final = 20.0
 """Seconds for one file at most."""
 
 BATCH: Final = 16
-"""PDFs that one child reads at most; a child takes about 0.1 s to start."""
+"""PDFs that one task reads at most."""
 
 MAX_LINE: Final = 64 * 1024
 """Bytes of a line of the child's output at most."""
@@ -31,7 +34,12 @@ MAX_LINE: Final = 64 * 1024
 MAX_TITLE: Final = 4096
 """Characters of a title that are compared; an argument of a program has a greatest length."""
 
-_PROGRAM: Final = Path(__file__).with_name("inspect_file.py")
+_PROGRAM: Final = Path(inspect_file.__file__)
+
+MAX_IDLE: Final = 2
+"""Children that are kept for the next task."""
+
+_BROKEN: Final = (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, anyio.ClosedResourceError)
 _FLAWS: Final = {flaw.value: flaw for flaw in Flaw}
 
 
@@ -52,6 +60,27 @@ class PdfDoi:
     readable: bool = False
 
 
+@frozen
+class PageLinks:
+    """What a landing page says of the paper: links to it, the best first, and the page that it refreshes to, if any."""
+
+    links: tuple[str, ...] = ()
+    refresh: str | None = None
+
+
+@asynccontextmanager
+async def inspecting() -> AsyncGenerator[None]:
+    """Keep children for the next task, until the block is left."""
+    children: list[_Child] = []
+    _idle.set(children)
+    try:
+        yield
+    finally:
+        _idle.set(None)
+        for child in children:
+            await child.end()
+
+
 async def check(path: Path, title: str | None = None, *, html: bool = False) -> str:
     """Return the format of the paper in ``path``.
 
@@ -63,12 +92,25 @@ async def check(path: Path, title: str | None = None, *, html: bool = False) -> 
     Raises:
         Unfit: the file cannot be the paper, cannot be read, or takes too much time or memory to check.
     """
-    async with aclosing(_lines("check", str(path), "html" if html else "", (title or "")[:MAX_TITLE])) as lines:
-        async for line in lines:
-            if flaw := _FLAWS.get(line):
-                raise Unfit(flaw)
-            return line
-    raise Unfit(Flaw.TOO_COSTLY)
+    lines = [line async for line in _lines("check", str(path), "html" if html else "", (title or "")[:MAX_TITLE])]
+    if not lines:
+        raise Unfit(Flaw.TOO_COSTLY)
+    if flaw := _FLAWS.get(lines[0]):
+        raise Unfit(flaw)
+    return lines[0]
+
+
+async def read_links(path: Path, url: str) -> PageLinks:
+    """Read the landing page in ``path``, which came from ``url``.
+
+    Raises:
+        Unfit: it takes too much time or memory to read.
+    """
+    lines = [line async for line in _lines("links", str(path), url)]
+    if not lines:
+        raise Unfit(Flaw.TOO_COSTLY)
+    found = json.loads(lines[0])
+    return PageLinks(tuple(found["links"]), found["refresh"])
 
 
 async def read_dois(paths: Sequence[Path]) -> AsyncGenerator[PdfDoi, None]:
@@ -81,59 +123,62 @@ async def read_dois(paths: Sequence[Path]) -> AsyncGenerator[PdfDoi, None]:
         yield PdfDoi(left[0])
 
 
-async def _lines(*args: str) -> AsyncGenerator[str, None]:
-    """Run the program; yield its lines until it ends or takes more than `SECONDS` for one."""
-    # Without -P the modules of this folder would hide those of other packages.
-    command = [sys.executable, "-P", str(_PROGRAM), *args]
-    async with await _opened(command) as process:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe by default
-        output = BufferedByteReceiveStream(process.stdout)
-        while True:
-            line: bytes | None = None
-            with anyio.move_on_after(SECONDS), suppress(anyio.IncompleteRead, anyio.DelimiterNotFound):
-                line = await output.receive_until(b"\n", MAX_LINE)
-            if line is None:
-                break
-            yield line.decode("utf-8", "replace")
-        with anyio.move_on_after(0.5):
-            await process.wait()
-        if process.returncode is None:
-            process.kill()
-
-
-async def _opened(command: Sequence[str]) -> Process:
-    # A cancelled start would leave a process that nobody ends.
-    with anyio.CancelScope(shield=True):
-        return await anyio.open_process(
-            command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-    raise AssertionError("a shielded scope swallows nothing")
+def page_flaw(page: bytes) -> Flaw | None:
+    """Return the flaw of a web page in the place of a paper, as far as its beginning shows one."""
+    code = inspect_file.page_flaw(page)
+    return None if code is None else _FLAWS[code]
 
 
 @frozen
-class PageLinks:
-    """Shim."""
+class _Child:
+    process: Process
+    output: BufferedByteReceiveStream
 
-    links: tuple[str, ...] = ()
-    refresh: str | None = None
-
-
-async def read_links(path: Path, url: str) -> PageLinks:
-    """Shim."""
-    import re
-    from urllib.parse import urljoin
-
-    text = path.read_text(errors="replace")
-    found = re.findall(r'citation_pdf_url" content="([^"]+)"', text)
-    again = re.search(r'http-equiv="refresh" content="0; *url=([^"]+)"', text)
-    return PageLinks(tuple(urljoin(url, one) for one in found), urljoin(url, again[1]) if again else None)
+    async def end(self) -> None:
+        """Kill it, and wait for its end."""
+        with anyio.CancelScope(shield=True):
+            if self.process.returncode is None:
+                self.process.kill()
+            await self.process.aclose()
 
 
-async def close_inspector() -> None:
-    """Shim."""
+_idle: RunVar[list[_Child] | None] = RunVar("_idle", None)
 
 
-def page_flaw(body: bytes) -> Flaw | None:
-    """Shim."""
-    low = body[:65536].lower()
-    return Flaw.BLOCKED if b"just a moment" in low or b"captcha" in low else None
+async def _lines(*task: str) -> AsyncGenerator[str, None]:
+    """Have a child do a task; yield its lines until it is done or takes more than `SECONDS` for one."""
+    idle = _idle.get()
+    child = idle.pop() if idle else await _started()
+    last: bytes | None = None
+    try:
+        await _asked(child, task)
+        while True:
+            last = None
+            with anyio.move_on_after(SECONDS), suppress(*_BROKEN):
+                last = await child.output.receive_until(b"\n", MAX_LINE)
+            if last is None or last in inspect_file.ENDS:
+                break
+            yield last.decode("utf-8", "replace")
+    finally:
+        kept = _idle.get()
+        if last == inspect_file.DONE and kept is not None and len(kept) < MAX_IDLE:
+            kept.append(child)
+        else:
+            await child.end()
+
+
+async def _asked(child: _Child, task: Sequence[str]) -> None:
+    assert child.process.stdin is not None  # noqa: S101 - it is a pipe by default
+    with suppress(*_BROKEN):  # it has died meanwhile, and has no answer
+        await child.process.stdin.send(json.dumps(task).encode() + b"\n")
+
+
+async def _started() -> _Child:
+    # Without -P the modules of this folder would hide those of other packages.
+    command = [sys.executable, "-P", str(_PROGRAM)]
+    # A cancelled start would leave a process that nobody ends.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        assert process.stdout is not None  # noqa: S101 - it is a pipe by default
+        return _Child(process, BufferedByteReceiveStream(process.stdout))
+    raise AssertionError("a shielded scope swallows nothing")

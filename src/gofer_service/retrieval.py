@@ -21,7 +21,7 @@ from attrs import define, evolve, field
 
 from gofer_service.engine import Clock, Fenced, Job, Result, Run, Status
 from gofer_service.fetch.web import Fetcher
-from gofer_service.inspection import Unfit, check, close_inspector
+from gofer_service.inspection import Unfit, check, inspecting
 from gofer_service.sources.base import Paper, Source
 from gofer_service.store import CHUNK, Store
 from gofer_service.vpn import VpnWatch, no_vpn
@@ -103,15 +103,12 @@ class Retrieval:
     async def running(self) -> AsyncGenerator[None]:
         """Have walks go on until the block is left."""
         try:
-            async with self.fetcher.running(), anyio.create_task_group() as self._tasks:
+            async with inspecting(), self.fetcher.running(), anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._tidy)
                 yield
                 self._tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:  # whoever runs us raised it, and nothing of ours
             raise group.exceptions[0] from None
-        finally:
-            with anyio.CancelScope(shield=True):
-                await close_inspector()
 
     async def __call__(self, run: Run) -> Result:
         """Do the job.

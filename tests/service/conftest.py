@@ -49,6 +49,10 @@ def finish(http: httpx.Client, doi: str = PAPER, **fields: Any) -> dict[str, Any
     return job
 
 
+AS_TASK = "import json, sys; sys.argv[1:] = json.loads(sys.stdin.readline())\n"
+"""The beginning of a program in the place of `inspect_file`: its task becomes its arguments."""
+
+
 class NoWeb:
     """The web of a source that asks nobody."""
 

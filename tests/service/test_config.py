@@ -1,20 +1,83 @@
 """The configuration file of the service: each key, each mistake in it, and where the file is looked for."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import pytest
 
 from gofer_service.config import ConfigError, config_file, load
-from gofer_service.settings import JobSettings, LibrarySettings, Secret, ServeSettings, Settings
+from gofer_service.settings import (
+    ArxivSettings,
+    CrossrefSettings,
+    EuropePmcSettings,
+    FetchSettings,
+    FromFile,
+    Inline,
+    JobSettings,
+    LandingSettings,
+    LibrarySettings,
+    OpenAlexSettings,
+    RemoteSettings,
+    Secret,
+    ServeSettings,
+    Settings,
+    SourcesSettings,
+    UnpaywallSettings,
+)
 
 SECRET = "s3cret-t0ken"
 
 COMPLETE = """
+contact = "library@example.org"
+
 [library]
 folder = "papers"
+
+[sources]
+order = ["library", "arxiv", "unpaywall", "openalex", "europepmc", "remote", "crossref", "landing"]
+
+[sources.arxiv]
+base = "http://127.0.0.1:9000/arxiv/"
+gap = 4
+
+[sources.unpaywall]
+email = "me@example.org"
+base = "http://127.0.0.1:9000/unpaywall"
+gap = 0.5
+
+[sources.openalex]
+key_file = "token"
+base = "http://127.0.0.1:9000/openalex"
+gap = 0
+
+[sources.europepmc]
+base = "http://127.0.0.1:9000/epmc"
+gap = 1
+
+[sources.remote]
+url = "https://vpn.example.org:8000"
+token = "s3cret-t0ken"
+
+[sources.crossref]
+email = "you@example.org"
+base = "http://127.0.0.1:9000/crossref"
+gap = 2
+needs_vpn = false
+
+[sources.landing]
+base = "http://127.0.0.1:9000/doi"
+gap = 3
+needs_vpn = false
+
+[fetch]
+allow = ["127.0.0.1:9000", "10.0.0.0/8"]
+max_bytes = 1000
+gap = 0.5
+per_host = 2
+proxy = "http://me:s3cret-t0ken@proxy.example.org:3128"
 
 [jobs]
 data = "kept/data"
@@ -32,8 +95,40 @@ log_requests = true
 """
 
 TEXT = (3, "", "~nobody-here-has-this-name/x", "a\\u0000b", ["x"])
+ADDRESS = (3, "", "example.org", "ftp://example.org", "http://", f"http://me:{SECRET}@example.org", "http://x/?y=1")
+OF_SOURCES: dict[str, tuple[Any, ...]] = {
+    "email": (3, "", "me", "me@", "@example.org", "me @example.org"),
+    "key": (3, "", f"{SECRET}\\n", f"{SECRET}\u00e9"),
+    "key_file": (*TEXT, "nowhere", "papers", "empty", "two", "bytes"),
+    "token": (3, "", f"{SECRET}\\n", f"{SECRET}\u00e9"),
+    "token_file": (*TEXT, "nowhere", "papers", "empty", "two", "bytes"),
+    "url": ADDRESS,
+    "base": ADDRESS,
+    "gap": ("1 s", -1, 3601, float("nan"), True),
+    "needs_vpn": ("yes", 0),
+}
 WRONG: dict[str, tuple[Any, ...]] = {
+    "contact": (3, "", "two\\nlines", "M\u00fcller"),
     "library.folder": (*TEXT, "nowhere", "token"),
+    "sources.order": ("arxiv", [1], [""], ["nobody"], ["arxiv", "arxiv"]),
+    **{
+        f"sources.{name}.{key}": OF_SOURCES[key]
+        for name, tables in {
+            "arxiv": ("base", "gap"),
+            "unpaywall": ("email", "base", "gap"),
+            "openalex": ("key", "key_file", "base", "gap"),
+            "europepmc": ("base", "gap"),
+            "remote": ("url", "token", "token_file"),
+            "crossref": ("email", "base", "gap", "needs_vpn"),
+            "landing": ("base", "gap", "needs_vpn"),
+        }.items()
+        for key in tables
+    },
+    "fetch.allow": ("127.0.0.1", [1], ["a b"], ["10.0.0.1/8"], ["x:0"]),
+    "fetch.max_bytes": ("1 MB", 0, -1, 1.5, True),
+    "fetch.gap": ("1 s", -1, float("nan"), True),
+    "fetch.per_host": ("1", 0, 101, 1.5),
+    "fetch.proxy": (3, "", "proxy.example.org:3128", f"me:{SECRET}@proxy"),
     "jobs.data": TEXT,
     "jobs.concurrency": ("4", 4.0, True, 0, -1, 1001),
     "jobs.max_pending": ("4", 4.5, 0, 1_000_001),
@@ -90,13 +185,40 @@ def refused(file: Path | None, **tables: Any) -> str:
 
 def keys() -> list[str]:
     """Return every key there is."""
-    return [f"{table.name}.{key.name}" for table in attrs.fields(Settings) for key in attrs.fields(type(table.default))]
+    return [*_keys(Settings)]
+
+
+def _keys(kind: type[Any], within: str = "") -> Iterator[str]:
+    for member in attrs.fields(attrs.resolve_types(kind)):
+        table = next((one for one in (member.type, *get_args(member.type)) if attrs.has(one)), None)
+        if table is not None and not issubclass(table, Secret):
+            yield from _keys(table, f"{within}{member.name}.")
+        elif member.name != "others":
+            yield within + member.name
 
 
 def test_every_key_is_read(folder: Path) -> None:
     """A file with every key gives every setting; relative paths start from the file's folder."""
     assert load(written(folder, COMPLETE), {}) == Settings(
+        contact="library@example.org",
         library=LibrarySettings(folder=folder / "papers"),
+        sources=SourcesSettings(
+            order=("library", "arxiv", "unpaywall", "openalex", "europepmc", "remote", "crossref", "landing"),
+            arxiv=ArxivSettings("http://127.0.0.1:9000/arxiv", 4.0),
+            unpaywall=UnpaywallSettings("me@example.org", "http://127.0.0.1:9000/unpaywall", 0.5),
+            openalex=OpenAlexSettings(None, FromFile(SECRET, "a file"), "http://127.0.0.1:9000/openalex", 0.0),
+            europepmc=EuropePmcSettings("http://127.0.0.1:9000/epmc", 1.0),
+            remote=RemoteSettings("https://vpn.example.org:8000", Inline(SECRET, "the configuration")),
+            crossref=CrossrefSettings("you@example.org", "http://127.0.0.1:9000/crossref", 2.0, needs_vpn=False),
+            landing=LandingSettings("http://127.0.0.1:9000/doi", 3.0, needs_vpn=False),
+        ),
+        fetch=FetchSettings(
+            ("127.0.0.1:9000", "10.0.0.0/8"),
+            1000,
+            0.5,
+            2,
+            Inline(f"http://me:{SECRET}@proxy.example.org:3128", "the configuration"),
+        ),
         jobs=JobSettings(data=folder / "kept" / "data", concurrency=8, max_pending=20, retention=3600.0),
         serve=ServeSettings(
             host="0.0.0.0",
@@ -107,7 +229,8 @@ def test_every_key_is_read(folder: Path) -> None:
             log_requests=True,
         ),
     )
-    assert all(f"{key.partition('.')[2]} = " in COMPLETE for key in keys())
+    left_out = {"sources.openalex.key", "sources.remote.token_file"}  # each stands beside another
+    assert all(f"{key.rpartition('.')[2]} = " in COMPLETE for key in keys() if key not in left_out)
 
 
 @pytest.mark.parametrize("path", ["~/papers", "{folder}/home/papers"])
@@ -135,8 +258,8 @@ def test_without_a_file_there_are_defaults(folder: Path) -> None:
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
 def test_a_wrong_value_is_named_with_its_line(folder: Path, key: str, value: Any) -> None:
     """A value of the wrong kind or range is an error with the file, the line and the key."""
-    table, _, name = key.partition(".")
-    file = written(folder, f"# a comment\n[{table}]\n\n{name} = {toml(value)}\n")
+    table, _, name = key.rpartition(".")
+    file = written(folder, f"# a comment\n{f'[{table}]' if table else ''}\n\n{name} = {toml(value)}\n")
     message = refused(file)
     assert message.startswith(f"{file}:4: {key}: ")
     assert SECRET not in message
@@ -150,7 +273,7 @@ def test_every_key_has_wrong_values() -> None:
 def test_every_key_is_explained() -> None:
     """The page for operators has each key in its table, in this order, and no other."""
     page = (Path(__file__).parents[2] / "docs" / "howto" / "configure-the-service.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `(\w+\.\w+)` \|", page, re.MULTILINE) == keys()
+    assert re.findall(r"^\| `((?:\w+\.)*\w+)` \|", page, re.MULTILINE) == keys()
 
 
 @pytest.mark.parametrize(
@@ -159,7 +282,23 @@ def test_every_key_is_explained() -> None:
         ("[jobs]\nconcurency = 3", 2, "jobs.concurency: unknown key. Did you mean 'concurrency'?"),
         (f'[serve]\ntoken = "{SECRET}"', 2, "serve.token: unknown key. Did you mean 'token_file'?"),
         ("[libary]\nfolder = 3", 1, "libary: unknown key. Did you mean 'library'?"),
-        ('\n[sources.unpaywall]\nemail = "x"', 2, "sources: unknown key. There are: jobs, library, serve."),
+        ('\n[sources.mine]\nemail = "x"', 2, "sources.mine: unknown key. There are: arxiv, "),
+        (
+            '[sources]\norder = ["library", "arxif"]',
+            2,
+            "sources.order: there is no source 'arxif'. Did you",
+        ),
+        ('[sources]\norder = ["arxiv", "arxiv"]', 2, "sources.order: 'arxiv' is there twice"),
+        (
+            '[sources.openalex]\nkey = "a"\nkey_file = "token"',
+            3,
+            "sources.openalex.key_file: key and ",
+        ),
+        (
+            '[sources.remote]\ntoken = "a"\ntoken_file = "token"',
+            3,
+            "sources.remote.token_file: token and ",
+        ),
         ("port = 3", 1, "port: unknown key."),
         ("jobs = 3", 1, "jobs: expected a table, got int"),
         ("[[serve]]\nport = 3", 1, "serve: expected a table, got list"),
@@ -200,7 +339,7 @@ def test_a_secret_that_was_written_in_place_of_its_file_is_not_quoted(folder: Pa
 def test_what_a_token_file_has_is_not_quoted(folder: Path, name: str) -> None:
     """A file that is no token is an error that says what it must have, and nothing of what it has."""
     message = refused(written(folder, f'[serve]\ntoken_file = "{name}"'))
-    assert message.endswith(": the file that it names must have one word of ASCII characters in it, the token")
+    assert message.endswith(": the file that it names must have one word of ASCII characters in it, the secret")
 
 
 def test_secrets_are_in_no_repr(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

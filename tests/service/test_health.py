@@ -30,7 +30,7 @@ def test_a_service_that_can_work_is_healthy(http: httpx.Client) -> None:
     assert (health["vpn_connected"], health["vpn_ip"], health["contract"]) == (False, None, "1")
     assert health["capabilities"] == list(CAPABILITIES)
     assert health["checks"]["vpn"] == [{"status": "not_configured"}]
-    assert set(health["checks"]) == {"library:readable", "disk:free", "engine:writable", "vpn"}
+    assert set(health["checks"]) == {"library:readable", "disk:free", "engine:writable", "vpn", "source:library"}
     assert all(check[0]["status"] == "pass" for name, check in health["checks"].items() if name != "vpn")
     assert http.get("/health/ready").status_code == 200
     assert http.get("/health/live").json() == {"status": "alive"}

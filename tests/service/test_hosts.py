@@ -12,7 +12,8 @@ import uvicorn
 
 from gofer_service import embedded, local_app, sample_library, serve, server
 from gofer_service.hosts import Exposed, HostCheck, refuse_exposure
-from gofer_service.settings import JobSettings, LibrarySettings, Secret, ServeSettings, Settings
+from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, Secret, ServeSettings, Settings
+from gofer_service.sources.chosen import Choice
 
 from .conftest import PAPER
 
@@ -146,7 +147,10 @@ def test_the_settings_reach_the_parts(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
     jobs = JobSettings(data=tmp_path / "data", concurrency=2, max_pending=3, retention=5.0)
     who = ServeSettings(host="localhost", token_file=Secret("t", ""), allow_hosts=("papers",), log_requests=True)
-    serve(Settings(library=LibrarySettings(folder=tmp_path), jobs=jobs, serve=who))
+    monkeypatch.setattr(server, "chosen", lambda *_: [Choice("library")])
+    fetch = FetchSettings(gap=2.0)
+    library = LibrarySettings(folder=tmp_path)
+    serve(Settings("me@example.org", library=library, fetch=fetch, jobs=jobs, serve=who))
     assert seen == {
         "names": ["localhost", "papers"],
         "log_requests": True,
@@ -156,6 +160,9 @@ def test_the_settings_reach_the_parts(tmp_path: Path, monkeypatch: pytest.Monkey
         "concurrency": 2,
         "max_pending": 3,
         "retention": 5.0,
+        "choices": [Choice("library")],
+        "fetch": FetchSettings(gap=2.0),
+        "contact": "me@example.org",
     }
 
 

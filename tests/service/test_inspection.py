@@ -16,7 +16,7 @@ from gofer_service.inspection import PdfDoi, Unfit, check, read_dois
 from gofer_service.sources.base import Paper
 from gofer_service.sources.library import Library
 
-from .conftest import NoWeb, finish, write_pdf
+from .conftest import AS_TASK, NoWeb, finish, write_pdf
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 
     def replace(code: str) -> None:
         path = tmp_path / "program.py"
-        path.write_text(code)
+        path.write_text(AS_TASK + code)
         monkeypatch.setattr(inspection, "_PROGRAM", path)
 
     return replace
@@ -140,6 +140,7 @@ async def test_a_pdf_that_cannot_be_read_does_not_hide_the_next(tmp_path: Path, 
         "for path in sys.argv[2:]:\n"
         "    if 'bad' in path: sys.exit(1)\n"
         "    print(json.dumps({'doi': '10.5555/found', 'readable': True}), flush=True)\n"
+        "print('done')\n"
     )
     for name in ("a.pdf", "bad.pdf", "c.pdf"):
         (tmp_path / name).write_bytes(b"x")

@@ -14,7 +14,7 @@ from gofer_service.sources import folder_index
 from gofer_service.sources.base import Paper
 from gofer_service.sources.library import Library
 
-from .conftest import NoWeb, write_pdf
+from .conftest import AS_TASK, NoWeb, write_pdf
 
 pytestmark = pytest.mark.anyio
 DOI = "10.5555/a.b"
@@ -60,10 +60,11 @@ async def test_two_thousand_papers_cost_a_job_what_ten_do(
     """However many files the library has, a search asks the system the same few times, found or not."""
     program = tmp_path / "program.py"
     program.write_text(
-        "import json, os, sys\n"
+        AS_TASK + "import json, os, sys\n"
         "for path in sys.argv[2:]:\n"
         "    number = os.path.splitext(os.path.basename(path))[0].rpartition('-')[2]\n"
         "    print(json.dumps({'doi': '10.5555/inside.' + number, 'readable': True}), flush=True)\n"
+        "print('done')\n"
     )
     monkeypatch.setattr(inspection, "_PROGRAM", program)
     monkeypatch.setattr(folder_index, "SETTLED", 0.0)
@@ -148,10 +149,11 @@ async def test_jobs_that_search_at_once_read_each_pdf_once(tmp_path: Path, monke
     """Several searches share what is read, and each of them finds its paper."""
     program, note = tmp_path / "program.py", tmp_path / "read.txt"
     program.write_text(
-        "import json, pathlib, sys\n"
+        AS_TASK + "import json, pathlib, sys\n"
         "for path in sys.argv[2:]:\n"
         f"    with open({str(note)!r}, 'a') as note: note.write(path + chr(10))\n"
         "    print(json.dumps({'doi': '10.5555/' + pathlib.Path(path).stem, 'readable': True}), flush=True)\n"
+        "print('done')\n"
     )
     monkeypatch.setattr(inspection, "_PROGRAM", program)
     folder = tmp_path / "library"
@@ -175,12 +177,13 @@ async def test_a_slow_pdf_does_not_keep_others_from_being_read(tmp_path: Path, m
     """A PDF that outlasts a job comes last for the next one."""
     program, note = tmp_path / "program.py", tmp_path / "waits"
     program.write_text(
-        "import json, pathlib, sys, time\n"
+        AS_TASK + "import json, pathlib, sys, time\n"
         "for path in sys.argv[2:]:\n"
         "    if 'a-slow' in path:\n"
         f"        pathlib.Path({str(note)!r}).touch()\n"
         "        time.sleep(1000)\n"
         "    print(json.dumps({'doi': '10.5555/' + pathlib.Path(path).stem, 'readable': True}), flush=True)\n"
+        "print('done')\n"
     )
     monkeypatch.setattr(inspection, "_PROGRAM", program)
     folder = tmp_path / "library"
