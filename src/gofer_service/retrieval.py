@@ -19,6 +19,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
+from gofer.transports.adrive import ungrouped
 from gofer_service.engine import Clock, Fenced, Job, Result, Run, Status
 from gofer_service.fetch.web import Fetcher
 from gofer_service.inspection import Unfit, check, inspecting
@@ -102,13 +103,11 @@ class Retrieval:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Have walks go on until the block is left."""
-        try:
+        with ungrouped():
             async with inspecting(), self.fetcher.running(), anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._tidy)
                 yield
                 self._tasks.cancel_scope.cancel()
-        except BaseExceptionGroup as group:  # whoever runs us raised it, and nothing of ours
-            raise group.exceptions[0] from None
 
     async def __call__(self, run: Run) -> Result:
         """Do the job.

@@ -19,6 +19,7 @@ from gofer.contracts.flaws import Flaw
 from gofer.errors import GoferError, JobFailed, TargetError, Unauthorized, WrongFile
 from gofer.events import Downloading, Event
 from gofer.models import RetrieveRequest, RetrieveResult
+from gofer.transports.adrive import ungrouped
 from gofer.wire import shown
 from gofer_service.engine import ErrorCode, Failure, Job, Status, Tried
 from gofer_service.fetch.manners import Refused
@@ -300,10 +301,11 @@ class Walk:
                     progress = min(1.0, event.done / event.total) if event.total else None
                     await self.report(bytes_done=event.done, bytes_total=event.total, progress=progress)
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(report)
-            yield tell
-            tasks.cancel_scope.cancel()
+        with ungrouped():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(report)
+                yield tell
+                tasks.cancel_scope.cancel()
 
     async def _note(self, source: str, place: str, flaw: Flaw) -> None:
         self._tried.append(Tried(source, place, flaw.value))

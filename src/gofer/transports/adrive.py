@@ -193,7 +193,7 @@ class _Hands:
                 await hand_over()
 
         try:
-            with _ungrouped(), self._before(command.until) as scope:
+            with ungrouped(), self._before(command.until) as scope:
                 async with anyio.create_task_group() as behind:
                     size, lingering = 0, False
                     async for chunk in self._opened():
@@ -252,7 +252,7 @@ class _Hands:
 
 
 @contextlib.contextmanager
-def _ungrouped() -> Generator[None]:
+def ungrouped() -> Generator[None]:
     """Raise the error that ended a task group, instead of the group."""
     try:
         yield

@@ -85,9 +85,13 @@ class _Asked(stop_base):
 
 @frozen
 class _AnyHost(RetrieveContract):
-    """Hosts that run no jobs for us: only what it says of their refusals is used."""
+    """Hosts that run no jobs for us: only what it says of their files and refusals is used."""
 
     name: str = "web"
+
+    def judge(self, promised: str | None, head: bytes) -> str | None:  # noqa: ARG002 - what is promised does not count
+        """Accept any file: `gofer_service.inspection` judges it later, by its bytes."""
+        return None
 
     def read_problem(self, reply: Reply) -> Problem:
         """Say what kind of page it is."""
