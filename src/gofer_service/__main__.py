@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from gofer_service.check import parts
+import anyio
+
+from gofer_service.check import parts, probe
 from gofer_service.config import ConfigError, config_file, load
 from gofer_service.engine import EngineUnusable
 from gofer_service.hosts import Exposed
@@ -17,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m gofer_service", description="Serve papers by DOI as jobs.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration, in TOML")
     parser.add_argument("--check", action="store_true", help="say what is on and off, and do not serve")
+    parser.add_argument("--probe", action="store_true", help="with --check: also ask each source whether it answers")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="0 takes a free one (default: 8000)")
     parser.add_argument("--library", type=Path, help="folder of papers (default: the samples)")
@@ -27,6 +30,9 @@ def main() -> int:
         "--log-requests", action="store_true", default=None, help="print a line for each request on stderr"
     )
     args = parser.parse_args()
+    if args.probe and not args.check:
+        print("gofer service: --probe belongs to --check", file=sys.stderr)
+        return 2
     options = {
         "library": {"folder": args.library},
         "jobs": {"data": args.data},
@@ -46,7 +52,7 @@ def main() -> int:
         return 2
     if args.check:
         found = parts(file, settings)
-        print(*found, sep="\n")
+        print(*found, *(anyio.run(probe, settings) if args.probe else ()), sep="\n")
         return 2 if any(part.state == "wrong" for part in found) else 0
     try:
         serve(settings)

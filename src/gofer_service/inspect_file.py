@@ -311,7 +311,9 @@ def _joined(base: str, reference: str | None) -> str | None:
 
 def _refreshed(content: str) -> str | None:
     """Return the URL of a refresh, as in ``0; url='/next'``."""
-    _, separator, rest = content[:MAX_URL].partition(";")
+    if len(content) > MAX_URL:
+        return None
+    _, separator, rest = content.partition(";")
     name, equals, target = rest.partition("=")
     return target.strip().strip("\"'") if separator and equals and name.strip().lower() == "url" else None
 

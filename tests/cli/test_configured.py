@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scholarly_web import scholarly_web
 
 import gofer_service.__main__ as module
 from gofer_service import check
 from gofer_service.settings import Settings
+from gofer_service.sources.chosen import BUILT_IN
 
 from .shell import environment, gofer, read_until, started
 
@@ -124,6 +126,10 @@ def test_check_says_what_is_on_and_why(command: Command, folder: Path, served: l
     assert ran.stdout.splitlines() == [
         f"config       on     {folder / 'service.toml'}",
         f"library      on     {folder / 'papers'} (1 paper)",
+        *(f"{name:<12} off    there is no table [sources.{name}]" for name in BUILT_IN if name != "library"),
+        "contact      off    contact is not set: the owners of hosts cannot reach you",
+        "fetch        on     files up to 209715200 bytes, 1 at a time and 1 s apart for each host; "
+        "public addresses only",
         f"data         on     {folder / 'kept'} (will be made at the start)",
         "jobs         on     2 at the same time, 1000 may wait, files are kept for 86400 s",
         "token        on     from serve.token_file: requests about jobs must carry it",
@@ -168,6 +174,72 @@ def test_check_explains_each_part(
     assert line.removeprefix(part).split()[0] == state
     assert words in line
     assert ran.returncode == (2 if state == "wrong" else 0)
+
+
+SOURCES = """
+contact = "library@example.org"
+[sources]
+order = ["arxiv", "unpaywall", "openalex", "remote", "crossref"]
+[sources.arxiv]
+base = "{arxiv}"
+[sources.openalex]
+key = "s3cret-t0ken"
+[fetch]
+allow = ["10.0.0.0/8"]
+proxy = "http://me:s3cret-t0ken@proxy.example.org"
+"""
+
+
+def test_check_explains_each_source(command: Command, folder: Path) -> None:
+    """Each source is on or off, with the reason; --check sends nothing, and shows no secret."""
+    file = folder / "sources.toml"
+    with scholarly_web() as web:
+        file.write_text(SOURCES.format(arxiv=web.base("arxiv")))
+        ran = command("--config", file, "--check")
+    assert (ran.returncode, web.asked, SECRET in ran.stdout + ran.stderr) == (0, [], False)
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in ran.stdout.splitlines()}
+    assert lines["arxiv"] == f"on     {web.base('arxiv')}"
+    assert lines["unpaywall"] == "off    sources.unpaywall.email is not set"
+    assert lines["openalex"] == "on     https://api.openalex.org"
+    assert lines["remote"] == "off    sources.remote.url is not set"
+    assert lines["crossref"] == "on     https://api.crossref.org; it is left out while no VPN is up"
+    assert lines["landing"] == lines["library"] == "off    sources.order does not name it"
+    assert lines["contact"] == "on     library@example.org is sent to every host"
+    assert lines["fetch"].endswith("besides public addresses 10.0.0.0/8; by a proxy")
+
+
+def test_probe_asks_each_source(command: Command, folder: Path) -> None:
+    """--check --probe also asks each source that is on whether it answers; the verdict does not depend on that."""
+    file = folder / "sources.toml"
+    with scholarly_web() as web:
+        file.write_text(
+            f'[sources.arxiv]\nbase = "{web.base("arxiv")}"\n[sources.landing]\nbase = "http://127.0.0.1:9"\n'
+        )
+        ran = command("--config", file, "--check", "--probe")
+    assert (ran.returncode, web.paths()) == (0, ["arxiv"])
+    assert ran.stdout.splitlines()[-2:] == [
+        "arxiv        answers (404)",
+        "landing      does not answer (ConnectError)",
+    ]
+
+
+def test_probe_belongs_to_check(command: Command, served: list[Settings]) -> None:
+    """--probe alone is exit code 2, and nothing starts."""
+    ran = command("--probe")
+    assert (ran.returncode, served) == (2, [])
+    assert "--check" in ran.stderr
+
+
+def test_the_sources_are_told_at_the_start(folder: Path) -> None:
+    """When sources are configured, a line for each says at the start whether it is on, and why not."""
+    file = folder / "sources.toml"
+    file.write_text("[sources.arxiv]\n[sources.unpaywall]\n")
+    with started("serve", "--config", str(file), "--port", "0") as run:
+        output = read_until(run, "Ctrl-C ends it.")
+    assert "source library: on\n" in output
+    assert "source arxiv: on\n" in output
+    assert "source unpaywall: off, sources.unpaywall.email is not set\n" in output
+    assert "openalex" not in output
 
 
 @pytest.mark.parametrize(("part", "mode"), [("library", "read"), ("data", "write")])
