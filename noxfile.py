@@ -35,9 +35,10 @@ def groups(*names: str) -> list[str]:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run one errand by each face with the embedded service, on the sample library."""
+    """Run one errand by each face with the embedded service, and one for a paper of the stand-in web."""
     session.install("-q", "-e.[cli,service]")
     session.run("python", "-m", "gofer_service.demo", *session.posargs)
+    session.run("python", "-m", "tests.scholarly_web.demo", *session.posargs)
 
 
 @nox.session

@@ -234,7 +234,7 @@ class Walk:
         if page.refresh and hops:
             onward = Link(page.refresh, True, link.version, link.licence, referer=at)
             return await self._follow(source, onward, hops=hops - 1) if self._is_new(onward) else None
-        raise Unfit(Flaw.NO_LINK if flaw is Flaw.NOT_THE_FILE else flaw)
+        raise Unfit(flaw if flaw is Flaw.BLOCKED else Flaw.NO_LINK)  # pages without a link often offer a login, too
 
     async def _delegate(self, source: Source, place: OtherService) -> Found | None:
         """Have another service do the whole errand; what it tried counts as tried."""

@@ -155,10 +155,10 @@ NOT_FOUND: dict[str, tuple[Setup, list[tuple[str, str]]]] = {
     "packed, unasked": (listed(gzipped(PDF)), [("unpaywall", "NOT_THE_FILE")]),
     "metadata": (lambda web, doi: in_epmc(web, doi, xml=file(METADATA)), [("europepmc", "METADATA_ONLY")]),
     "null links": (listed(), []),
-    "a page without a link": (landed(how="nothing"), [("landing", "LOGIN_PAGE")]),
+    "a page without a link": (landed(how="nothing"), [("landing", "NO_LINK")]),
     "a refresh to a page without a link": (
         lambda web, doi: landed(links_to("", "nothing"), how="refresh")(web, doi),
-        [("landing", "LOGIN_PAGE")],
+        [("landing", "NO_LINK")],
     ),
     "a refresh to itself": (
         lambda web, doi: web.at(f"doi/{doi}", links_to(f"{web.url}/doi/{doi}", "refresh")) and None,
