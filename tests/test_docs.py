@@ -149,9 +149,9 @@ def test_every_message_of_the_troubleshooting_is_one() -> None:
 
 
 def test_every_code_of_a_refused_file_is_explained() -> None:
-    """The page on one's own papers has each code that `attempts` may have."""
-    page = (DOCS / "howto" / "your-papers.md").read_text(encoding="utf-8")
-    assert {f"| `{flaw.value}` |" for flaw in Flaw} <= set(re.findall(r"^\| `[A-Z_]+` \|", page, re.MULTILINE))
+    """The pages on papers have each code that `attempts` may have."""
+    pages = "".join((DOCS / "howto" / name).read_text(encoding="utf-8") for name in ("your-papers.md", "open-web.md"))
+    assert {f"| `{flaw.value}` |" for flaw in Flaw} <= set(re.findall(r"^\| `[A-Z_]+` \|", pages, re.MULTILINE))
 
 
 @pytest.mark.parametrize(("place", "text"), ALL)

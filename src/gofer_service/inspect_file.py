@@ -51,8 +51,8 @@ MAX_LINKS: Final = 3
 MAX_URL: Final = 4096
 """Characters of a link."""
 
-GROWN: Final = 256 * 1024
-"""KiB of memory from which on the program ends after its task."""
+GROWN: Final = 256 * 1024 * 1024
+"""Bytes of memory from which on the program ends after its task."""
 
 MANY: Final = 500
 """Tasks after which it ends."""
@@ -80,6 +80,7 @@ _WORKS: Final = (
     "Thesis",
     "MediaObject",
 )
+_TAG: Final = re.compile(rb"<(meta|link|base|script)\b[^<>]*>", re.IGNORECASE)
 MAX_NODES: Final = 1000
 """Objects and lists of a page's JSON-LD that are looked at."""
 
@@ -275,7 +276,7 @@ def page_links(page: bytes, url: str) -> dict[str, object]:
     """Return the links to the paper on a landing page from ``url``, the best first, and where it refreshes to."""
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(page[:MAX_PAGE])
+    tree = LexborHTMLParser(_flat(page[:MAX_PAGE]))
     base = next((node.attributes.get("href") for node in tree.css("base[href]")), None)
     start = _joined(url, base) or url
     found: list[str | None] = []
@@ -293,6 +294,23 @@ def page_links(page: bytes, url: str) -> dict[str, object]:
             refresh = _joined(start, _refreshed(each.get("content") or ""))
     links = dict.fromkeys(link for one in found if (link := _joined(start, one)))
     return {"links": list(links)[:MAX_LINKS], "refresh": refresh}
+
+
+def _flat(page: bytes) -> bytes:
+    """Return the elements of a page that are read, one after the other: deep pages take a parser quadratic time."""
+    found: list[bytes] = []
+    position = 0
+    while match := _TAG.search(page, position):
+        position = match.end()
+        if match[1].lower() == b"script":
+            end = page.find(b"</script", position)
+            if end < 0:
+                break
+            position = end
+            found += (match[0], page[match.end() : end], b"</script>") if b"ld+json" in match[0].lower() else ()
+        else:
+            found.append(match[0])
+    return b"".join(found)
 
 
 def _joined(base: str, reference: str | None) -> str | None:
@@ -362,6 +380,14 @@ def do(what: str, *args: str) -> None:
             print(json.dumps(_found(path)), flush=True)
 
 
+def _memory() -> int:
+    """Return the bytes of memory in use; 0 where the system does not tell. `ru_maxrss` would count the parent's."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
 def main() -> None:
     """Do tasks until there are no more."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -369,7 +395,7 @@ def main() -> None:
     logging.disable()  # pypdf's messages do not name the file
     for number, line in enumerate(sys.stdin.buffer, 1):
         do(*json.loads(line))
-        worn = number >= MANY or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > GROWN
+        worn = number >= MANY or _memory() > GROWN
         print((WORN if worn else DONE).decode(), flush=True)
         if worn:
             return
