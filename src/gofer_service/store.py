@@ -76,7 +76,7 @@ class FolderStore:
         part = path.with_name(path.name + _UNFINISHED)
         digest = hashlib.sha256()
         size = 0
-        file = await anyio.to_thread.run_sync(_open_part, part, key)
+        file = await anyio.to_thread.run_sync(_open_part, part)
         try:
             async for chunk in chunks:
                 digest.update(chunk)
@@ -123,10 +123,15 @@ async def _chunks(file: IO[bytes], start: int, length: int) -> AsyncIterator[byt
         yield chunk
 
 
-def _open_part(part: Path, key: str) -> IO[bytes]:
-    for left in part.parent.glob(f"{key.partition('.')[0]}.*"):
-        left.unlink(missing_ok=True)
+def _open_part(part: Path) -> IO[bytes]:
+    _remove_earlier(part)
     return part.open("wb")
+
+
+def _remove_earlier(path: Path) -> None:
+    """Remove what earlier attempts at the same job have left."""
+    for left in path.parent.glob(f"{path.name.partition('.')[0]}.*"):
+        left.unlink(missing_ok=True)
 
 
 def _commit(file: IO[bytes], part: Path, path: Path) -> None:
@@ -144,7 +149,7 @@ def _commit(file: IO[bytes], part: Path, path: Path) -> None:
 
 def _link(path: Path, new: Path) -> None:
     part = new.with_name(new.name + _UNFINISHED)
-    part.unlink(missing_ok=True)
+    _remove_earlier(new)
     try:
         part.hardlink_to(path)
     except FileNotFoundError:

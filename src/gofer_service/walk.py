@@ -16,7 +16,7 @@ import anyio
 from attrs import define, field, frozen
 
 from gofer.contracts.flaws import Flaw
-from gofer.errors import GoferError, JobFailed, TargetError, Unauthorized, WrongFile
+from gofer.errors import GoferError, JobFailed, TargetError, Unauthorized, UsageError, WrongFile
 from gofer.events import Downloading, Event
 from gofer.models import RetrieveRequest, RetrieveResult
 from gofer.transports.adrive import ungrouped
@@ -195,6 +195,8 @@ class Walk:
             flaw, why = failed.flaw, str(failed)
         except (OSError, TargetError) as error:
             flaw, why = Flaw.UNREACHABLE, str(error)
+        except UsageError as error:  # a link that is no address
+            flaw, why = Flaw.REFUSED_ADDRESS, str(error)
         for_operator = str(place.path) if isinstance(place, LocalFile) else label
         _log.warning("%r is not taken for %s: %s, %s", for_operator, self.paper.doi, flaw.value, why)
         await self._note(source.name, label, flaw)

@@ -65,3 +65,12 @@ def test_an_answer_that_is_no_redirect_is_not_followed():
     assert answered(POST, 303) is None
     with pytest.raises(Rejected, match="without a Location"):
         answered(GET, 302)
+
+
+@pytest.mark.parametrize("place", ["http://service.test/moved", "http://elsewhere.test/moved"])
+def test_a_redirect_to_http_where_that_is_allowed(place):
+    """Where nothing is secret, a GET may be redirected from https to http; a submission still stays where it is."""
+    head = Head(GET.url, 302, {"location": place})
+    assert redirected(GET, head, downgrade=True).url == place
+    with pytest.raises(Rejected):
+        redirected(POST, Head(POST.url, 307, {"location": place}), downgrade=True)

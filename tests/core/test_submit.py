@@ -259,6 +259,31 @@ def test_a_failed_get_after_a_303_is_uncertain(lost):
     assert error.key == "key-1"
 
 
+def test_after_a_303_a_broken_answer_is_asked_for_by_the_key():
+    """An answer behind a 303 that makes no sense counts as lost: where keys are replayed, the key finds the job."""
+    world = submit(Scripted(reply(303, location="/jobs/j1"), reply(200, content_encoding="br"), ACCEPTED))
+    assert [request.method for request in world.requests if "health" not in request.url] == ["POST", "GET", "POST"]
+    assert len({request.headers["idempotency-key"] for request in posts(world)}) == 1
+
+
+def test_after_a_303_an_answer_that_cannot_be_had_is_uncertain():
+    """An answer behind a 303 that is too large will always be: the submission is uncertain, and not sent again."""
+    large = reply(200, "x" * 3_000_000)
+    error, world = fails(Scripted(reply(303, location="/jobs/j1"), large), SubmitUncertain)
+    assert "its answer is not to be had" in str(error)
+    assert len(posts(world)) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[", "ftp://elsewhere.test/"])
+def test_a_303_that_leads_nowhere_is_an_answer_lost(location):
+    """The service took the submission and does not say where the job is: only the key can find it."""
+    error, world = fails(Scripted(reply(303, location=location), health=SILENT), SubmitUncertain)
+    assert "does not say where its answer is" in str(error)
+    assert len(posts(world)) == 1
+    found = submit(Scripted(reply(303, location=location), ACCEPTED))
+    assert len(posts(found)) == 2
+
+
 def test_a_held_submission_without_an_answer_is_repeated_unheld():
     """The second try has the same key and bytes and is not held, since a proxy may cut long requests."""
     done = reply(200, '{"job_id":"j1","status":"completed"}')

@@ -12,7 +12,7 @@ import stat
 import pytest
 
 from faults.processes import SlowService, wait_until
-from gofer import TargetError
+from gofer import TargetError, WrongFile
 from gofer.core.commands import CheckFolder, CheckTarget, Keep, Mark, Measure, Part, Put, Store, Stored
 from gofer.core.digests import LENGTHS, Digest, digest_bytes
 from gofer.transports.disk import LocalDisk
@@ -257,6 +257,17 @@ def test_a_complete_part_is_measured_as_it_is(tmp_path, algorithm):
     assert again.perform(Measure(target, algorithm)) == Stored(len(PAPER), digest, PAPER[:4096])
     again.close()
     assert part_of(target).read_bytes() == PAPER
+
+
+@pytest.mark.parametrize(("total", "reason"), [(4, "size"), (None, "too big")])
+def test_more_bytes_than_may_come(tmp_path, total, reason):
+    """More bytes than the service named are another file; more than the caller takes are too many at any try."""
+    disk = LocalDisk()
+    writer = disk.writer(Store(tmp_path / "paper.pdf", 0, 0, Mark("here", total=total), 4, None, None, None))
+    with pytest.raises(WrongFile) as error:
+        writer.write([b"paper"])
+    assert error.value.reason == reason
+    disk.close()
 
 
 def test_a_note_of_an_earlier_version_proves_no_more_than_it_says(tmp_path):

@@ -66,7 +66,7 @@ def service(
         vpn=lambda: state,
         **options,
     )
-    with running(app) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with running(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         yield http
 
 

@@ -170,6 +170,26 @@ NOT_FOUND: dict[str, tuple[Setup, list[tuple[str, str]]]] = {
     ),
 }
 
+ODD = (
+    "http://[::1",
+    "http://",
+    "http://x:99999/",
+    "http://me:secret@x/",
+    "https://x:22/",
+    "http://0x7f.1/",
+    "http://127.1/a",
+)
+
+
+@pytest.mark.parametrize("url", ODD)
+def test_a_link_that_is_no_usable_address(web: ScholarlyWeb, http: httpx.Client, doi: str, url: str) -> None:
+    """A link that cannot be followed is noted, without its password, and the next place is tried."""
+    web.unpaywall(doi, [url, *put(web, doi, pdf())])
+    job = finish(http, doi)
+    assert (job["status"], flaws(job)) == ("completed", [("unpaywall", "REFUSED_ADDRESS")])
+    assert "secret" not in str(job)
+
+
 STOPPED: dict[str, tuple[Setup, list[tuple[str, str]]]] = {
     "a bot wall with 200": (listed(page(WALL)), [("unpaywall", "BLOCKED")]),
     "a bot wall with 403": (listed(page(WALL, 403)), [("unpaywall", "BLOCKED")]),

@@ -24,15 +24,16 @@ def anyio_backend() -> str:
 
 @pytest.mark.parametrize("links", [True, False])
 async def test_a_file_under_a_second_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
-    """A file is there under both keys, also where the file system has no links, and each lives by itself."""
+    """A file is there under both keys, also without links of the file system; earlier attempts leave nothing."""
     if not links:
         monkeypatch.setattr(Path, "hardlink_to", lambda *_: (_ for _ in ()).throw(OSError("no links")))
     store = FolderStore(tmp_path)
     (tmp_path / "a.1.pdf").write_bytes(b"content")
-    (tmp_path / "b.1.pdf.unfinished").write_bytes(b"left over")
-    await store.copy("a.1.pdf", "b.1.pdf")
+    for left in ("b.1.xml", "b.2.pdf.unfinished"):
+        (tmp_path / left).write_bytes(b"of an earlier attempt")
+    await store.copy("a.1.pdf", "b.2.pdf")
     await store.delete("a.1.pdf")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"b.1.pdf": b"content"}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"b.2.pdf": b"content"}
 
 
 async def test_a_file_that_is_gone_has_no_second_key(tmp_path: Path) -> None:

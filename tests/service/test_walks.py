@@ -7,8 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 from tests.scholarly_web import ScholarlyWeb, scholarly_web
 from tests.scholarly_web.resources import answer, busy, in_turn, links_to, page, pdf, pdf_bytes, redirect, slowly, when
+
+from gofer_service.settings import CrossrefSettings, Inline
 
 from .conftest import finish, write_pdf
 from .papers import ORDER, flaws, service, settings_for
@@ -217,6 +220,44 @@ def test_an_open_paper_needs_no_vpn(tmp_path: Path, web: ScholarlyWeb) -> None:
     web.unpaywall(DOI, [web.at("pub/a.pdf", pdf())])
     with service(tmp_path, settings_for(web), vpn=False, allow=[web.host]) as http:
         assert finish(http, DOI)["status"] == "completed"
+
+
+def test_a_machine_in_the_network_itself_needs_no_vpn(tmp_path: Path, web: ScholarlyWeb) -> None:
+    """With needs_vpn = false, Crossref and the landing page are asked although no VPN is configured."""
+    web.crossref(DOI, (web.at("pub/a.pdf", pdf()), "application/pdf", "text-mining"))
+    settings = settings_for(web)
+    crossref = CrossrefSettings(None, web.base("crossref"), 0.0, needs_vpn=False)
+    settings = evolve(settings, sources=evolve(settings.sources, crossref=crossref))
+    with service(tmp_path, settings, vpn=None, allow=[web.host]) as http:
+        assert finish(http, DOI)["source"] == "crossref"
+
+
+# --- proxies ---
+
+
+def test_proxies_of_the_environment_are_not_used(
+    tmp_path: Path, web: ScholarlyWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTP_PROXY changes nothing for sources, links and other services: a proxy would resolve names for us."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    web.unpaywall(DOI, [web.at("pub/a.pdf", pdf())])
+    with service(tmp_path, settings_for(web, ["unpaywall"]), allow=[web.host]) as http:
+        assert finish(http, DOI)["status"] == "completed"
+
+
+def test_the_configured_proxy_resolves_the_names_of_links(tmp_path: Path, web: ScholarlyWeb) -> None:
+    """With [fetch] proxy links go through it, whatever their names are here, but no private address does."""
+    with scholarly_web() as proxy:
+        proxy.at("http://files.nowhere.invalid/a.pdf", pdf())
+        web.unpaywall(DOI, ["http://10.0.0.1/a.pdf", "http://files.nowhere.invalid/a.pdf"])
+        settings = settings_for(web, ["unpaywall"], proxy=Inline(proxy.url, ""))
+        with service(tmp_path, settings) as http:
+            job = finish(http, DOI)
+        assert (job["status"], flaws(job)) == ("completed", [("unpaywall", "REFUSED_ADDRESS")])
+        assert proxy.paths() == ["http://files.nowhere.invalid/a.pdf"]
 
 
 # --- another service ---

@@ -111,7 +111,7 @@ class MemoryWriter:
             raise WrongFile("it has changed", reason="range")
         more, self.same = more[len(self.same) :], self.same[len(more) :]
         if len(self.data) + len(more) > self.command.limit:
-            raise WrongFile("more came", reason="size")
+            raise WrongFile("more came", reason="too big" if self.command.mark.total is None else "size")
         self.data += more
         return len(self.data)
 

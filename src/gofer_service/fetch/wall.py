@@ -193,6 +193,8 @@ async def _resolved(host: str, port: int, timeout: float | None) -> Sequence[Add
         raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time") from error
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(f"the name {host} was not resolved: {error}") from error
+    if not found:
+        raise httpcore.ConnectError(f"the name {host} has no address")
     return [ipaddress.ip_address(str(address[0])) for *_, address in found]
 
 
