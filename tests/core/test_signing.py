@@ -56,3 +56,16 @@ def test_a_signer_is_asked_once_more_where_a_token_was_refused(status, challenge
     answer = world.play(verbs.send(errand, Request("GET", f"{BASE}/jobs/1"), 5.0), errand)
     assert answer.status == status
     assert [request.headers["authorization"] for request in world.requests] == ["1", "2"][:asked]
+
+
+def test_a_refusal_that_was_read_to_judge_a_token_is_not_read_again():
+    """A signed download that is refused gives its refusal to whoever asks for it, with the body that came."""
+    world = World(lambda request, world: reply(404, "no such file"))
+    errand = Errand(world.service(signer=lambda request, refused: request))
+
+    def flow():
+        head = yield from verbs.open_body(errand, Request("GET", f"{BASE}/file"))
+        return (yield from verbs.read_document(errand, head))
+
+    assert world.play(flow(), errand).body == b"no such file"
+    assert len(world.requests) == 1
