@@ -27,7 +27,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 if TYPE_CHECKING:
@@ -349,12 +349,13 @@ def _content_urls(text: str) -> list[str | None]:
             break
         one = waiting.pop()
         if isinstance(one, list):
-            waiting += reversed(cast("list[Any]", one)[:MAX_NODES])
+            several: list[Any] = one
+            waiting += reversed(several[:MAX_NODES])
         elif isinstance(one, dict):
-            one = cast("dict[str, Any]", one)
-            if isinstance(one.get("contentUrl"), str) and one.get("@type") in _WORKS:
-                urls.append(one["contentUrl"])
-            waiting += [one.get("@graph"), one.get("mainEntity"), one.get("encoding")]
+            members: dict[str, Any] = one
+            if isinstance(members.get("contentUrl"), str) and members.get("@type") in _WORKS:
+                urls.append(members["contentUrl"])
+            waiting += [members.get("@graph"), members.get("mainEntity"), members.get("encoding")]
     return urls
 
 

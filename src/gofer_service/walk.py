@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from gofer.contracts.flaws import Flaw
 from gofer.errors import GoferError, JobFailed, TargetError, Unauthorized, UsageError, WrongFile
 from gofer.events import Downloading, Event
-from gofer.models import RetrieveRequest, RetrieveResult
+from gofer.models import Attempt, RetrieveRequest, RetrieveResult
 from gofer.transports.adrive import ungrouped
 from gofer.wire import shown
 from gofer_service.engine import ErrorCode, Failure, Job, Status, Tried
@@ -263,22 +263,27 @@ class Walk:
             raise FetchFailed(flaw, str(error)) from error
         manners.answered(source.name, place.label)
         result = outcome.value
+        await self._adopt(source, place, result.attempts)
         kind = await check(path, self.paper.title, html=result.file_format == "html")
         return Found(path, kind, source.name, result.version, result.licence)
 
     async def _merge(self, source: Source, place: OtherService, error: JobFailed) -> None:
         value = error.value
         attempts = value.attempts if isinstance(value, RetrieveResult) else ()
-        for attempt in attempts:
-            name = f"{source.name}/{attempt.source}" if attempt.source else source.name
-            self._tried.append(Tried(name, attempt.place or place.label, attempt.failure or ""))
+        await self._adopt(source, place, attempts)
         flaws = {attempt.failure for attempt in attempts}
         flaw = _CODES.get(error.error_code or "")
         told = flaw is None or (flaws & _STOPPED if flaw is Flaw.HTTP_ERROR else flaw in flaws)
         if flaw is not None and not told:
-            self._tried.append(Tried(source.name, place.label, flaw))
+            await self._note(source.name, place.label, flaw)
         elif not attempts:
-            self._tried.append(Tried(source.name, place.label, Flaw.UNKNOWN_DOI))
+            await self._note(source.name, place.label, Flaw.UNKNOWN_DOI)
+
+    async def _adopt(self, source: Source, place: OtherService, attempts: Sequence[Attempt]) -> None:
+        """Note what another service has tried as tried."""
+        for attempt in attempts:
+            name = f"{source.name}/{attempt.source}" if attempt.source else source.name
+            self._tried.append(Tried(name, attempt.place or place.label, attempt.failure or ""))
         await self._show_tried()
 
     # --- what is told ---

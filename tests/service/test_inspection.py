@@ -2,8 +2,9 @@
 
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import anyio
@@ -12,7 +13,7 @@ import pytest
 
 from gofer.contracts.flaws import Flaw
 from gofer_service import inspection, local_app, running
-from gofer_service.inspection import PdfDoi, Unfit, check, read_dois
+from gofer_service.inspection import PdfDoi, Unfit, check, inspecting, read_dois
 from gofer_service.sources.base import Paper
 from gofer_service.sources.library import Library
 
@@ -166,3 +167,54 @@ def test_a_deadline_and_a_stop_end_a_check(tmp_path: Path, program: Program) -> 
         pid = anyio.run(pid_of, second)
         assert is_running(pid)
     assert not is_running(pid)
+
+
+def pdf_of(*objects: bytes, root: bytes = b"1 0 R", extra: bytes = b"") -> bytes:
+    """Make a PDF of these objects, sound or not."""
+    out, offsets = bytearray(b"%PDF-1.5\n"), []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    start = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    trailer = b"<< /Size %d /Root %s %s >>" % (len(objects) + 1, root, extra)
+    return bytes(out + b"trailer\n%s\nstartxref\n%d\n%%%%EOF\n" % (trailer, start))
+
+
+def deflated(content: bytes, times: int = 1) -> bytes:
+    """Make a stream that unpacks to this, packed several times over."""
+    for _ in range(times):
+        content = zlib.compress(content, 9)
+    filters = b"/FlateDecode " * times
+    return b"<< /Length %d /Filter [%s] >>\nstream\n%s\nendstream" % (len(content), filters, content)
+
+
+CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
+PAGES = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+HARMFUL = {
+    "pages within themselves": pdf_of(CATALOG, b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 2 >>"),
+    "a catalog that is itself": pdf_of(b"1 0 R"),
+    "tables that lead to each other": pdf_of(CATALOG, PAGES, extra=b"/Prev 9"),
+    "a table that leads to itself": pdf_of(CATALOG, PAGES, extra=b"/Prev 130"),
+    "text that unpacks to a gigabyte": pdf_of(
+        CATALOG, PAGES, b"<< /Type /Page /Parent 2 0 R /Contents 4 0 R >>", deflated(b"(x) Tj " * 1_000_000, 3)
+    ),
+    "a thousand pages of one text": pdf_of(
+        CATALOG, b"<< /Type /Pages /Kids [%s] /Count 1000 >>" % (b"3 0 R " * 1000), b"<< /Type /Page /Parent 2 0 R >>"
+    ),
+    "brackets without end": pdf_of(b"<< /Type /Catalog /Pages " + b"[" * 200_000 + b" >>"),
+    "a hundred thousand objects": pdf_of(CATALOG, PAGES, *[b"null"] * 100_000),
+    "a count that is a lie": pdf_of(CATALOG, b"<< /Type /Pages /Kids [] /Count 99999999999 >>"),
+}
+
+
+@pytest.mark.parametrize("content", HARMFUL.values(), ids=HARMFUL.keys())
+async def test_a_pdf_that_is_made_to_harm(tmp_path: Path, content: bytes) -> None:
+    """Whatever is in a PDF, it is judged within limits, and the next file is judged as ever."""
+    (tmp_path / "harmful.pdf").write_bytes(content)
+    usual = write_pdf(tmp_path / "usual.pdf")
+    async with inspecting():
+        with suppress(Unfit):
+            assert await check(tmp_path / "harmful.pdf", "On errands") == "pdf"
+        assert await check(usual) == "pdf"

@@ -48,7 +48,7 @@ def web() -> Generator[ScholarlyWeb]:
 def http(web: ScholarlyWeb, tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
     """Run a service with all sources; links may lead to the stand-in web."""
     settings = settings_for(web, max_bytes=300_000)
-    with service(tmp_path_factory.mktemp("service"), settings, allow=[web.host]) as client:
+    with service(tmp_path_factory.mktemp("service"), settings, allow=[web.host, "127.0.0.1:9"]) as client:
         yield client
 
 
@@ -195,6 +195,10 @@ STOPPED: dict[str, tuple[Setup, list[tuple[str, str]]]] = {
     "a bot wall with 403": (listed(page(WALL, 403)), [("unpaywall", "BLOCKED")]),
     "a bot wall with 503": (listed(page(WALL, 503)), [("unpaywall", "BLOCKED")]),
     "an error": (listed(answer(500)), [("unpaywall", "HTTP_ERROR")]),
+    "a host that is not there": (
+        lambda web, doi: web.unpaywall(doi, ["http://127.0.0.1:9/a.pdf"]),
+        [("unpaywall", "UNREACHABLE")],
+    ),
     "a file without its end": (listed(file(PDF[:-20])), [("unpaywall", "TRUNCATED")]),
     "a body that always breaks off": (listed(cut(PDF, 20, ranges=False, whole=False)), [("unpaywall", "TRUNCATED")]),
     "a file that cannot be read": (listed(file(b"%PDF-1.4 no pages %%EOF")), [("unpaywall", "BROKEN_PDF")]),

@@ -264,8 +264,8 @@ def test_the_configured_proxy_resolves_the_names_of_links(tmp_path: Path, web: S
 
 
 def test_another_service_finds_it(tmp_path: Path, web: ScholarlyWeb) -> None:
-    """A paper that only the other service has comes from there, with its version."""
-    web.unpaywall(DOI, [web.at("pub/a.pdf", pdf())])
+    """A paper that only the other service has comes from there, with its version and what was tried there."""
+    web.unpaywall(DOI, [web.at("pub/gone.pdf", answer(404)), web.at("pub/a.pdf", pdf())])
     (tmp_path / "far").mkdir()
     (tmp_path / "near").mkdir()
     far = service(tmp_path / "far", settings_for(web, ["unpaywall"]), allow=[web.host])
@@ -274,6 +274,7 @@ def test_another_service_finds_it(tmp_path: Path, web: ScholarlyWeb) -> None:
         with service(tmp_path / "near", settings) as http:
             job = finish(http, DOI)
             assert (job["source"], job["version"]) == ("remote", "publishedVersion")
+            assert flaws(job) == [("remote/unpaywall", "GONE")]
             assert http.get(f"/jobs/{job['job_id']}/file").content == pdf_bytes()
 
 
