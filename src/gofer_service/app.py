@@ -1,7 +1,7 @@
 """The service as an ASGI application: routes, middleware, error handlers, and the lifespan of the engine."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 
 import anyio
@@ -20,7 +20,14 @@ from gofer_service.store import Store
 
 
 def create_app(
-    *, engine: Engine, store: Store, body: Body, health: Health, token: str | None = None, clock: Clock = time.time
+    *,
+    engine: Engine,
+    store: Store,
+    body: Body,
+    health: Health,
+    token: str | None = None,
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
+    clock: Clock = time.time,
 ) -> Starlette:
     """Build the application; its lifespan runs the engine, and `Prepared.running` of the body.
 
@@ -30,6 +37,7 @@ def create_app(
         body: the work of a job.
         health: the source of /health.
         token: the bearer token that job requests must carry; None means that they need no token.
+        background: what runs beside it, for ever.
         clock: wall time.
     """
     app = Starlette(
@@ -48,6 +56,7 @@ def create_app(
     app.state.store = store
     app.state.body = body
     app.state.health = health
+    app.state.background = background
     app.state.clock = clock
     return app
 
@@ -64,6 +73,8 @@ async def _lifespan(app: Starlette) -> AsyncGenerator[None]:
     ):
         await app.state.health.probe()
         tasks.start_soon(app.state.health.watch)
+        for work in app.state.background:
+            tasks.start_soon(work)
         yield
         app.state.closing.set()
         tasks.cancel_scope.cancel()

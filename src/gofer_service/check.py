@@ -12,9 +12,10 @@ import anyio
 import httpx
 from attrs import frozen
 
+from gofer.wire import shown
 from gofer_service.hosts import Exposed, is_literal, is_loopback, refuse_exposure
 from gofer_service.server import sample_library
-from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, ServeSettings, Settings
+from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, ServeSettings, Settings, VpnSettings
 from gofer_service.sources.chosen import Choice, chosen
 from gofer_service.sources.library import Library
 
@@ -57,7 +58,7 @@ def parts(file: Path | None, settings: Settings) -> list[Part]:
             "on" if serve.log_requests else "off",
             f"serve.log_requests is {str(serve.log_requests).lower()}",
         ),
-        Part("vpn", "off", "none is configured"),
+        _vpn(settings.vpn),
     ]
 
 
@@ -87,6 +88,13 @@ def _fetch(fetch: FetchSettings) -> Part:
     limits = f"files up to {fetch.max_bytes} bytes, {fetch.per_host} at a time and {fetch.gap:g} s apart for each host"
     allowed = f"; besides public addresses {', '.join(fetch.allow)}" if fetch.allow else "; public addresses only"
     return Part("fetch", "on", limits + allowed + ("; by a proxy" if fetch.proxy else ""))
+
+
+def _vpn(vpn: VpnSettings) -> Part:
+    if vpn.probe is None:
+        return Part("vpn", "off", "none is configured")
+    where = f" over {vpn.interface}" if vpn.interface else ""
+    return Part("vpn", "on", f"up while {shown(vpn.probe)}{where} says one of {', '.join(vpn.addresses)}")
 
 
 async def probe(settings: Settings) -> list[str]:

@@ -52,6 +52,7 @@ class Finding:
     output: str | None = None
     observed: int | None = None
     unit: str | None = None
+    time: float | None = None
 
 
 Probe = Callable[[], Awaitable[Finding]]
@@ -106,7 +107,7 @@ class Health:
             "observedValue": finding.observed,
             "observedUnit": finding.unit,
             "output": finding.output,
-            "time": rfc3339(self._clock()),
+            "time": rfc3339(self._clock() if finding.time is None else finding.time),
         }
         return [{key: value for key, value in check.items() if value is not None}]
 

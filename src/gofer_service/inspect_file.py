@@ -349,10 +349,10 @@ def _content_urls(text: str) -> list[str | None]:
             break
         one = waiting.pop()
         if isinstance(one, list):
-            several: list[Any] = one
+            several: list[Any] = one  # pyright: ignore[reportUnknownVariableType]
             waiting += reversed(several[:MAX_NODES])
         elif isinstance(one, dict):
-            members: dict[str, Any] = one
+            members: dict[str, Any] = one  # pyright: ignore[reportUnknownVariableType]
             if isinstance(members.get("contentUrl"), str) and members.get("@type") in _WORKS:
                 urls.append(members["contentUrl"])
             waiting += [members.get("@graph"), members.get("mainEntity"), members.get("encoding")]

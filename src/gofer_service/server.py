@@ -31,7 +31,7 @@ from gofer_service.settings import FetchSettings, Settings, SourcesSettings
 from gofer_service.sources.chosen import Choice, chosen
 from gofer_service.sources.library import Library
 from gofer_service.store import FolderStore
-from gofer_service.vpn import VpnWatch, no_vpn
+from gofer_service.vpn import TunnelWatch, VpnWatch, no_vpn
 
 SHUTDOWN_GRACE: Final = 3
 """Seconds for which the service waits, when it stops, for replies that it has begun to send."""
@@ -75,9 +75,14 @@ def local_app(
     sources = [choice.source for choice in choices if choice.source is not None]
     fetcher = Fetcher(fetch, contact, sources)
     body = Retrieval(sources, store, data / "incoming", fetcher=fetcher, kept=engine.kept, vpn=vpn)
-    found = partial(source_findings, choices, fetcher)
+    watch = vpn if isinstance(vpn, TunnelWatch) else None
+
+    def found() -> dict[str, Finding]:
+        return source_findings(choices, fetcher) | ({} if watch is None else vpn_findings(watch))
+
     health = Health(local_probes(library, data, engine), found=found, vpn=vpn)
-    return create_app(engine=engine, store=store, body=body, health=health, token=token)
+    background = [] if watch is None else [watch.run]
+    return create_app(engine=engine, store=store, body=body, health=health, token=token, background=background)
 
 
 def source_findings(choices: Sequence[Choice], fetcher: Fetcher) -> dict[str, Finding]:
@@ -95,6 +100,14 @@ def source_findings(choices: Sequence[Choice], fetcher: Fetcher) -> dict[str, Fi
             finding = Finding("warn", f"left alone after failures: {left}")
         findings[f"source:{choice.name}"] = finding
     return findings
+
+
+def vpn_findings(watch: TunnelWatch) -> dict[str, Finding]:
+    """Return a finding for each signal of the VPN, with its own time."""
+    return {
+        f"vpn:{name}": Finding("pass" if signal.good else "warn", signal.words, time=signal.time)
+        for name, signal in watch.signals().items()
+    }
 
 
 def _announce(url: str) -> None:
@@ -129,6 +142,7 @@ def serve(settings: Settings, *, announce: Callable[[str], object] = _announce) 
             choices=choices,
             fetch=settings.fetch,
             contact=settings.contact,
+            vpn=TunnelWatch(settings.vpn) if settings.vpn.probe else no_vpn,
             token=options.token,
             concurrency=jobs.concurrency,
             max_pending=jobs.max_pending,

@@ -3,6 +3,7 @@
 A validator says what is wrong with a value, in words for the operator; it never quotes a secret.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def _checked(check: Callable[[Any], None]) -> Callable[[Any, "Attribute[Any]", A
     return validate
 
 
-def _between(least: int, most: int) -> Callable[[float], None]:
+def _between(least: float, most: float) -> Callable[[float], None]:
     def check(value: float) -> None:
         if not least <= value <= most:  # so that nan is refused, too
             raise ValueError(f"expected {least} to {most}, got {value}")
@@ -86,6 +87,21 @@ def _contact(value: str | None) -> None:
 def _entries(value: tuple[str, ...]) -> None:
     for entry in value:
         allowed(entry)
+
+
+def _url(value: str | None) -> None:
+    if value is not None and split(value).username is not None:
+        raise ValueError("expected an address without a user's name")
+
+
+def _networks(value: tuple[str, ...]) -> None:
+    for text in value:
+        ipaddress.ip_network(text)
+
+
+def _interface(value: str) -> None:
+    if not re.fullmatch(r"[!-.0-~]{1,15}", value):
+        raise ValueError("expected the name of an interface, as in wg0")
 
 
 def _proxy(value: "Inline | None") -> None:
@@ -301,6 +317,33 @@ class FetchSettings:
 
 
 @frozen
+class VpnSettings:
+    """The table ``[vpn]``: how the service finds out whether the VPN is up.
+
+    Attributes:
+        probe: an address of the institution that answers with the address of its caller; None means that there is no
+            VPN.
+        addresses: addresses and networks of the institution, from which the service comes if the VPN is up.
+        interface: the interface of the tunnel; None means that it is not looked at.
+        every: seconds between two looks.
+        timeout: seconds that the probe has for its answer.
+    """
+
+    probe: str | None = field(default=None, validator=_checked(_url))
+    addresses: tuple[str, ...] = field(default=(), validator=_checked(_networks))
+    interface: str | None = field(default=None, validator=optional(_checked(_interface)))
+    every: float = field(default=5.0, validator=_checked(_between(0.1, 3600)))
+    timeout: float = field(default=2.0, validator=_checked(_between(0.1, 60)))
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("probe", "addresses"):
+            if not getattr(self, name) and (self.probe or self.addresses or self.interface):
+                error = ValueError("it is missing; [vpn] needs probe and addresses")
+                error.add_note(AttributeValidationNote("", name, None))
+                raise error
+
+
+@frozen
 class Settings:
     """All settings. Each part has a default.
 
@@ -312,5 +355,6 @@ class Settings:
     library: LibrarySettings = LibrarySettings()
     sources: SourcesSettings = SourcesSettings()
     fetch: FetchSettings = FetchSettings()
+    vpn: VpnSettings = VpnSettings()
     jobs: JobSettings = JobSettings()
     serve: ServeSettings = ServeSettings()

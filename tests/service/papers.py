@@ -26,7 +26,7 @@ from gofer_service.settings import (
     UnpaywallSettings,
 )
 from gofer_service.sources.chosen import chosen
-from gofer_service.vpn import Vpn
+from gofer_service.vpn import Vpn, VpnWatch
 
 ORDER = ("library", "arxiv", "unpaywall", "openalex", "europepmc", "crossref", "landing")
 
@@ -50,7 +50,13 @@ def settings_for(
 
 @contextmanager
 def service(
-    folder: Path, settings: Settings, *, vpn: bool | None = True, allow: Sequence[str] = (), **options: Any
+    folder: Path,
+    settings: Settings,
+    *,
+    vpn: bool | None = True,
+    vpn_watch: VpnWatch | None = None,
+    allow: Sequence[str] = (),
+    **options: Any,
 ) -> Generator[httpx.Client]:
     """Run the service in this folder, and give a client for it. ``vpn`` None means that none is configured."""
     library = folder / "library"
@@ -63,7 +69,7 @@ def service(
         choices=chosen(settings, library),
         fetch=settings.fetch,
         contact=settings.contact,
-        vpn=lambda: state,
+        vpn=vpn_watch or (lambda: state),
         **options,
     )
     with running(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as http:

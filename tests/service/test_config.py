@@ -26,6 +26,7 @@ from gofer_service.settings import (
     Settings,
     SourcesSettings,
     UnpaywallSettings,
+    VpnSettings,
 )
 
 SECRET = "s3cret-t0ken"
@@ -79,6 +80,13 @@ gap = 0.5
 per_host = 2
 proxy = "http://me:s3cret-t0ken@proxy.example.org:3128"
 
+[vpn]
+probe = "https://library.example.org/ip?x=1"
+addresses = ["192.0.2.0/24", "2001:db8::7"]
+interface = "wg0"
+every = 10
+timeout = 1.5
+
 [jobs]
 data = "kept/data"
 concurrency = 8
@@ -129,6 +137,11 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "fetch.gap": ("1 s", -1, float("nan"), True),
     "fetch.per_host": ("1", 0, 101, 1.5),
     "fetch.proxy": (3, "", "proxy.example.org:3128", f"me:{SECRET}@proxy"),
+    "vpn.probe": (3, "", "example.org", "ftp://example.org", f"http://me:{SECRET}@example.org/ip"),
+    "vpn.addresses": ("192.0.2.7", [1], ["one"], ["192.0.2.7/24"], []),
+    "vpn.interface": (3, "", "two words", "a/b", "x" * 16),
+    "vpn.every": ("1", 0, -1, 3601, float("nan")),
+    "vpn.timeout": ("1", 0, -1, 61),
     "jobs.data": TEXT,
     "jobs.concurrency": ("4", 4.0, True, 0, -1, 1001),
     "jobs.max_pending": ("4", 4.5, 0, 1_000_001),
@@ -219,6 +232,7 @@ def test_every_key_is_read(folder: Path) -> None:
             2,
             Inline(f"http://me:{SECRET}@proxy.example.org:3128", "the configuration"),
         ),
+        vpn=VpnSettings("https://library.example.org/ip?x=1", ("192.0.2.0/24", "2001:db8::7"), "wg0", 10.0, 1.5),
         jobs=JobSettings(data=folder / "kept" / "data", concurrency=8, max_pending=20, retention=3600.0),
         serve=ServeSettings(
             host="0.0.0.0",
@@ -259,7 +273,10 @@ def test_without_a_file_there_are_defaults(folder: Path) -> None:
 def test_a_wrong_value_is_named_with_its_line(folder: Path, key: str, value: Any) -> None:
     """A value of the wrong kind or range is an error with the file, the line and the key."""
     table, _, name = key.rpartition(".")
-    file = written(folder, f"# a comment\n{f'[{table}]' if table else ''}\n\n{name} = {toml(value)}\n")
+    rest = {"vpn.probe": 'addresses = ["192.0.2.7"]'}.get(key, 'probe = "http://example.org"' if table == "vpn" else "")
+    rest += '\naddresses = ["192.0.2.7"]' if table == "vpn" and name not in ("probe", "addresses") else ""
+    text = f"# a comment\n{f'[{table}]' if table else ''}\n\n{name} = {toml(value)}\n{rest}\n"
+    file = written(folder, text)
     message = refused(file)
     assert message.startswith(f"{file}:4: {key}: ")
     assert SECRET not in message
@@ -299,6 +316,8 @@ def test_every_key_is_explained() -> None:
             3,
             "sources.remote.token_file: token and ",
         ),
+        ('[vpn]\nprobe = "http://example.org/ip"', 1, "vpn.addresses: it is missing; [vpn] needs probe and addresses"),
+        ('[vpn]\ninterface = "wg0"', 1, "vpn.probe: it is missing; [vpn] needs probe and addresses"),
         ("port = 3", 1, "port: unknown key."),
         ("jobs = 3", 1, "jobs: expected a table, got int"),
         ("[[serve]]\nport = 3", 1, "serve: expected a table, got list"),

@@ -14,6 +14,7 @@ from gofer_service import embedded, local_app, sample_library, serve, server
 from gofer_service.hosts import Exposed, HostCheck, refuse_exposure
 from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, Secret, ServeSettings, Settings
 from gofer_service.sources.chosen import Choice
+from gofer_service.vpn import no_vpn
 
 from .conftest import PAPER
 
@@ -163,6 +164,7 @@ def test_the_settings_reach_the_parts(tmp_path: Path, monkeypatch: pytest.Monkey
         "choices": [Choice("library")],
         "fetch": FetchSettings(gap=2.0),
         "contact": "me@example.org",
+        "vpn": no_vpn,
     }
 
 

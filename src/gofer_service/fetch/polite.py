@@ -4,6 +4,7 @@ Each request waits for its turn at its host, redirects too, and keeps it until i
 way is noted for `Manners` and for whoever has to say why a fetch failed. Nothing is retried here.
 """
 
+import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
@@ -32,6 +33,7 @@ class PoliteIO:
         url: the address that it begins at.
         ours: whether that address was configured, so that it may be a private one.
         gap: seconds between two requests like the first one, or None.
+        needs_vpn: whether it is for the VPN, so that a network that refuses at once means that the VPN is down.
         began: whether a file has begun to come.
         at: the address that was asked last, after redirects.
         trouble: the host at which the last request failed, or "".
@@ -46,6 +48,7 @@ class PoliteIO:
     url: str
     ours: bool = False
     gap: float | None = None
+    needs_vpn: bool = False
     began: bool = False
     at: str = ""
     trouble: str = ""
@@ -89,6 +92,8 @@ class PoliteIO:
         except TransportError as error:
             if refused := _refusal_in(error):
                 raise Refused(Flaw.REFUSED_ADDRESS, str(refused)) from error
+            if self.needs_vpn and _is_cut_off(error):
+                raise Refused(Flaw.VPN_DOWN, str(error)) from error
             self.trouble = host
             raise
         if head.status in _BUSY and (seconds := retry_after(head, self.now().wall)) is not None:
@@ -138,6 +143,15 @@ def host_of(url: str) -> str:
     """Return the name and the port of the host of a URL."""
     _, host, port = origin(url)
     return f"{host}:{port}"
+
+
+def _is_cut_off(error: BaseException | None) -> bool:
+    """Tell whether the network itself refused, as the wall around a VPN does while the tunnel is down."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _refusal_in(error: BaseException | None) -> AddressRefused | None:

@@ -56,8 +56,8 @@ LARGE: Final = 64 * 1024
 TIMEOUT: Final = 30.0
 """Seconds until a reply begins; nothing bounds how long a file takes as long as it comes."""
 
-STALL: Final = 30.0
-"""Seconds that a reply may pause."""
+STALL: Final = 60.0
+"""Seconds that a reply may pause; a VPN may be away for so long."""
 
 TRIES: Final = 3
 """Tries in a row without progress."""
@@ -190,6 +190,7 @@ class Visit:
             url,
             ours,
             source.gap,
+            source.needs_vpn,
         )
 
 
@@ -219,7 +220,8 @@ class SourceWeb:
             raise SourceFailed(flaw, f"{place} answered {error.status_code}") from error
         except GoferError as error:
             wire.give_up()
-            raise SourceFailed(Flaw.SOURCE_DOWN, str(error)) from error
+            down = isinstance(error, Refused) and error.flaw is Flaw.VPN_DOWN
+            raise SourceFailed(Flaw.VPN_DOWN if down else Flaw.SOURCE_DOWN, str(error)) from error
         self._visit.fetcher.refusals.pop(self._source.name, None)
         try:
             if len(reply.body) < LARGE:
