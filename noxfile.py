@@ -124,6 +124,13 @@ def dialects(session: nox.Session) -> None:
 
 
 @nox.session
+def vpn(session: nox.Session) -> None:
+    """Test the service behind a real WireGuard, between network namespaces; it needs root, and tools (tests/vpn)."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    session.run("pytest", "-v", "tests/vpn", *session.posargs, env={"VPN_LAB": "1"})
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the sdist and from it the wheel, check both, and run the demo from the wheel, away from the checkout."""
     session.install("-q", *groups("build"))
