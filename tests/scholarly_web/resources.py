@@ -86,11 +86,11 @@ def answer(status: int, **headers: str) -> Resource:
     return respond
 
 
-def document(content: object, **headers: str) -> Resource:
+def document(content: object, status: int = 200, **headers: str) -> Resource:
     """Send JSON."""
 
     async def respond(_: Request) -> Response:
-        return JSONResponse(content, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return JSONResponse(content, status, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     return respond
 

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from support.pdfs import make_pdf
 
 from gofer_service import create_app, embedded
 from gofer_service.engine import Body
@@ -15,6 +14,7 @@ from gofer_service.health import Health, Probe
 from gofer_service.local_engine import LocalEngine
 from gofer_service.store import FolderStore
 from gofer_service.vpn import VpnWatch, no_vpn
+from support.pdfs import make_pdf
 
 PAPER = "10.5555/12345678"
 
