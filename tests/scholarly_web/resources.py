@@ -3,6 +3,7 @@
 import email.utils
 import gzip
 import itertools
+import re
 import threading
 import time
 import zipfile
@@ -13,6 +14,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+from tests.support.pdfs import make_pdf
 
 Resource = Callable[[Request], Awaitable[Response]]
 
@@ -20,31 +22,8 @@ TEXT = "We study errands and parcels, and who brings them to whom, on foot and b
 
 
 def pdf_bytes(title: str = "On errands", pages: int = 1, padding: int = 0) -> bytes:
-    """Make a PDF with the title as its text; the pages after the first are empty, and the padding is random."""
-    content = f"BT /F1 12 Tf 72 720 Td ({title}. {TEXT * 3}) Tj ET".encode()
-    kids = " ".join(f"{5 + number} 0 R" for number in range(pages))
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{kids}] /Count {pages} >>".encode(),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
-    ]
-    objects += [
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >>"
-        + (b" /Contents 4 0 R" if not number else b"")
-        + b" >>"
-        for number in range(pages)
-    ]
-    if padding:
-        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (padding, bytes(padding)))
-    out, offsets = bytearray(b"%PDF-1.4\n"), list[int]()
-    for number, body in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    start = len(out)
-    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
-    out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    return bytes(out + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start))
+    """Make a PDF that says its title and enough text to be compared with a title that is wanted."""
+    return make_pdf(f"{title}. {TEXT * 3}", pages=pages, padding=padding)
 
 
 JATS = f"<?xml version='1.0'?><article><front/><body><p>{TEXT}</p></body></article>".encode()
@@ -107,11 +86,11 @@ def answer(status: int, **headers: str) -> Resource:
     return respond
 
 
-def document(content: object, **headers: str) -> Resource:
+def document(content: object, status: int = 200, **headers: str) -> Resource:
     """Send JSON."""
 
     async def respond(_: Request) -> Response:
-        return JSONResponse(content, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return JSONResponse(content, status, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     return respond
 
@@ -165,35 +144,49 @@ def gzipped(content: bytes) -> Resource:
     return file(gzip.compress(content), content_encoding="gzip")
 
 
-class _Cut(Response):
-    """A reply that names more bytes than it has, and ends."""
+def _part(request: Request, size: int, tag: str | None) -> tuple[int, int, int, dict[str, str]]:
+    """Return what a request wants of a file: status, start, end, headers. Without a tag, it has no ranges."""
+    headers = {} if tag is None else {"etag": tag, "accept-ranges": "bytes"}
+    wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+    if tag is None or wanted is None or request.headers.get("if-range", tag) != tag:
+        return 200, 0, size, headers
+    start, end = int(wanted[1]), min(size, int(wanted[2] or size) + 1)
+    if start >= size:
+        return 416, size, size, {**headers, "content-range": f"bytes */{size}"}
+    return 206, start, end, {**headers, "content-range": f"bytes {start}-{end - 1}/{size}"}
 
-    def __init__(self, content: bytes, size: int, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        super().__init__(content, status, headers, "application/pdf")
-        self.headers["content-length"] = str(size)
+
+def ranged(content: bytes, tag: str = '"one"') -> Resource:
+    """Send a file, or the range of it that is asked for, if it still has the tag of If-Range."""
+
+    async def respond(request: Request) -> Response:
+        status, start, end, headers = _part(request, len(content), tag)
+        return Response(content[start:end], status, headers, "application/pdf")
+
+    return respond
+
+
+class _Cut(Response):
+    """A reply that names more bytes than it has: uvicorn closes the connection after those."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        await anyio.sleep(0.01)  # uvicorn closes the connection, as the body is not complete
 
 
 def cut(content: bytes, at: int, *, ranges: bool = True, whole: bool = True) -> Resource:
-    """Break off after some bytes at the first request; then send all of it, or the rest if that is asked for.
+    """Break off after some bytes at the first request; then send all of it, or the range that is asked for.
 
     With ``whole`` false, every request breaks off there.
     """
-    cuts = iter([True] if whole else itertools.repeat(True))
+    tag, cuts = '"one"' if ranges else None, iter([True] if whole else itertools.repeat(True))
 
     async def respond(request: Request) -> Response:
-        start, headers = 0, {"etag": '"one"'} if ranges else {}
-        if ranges and (wanted := request.headers.get("range")) and request.headers.get("if-range", '"one"') == '"one"':
-            start = int(wanted.removeprefix("bytes=").partition("-")[0])
-            headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        status = 206 if start else 200
-        if next(cuts, False):
-            return _Cut(content[start : start + at], len(content) - start, status, headers)
-        return Response(content[start:], status, headers, "application/pdf")
+        status, start, end, headers = _part(request, len(content), tag)
+        if not next(cuts, False):
+            return Response(content[start:end], status, headers, "application/pdf")
+        headers["content-length"] = str(end - start)
+        return _Cut(content[start : min(end, start + at)], status, headers, "application/pdf")
 
     return respond
 
@@ -213,10 +206,12 @@ def stream(chunk: bytes, every: float = 0.0) -> Resource:
 
 
 def when(event: threading.Event, then: Resource) -> Resource:
-    """Answer once the event is set."""
+    """Answer once the event is set, to a caller who is still there."""
 
     async def respond(request: Request) -> Response:
         while not event.is_set():
+            if await request.is_disconnected():
+                return Response()
             await anyio.sleep(0.005)
         return await then(request)
 

@@ -14,6 +14,7 @@ from gofer_service.health import Health, Probe
 from gofer_service.local_engine import LocalEngine
 from gofer_service.store import FolderStore
 from gofer_service.vpn import VpnWatch, no_vpn
+from support.pdfs import make_pdf
 
 PAPER = "10.5555/12345678"
 
@@ -63,26 +64,7 @@ class NoWeb:
 
 def write_pdf(path: Path, title: str = "", doi: str = "", pages: str = "") -> Path:
     """Write a small valid PDF with this metadata and text."""
-    content = f"BT /F1 12 Tf 72 720 Td ({pages}) Tj ET".encode()
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [5 0 R] /Count 1 >>",
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        f"<< /Title ({title}) /doi ({doi}) >>".encode(),
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792]"
-        b" /Resources << /Font << /F1 3 0 R >> >> /Contents 6 0 R >>",
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
-    ]
-    pdf = bytearray(b"%PDF-1.4\n")
-    offsets = []
-    for number, body in enumerate(objects, 1):
-        offsets.append(len(pdf))
-        pdf += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    start = len(pdf)
-    pdf += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
-    pdf += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    pdf += b"trailer\n<< /Size %d /Root 1 0 R /Info 4 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start)
-    path.write_bytes(pdf)
+    path.write_bytes(make_pdf(pages, title=title, doi=doi))
     return path
 
 
