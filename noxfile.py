@@ -89,6 +89,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache")
+    session.run("shellcheck", ".ci/run", *map(str, sorted((HERE / "deploy").rglob("*.sh"))))
 
 
 @nox.session

@@ -23,7 +23,7 @@ from gofer_service.engine import Clock
 from gofer_service.settings import VpnSettings
 
 MISSED: Final = 3
-"""Intervals after which a finding counts no more: the watch itself stands still."""
+"""After this number of intervals a finding counts no more, since the watch itself stands still."""
 
 HANDSHAKE: Final = 180.0
 """Seconds after which a handshake is too old; WireGuard makes a new one every two minutes while there is traffic."""

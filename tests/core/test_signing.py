@@ -6,7 +6,7 @@ from attrs import evolve
 from gofer.core import verbs
 from gofer.core.errand import Errand
 from gofer.core.exchange import follow
-from gofer.wire import Request
+from gofer.wire import Reply, Request
 from support.world import BASE, World, reply
 
 
@@ -69,3 +69,12 @@ def test_a_refusal_that_was_read_to_judge_a_token_is_not_read_again():
 
     assert world.play(flow(), errand).body == b"no such file"
     assert len(world.requests) == 1
+
+
+def test_a_range_that_cannot_be_satisfied_is_no_refusal_of_a_token():
+    """A 416 to a signed download stays open for whoever resumes; any other refusal is read, and judged."""
+    for status, is_read in ((416, False), (417, True), (404, True)):
+        world = World(lambda request, world, status=status: reply(status, "why"))
+        errand = Errand(world.service(signer=lambda request, refused: request))
+        head = world.play(verbs.open_body(errand, Request("GET", f"{BASE}/file")), errand)
+        assert isinstance(head, Reply) is is_read
