@@ -117,7 +117,7 @@ DOCUMENTS = st.recursive(
 async def test_records_of_any_shape(source: Source) -> None:
     """Whatever a server answers, a source names http(s) links, or says that it failed; nothing else escapes."""
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(DOCUMENTS)
     def ask(document: Any) -> None:
         found = list[Link]()

@@ -10,6 +10,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Final, cast
 
 import anyio
@@ -196,6 +197,12 @@ async def _resolved(host: str, port: int, timeout: float | None) -> Sequence[Add
     if not found:
         raise httpcore.ConnectError(f"the name {host} has no address")
     return [ipaddress.ip_address(str(address[0])) for *_, address in found]
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Return the settings for TLS of this process; reading all certificates takes some time."""
+    return httpx.create_ssl_context()
 
 
 class WalledTransport(httpx.AsyncHTTPTransport):

@@ -42,7 +42,7 @@ from gofer.version import __version__
 from gofer.wire import Reply, Request, origin
 from gofer_service.fetch.manners import PATIENCE, Manners, Refused
 from gofer_service.fetch.polite import PoliteIO, host_of
-from gofer_service.fetch.wall import Wall, WalledTransport, allowed
+from gofer_service.fetch.wall import Wall, WalledTransport, allowed, tls
 from gofer_service.inspection import page_flaw
 from gofer_service.settings import FetchSettings
 from gofer_service.sources.base import Link, NoRecord, Source, SourceFailed
@@ -143,7 +143,7 @@ class Fetcher:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Hold the connections open until the block is left."""
-        context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
+        context = await anyio.to_thread.run_sync(tls)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
         plain = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
         if self._proxy is None:

@@ -7,6 +7,7 @@ import httpx
 from gofer.aretrieve import AsyncRetrieveClient
 from gofer.transports.base import Listener
 from gofer_service.fetch.polite import host_of
+from gofer_service.fetch.wall import tls
 from gofer_service.settings import RemoteSettings
 from gofer_service.sources.base import OtherService, Paper, Source, Web
 
@@ -18,12 +19,11 @@ class Remote(Source):
 
     def __init__(self, url: str, settings: RemoteSettings) -> None:
         self.base, self._token = url, settings.secret
-        self._context = httpx.create_ssl_context()
 
     async def candidates(self, paper: Paper, web: Web) -> AsyncGenerator[OtherService, None]:  # noqa: ARG002 - a client of its own
         """Name the service."""
         yield OtherService(host_of(self.base), self._connect)
 
     def _connect(self, tell: Listener) -> AsyncRetrieveClient:
-        transport = httpx.AsyncHTTPTransport(verify=self._context, trust_env=False)
+        transport = httpx.AsyncHTTPTransport(verify=tls(), trust_env=False)
         return AsyncRetrieveClient(base_url=self.base, auth=self._token, progress=tell, transport=transport)
