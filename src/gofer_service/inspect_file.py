@@ -72,14 +72,7 @@ _CHALLENGE: Final = (b"just a moment", b"captcha", b"cf-challenge", b"are you a 
 _LOGIN: Final = (b"sign in", b"log in", b"login", b"purchase", b"institutional access", b'type="password"')
 _MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
 _FILES: Final = ("application/pdf", "application/epub+zip", "application/xml")
-_WORKS: Final = (
-    "ScholarlyArticle",
-    "MedicalScholarlyArticle",
-    "Article",
-    "Report",
-    "Thesis",
-    "MediaObject",
-)
+_WORKS: Final = ("ScholarlyArticle", "MedicalScholarlyArticle", "Article", "Report", "Thesis", "MediaObject")
 _TAG: Final = re.compile(rb"<(meta|link|base|script)\b[^<>]*>", re.IGNORECASE)
 MAX_NODES: Final = 1000
 """Objects and lists of a page's JSON-LD that are looked at."""
@@ -353,7 +346,9 @@ def _content_urls(text: str) -> list[str | None]:
             waiting += reversed(several[:MAX_NODES])
         elif isinstance(one, dict):
             members: dict[str, Any] = one  # pyright: ignore[reportUnknownVariableType]
-            if isinstance(members.get("contentUrl"), str) and members.get("@type") in _WORKS:
+            kinds = members.get("@type")
+            known = any(kind in _WORKS for kind in (kinds if isinstance(kinds, list) else [kinds]))
+            if known and isinstance(members.get("contentUrl"), str):
                 urls.append(members["contentUrl"])
             waiting += [members.get("@graph"), members.get("mainEntity"), members.get("encoding")]
     return urls

@@ -52,6 +52,7 @@ FILE = {"@type": "MediaObject", "contentUrl": PAPER}
         f'<link rel="alternate" type="application/pdf" href="{PAPER}">',
         f'<link rel="Alternate nofollow" type="application/epub+zip" href="{PAPER}">',
         json_ld(WORK),
+        json_ld({**WORK, "@type": ["Thing", [], "Article"]}),
         json_ld([3, {"@graph": [None, WORK]}]),
         json_ld(
             {"@type": "WebPage", "mainEntity": {"@type": "Article", "encoding": [{**WORK, "@type": "MediaObject"}]}}
