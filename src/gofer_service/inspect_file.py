@@ -46,10 +46,8 @@ MAX_PAGE: Final = 2 * 1024 * 1024
 """Bytes of a landing page that are read."""
 
 MAX_LINKS: Final = 3
-"""Links that are taken from a landing page."""
-
 MAX_URL: Final = 4096
-"""Characters of a link."""
+"""Links that are taken from a landing page, and characters of a link."""
 
 GROWN: Final = 256 * 1024 * 1024
 """Bytes of memory from which on the program ends after its task."""
@@ -346,9 +344,9 @@ def _content_urls(text: str) -> list[str | None]:
             waiting += reversed(several[:MAX_NODES])
         elif isinstance(one, dict):
             members: dict[str, Any] = one  # pyright: ignore[reportUnknownVariableType]
-            kinds = members.get("@type")
-            known = any(kind in _WORKS for kind in (kinds if isinstance(kinds, list) else [kinds]))
-            if known and isinstance(members.get("contentUrl"), str):
+            kinds: Any = members.get("@type")  # one, or a list
+            is_work = isinstance(kinds, str | list) and any(work in kinds for work in _WORKS)
+            if is_work and isinstance(members.get("contentUrl"), str):
                 urls.append(members["contentUrl"])
             waiting += [members.get("@graph"), members.get("mainEntity"), members.get("encoding")]
     return urls
