@@ -47,7 +47,7 @@ def text(words: str) -> Resource:
 
 def settings(web: ScholarlyWeb, resource: Resource, **changes: Any) -> VpnSettings:
     """Return settings whose probe answers like this."""
-    usual = VpnSettings(web.at("ip", resource), (OURS, "2001:db8::/32"), timeout=0.5, every=0.1)
+    usual = VpnSettings(web.at("ip", resource), (OURS, "2001:db8::/32"), timeout=20.0, every=0.1)
     return evolve(usual, **changes)
 
 
@@ -86,9 +86,9 @@ async def test_a_probe_without_an_answer(web: ScholarlyWeb) -> None:
     watch = TunnelWatch(settings(web, text(OURS)))
     await watch.look()
     assert watch().connected
-    web.at("ip", when(threading.Event(), text(OURS)))
-    await watch.look()
-    assert (watch().connected, watch.signals()["exit"].words) == (False, "no answer within 0.5 s")
+    hanging = TunnelWatch(settings(web, when(threading.Event(), text(OURS)), timeout=0.5))
+    await hanging.look()
+    assert (hanging().connected, hanging.signals()["exit"].words) == (False, "no answer within 0.5 s")
     nobody = TunnelWatch(settings(web, text(OURS), probe="http://127.0.0.1:9/"))
     await nobody.look()
     assert (nobody().connected, "ConnectError" in nobody.signals()["exit"].words) == (False, True)
@@ -142,7 +142,7 @@ def control_socket(folder: Path, said: str) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize(("ages", "connected"), [((10,), True), ((179,), True), ((200,), False), ((900, 20), True)])
+@pytest.mark.parametrize(("ages", "connected"), [((10,), True), ((120,), True), ((200,), False), ((900, 20), True)])
 async def test_the_age_of_the_last_handshake(
     web: ScholarlyWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ages: tuple[int, ...], connected: bool
 ) -> None:
@@ -188,7 +188,7 @@ def test_callers_see_the_vpn(tmp_path: Path, web: ScholarlyWeb) -> None:
 
 def wait_until(condition: Any) -> None:
     """Wait for something that another thread does."""
-    for _ in range(4000):
+    for _ in range(12_000):
         if condition():
             return
         threading.Event().wait(0.005)

@@ -45,7 +45,7 @@ def end_of(http: httpx.Client, job_id: str) -> dict[str, Any]:
 
 def until(condition: Any) -> None:
     """Wait for something that another thread does."""
-    for _ in range(4000):
+    for _ in range(12_000):
         if condition():
             return
         threading.Event().wait(0.005)
@@ -80,7 +80,7 @@ def test_a_job_that_ends_early_leaves_the_fetch_to_the_others(tmp_path: Path, we
     go_on = threading.Event()
     web.unpaywall(DOI, [web.at("pub/a.pdf", slowly(pdf_bytes(), go_on, 100))])
     with service(tmp_path, settings_for(web), allow=[web.host]) as http:
-        first = submit(http, timeout_seconds=2 if how == "late" else 600)
+        first = submit(http, timeout_seconds=6 if how == "late" else 600)
         until(lambda: "pub/a.pdf" in web.paths())
         second = submit(http)
         until(lambda: http.get(f"/jobs/{second}").json()["status"] == "downloading")

@@ -135,7 +135,7 @@ async def test_one_private_address_of_a_name_refuses_it(
     """Every address of a name is checked, whatever the name looks like, and nothing is connected to."""
     names(monkeypatch, iter([addresses]))
     with pytest.raises(AddressRefused):
-        await WalledBackend(Wall()).connect_tcp(host, 80, 1.0)
+        await WalledBackend(Wall()).connect_tcp(host, 80, 60.0)
 
 
 async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(monk
 
     monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", refuse)
     with pytest.raises(httpcore.ConnectError):
-        await WalledBackend(Wall()).connect_tcp("example.org", 443, 1.0)
+        await WalledBackend(Wall()).connect_tcp("example.org", 443, 60.0)
     assert asked == ["example.org"]
     assert tried == ["93.184.215.14", "93.184.215.15"]
 
