@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from gofer.transports.adrive import ungrouped
-from gofer_service.engine import Clock, Fenced, Job, Result, Run, Status
+from gofer_service.engine import Clock, Fenced, Job, Result, Run, Status, Unavailable
 from gofer_service.fetch.web import Fetcher
 from gofer_service.inspection import Unfit, check, inspecting
 from gofer_service.sources.base import Paper, Source
@@ -199,7 +199,10 @@ class Retrieval:
     async def _find_kept(self, paper: Paper, *, fresh: bool) -> Job | None:
         """Return a job whose file was fetched for this paper, unless it must be fetched anew."""
         local = {source.name for source in self.sources if source.local}
-        for job in () if fresh else await self._kept(paper.doi):
+        jobs: Sequence[Job] = ()
+        with suppress(Unavailable):  # then it is fetched
+            jobs = () if fresh else await self._kept(paper.doi)
+        for job in jobs:
             if job.result is not None and job.result.source not in local and _has_title(job, paper):
                 return job
         return None

@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 
 from gofer.contracts.flaws import Flaw
 from gofer_service import sample_library
-from gofer_service.engine import ErrorCode, Failure, Fenced, Job, Result, Status, Submission
+from gofer_service.engine import ErrorCode, Failure, Fenced, Job, Result, Status, Submission, Unavailable
 from gofer_service.inspect_file import sniff
 from gofer_service.inspection import Unfit, check
 from gofer_service.retrieval import Retrieval
@@ -369,6 +369,18 @@ async def test_the_store_has_no_paths(tmp_path: Path, key: str) -> None:
     """A key that is not of the store's own form is refused."""
     with pytest.raises(ValueError, match="not a key of this store"):
         await FolderStore(tmp_path).delete(key)
+
+
+async def test_records_that_cannot_be_read_do_not_stop_a_walk(tmp_path: Path) -> None:
+    """If the engine cannot say what is kept, the paper is looked for as if nothing were."""
+
+    async def kept(_: str) -> list[Job]:
+        raise Unavailable
+
+    source = Listed([write_pdf(tmp_path / "a.pdf")])
+    chain = Retrieval([source], FolderStore(tmp_path / "files"), tmp_path / "incoming", kept=kept)
+    async with chain.running():
+        assert (await chain(Notes())).source == "listed"
 
 
 async def test_a_stored_file_is_read_in_part(tmp_path: Path) -> None:
