@@ -1,6 +1,7 @@
 """The store of files, and the look-up of what it keeps: a file under a second key, and the jobs that have one."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_the_jobs_that_have_a_file(tmp_path: Path) -> None:
     assert ledger.kept("10.5555/y", 0) == []
     ledger.purge(105)
     assert ledger.kept(DOI, 0) == []
-    with sqlite3.connect(tmp_path / "jobs.sqlite3") as db:
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as db:
         (plan,) = db.execute(f"EXPLAIN QUERY PLAN {KEPT}", (DOI, 0, 5)).fetchall()
     assert "USING INDEX kept" in plan[3]
     ledger.close()
@@ -84,7 +85,7 @@ def test_records_from_before_are_found(tmp_path: Path, monkeypatch: pytest.Monke
         ledger.claim()
         ledger.report("old", 1, 0, end)
         ledger.close()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE jobs SET record = json_remove(record, '$.submission.fresh')")
     ledger = Ledger(path, retention=100)
     (kept,) = ledger.kept(DOI, 50)
