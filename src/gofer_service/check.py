@@ -13,6 +13,7 @@ import httpx
 from attrs import frozen
 
 from gofer.wire import shown
+from gofer_service.fetch.web import user_agent
 from gofer_service.hosts import Exposed, is_literal, is_loopback, refuse_exposure
 from gofer_service.server import sample_library
 from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, ServeSettings, Settings, VpnSettings
@@ -45,8 +46,10 @@ def parts(file: Path | None, settings: Settings) -> list[Part]:
     serve, library = settings.serve, settings.library.folder or sample_library()
     return [
         Part("config", "off", "there is no file") if file is None else Part("config", "on", str(file)),
-        _library(settings.library),
-        *(_source(choice) for choice in chosen(settings, library) if choice.name != "library" or not choice.source),
+        *(
+            _library(settings.library) if choice.name == "library" and choice.source else _source(choice, settings.vpn)
+            for choice in chosen(settings, library)
+        ),
         _contact(settings),
         _fetch(settings.fetch),
         _data(settings.jobs.data),
@@ -70,12 +73,15 @@ def _library(library: LibrarySettings) -> Part:
     return Part("library", "on", f"{library.folder} ({Library(library.folder).overview().count_in_words})")
 
 
-def _source(choice: Choice) -> Part:
+def _source(choice: Choice, vpn: VpnSettings) -> Part:
     if choice.source is None:
         return Part(choice.name, "wrong" if choice.broken else "off", choice.why)
     where = choice.source.base or "asks by itself"
-    vpn = "; it is left out while no VPN is up" if choice.source.needs_vpn else ""
-    return Part(choice.name, "on", f"{where}{vpn}")
+    if not choice.source.needs_vpn:
+        return Part(choice.name, "on", where)
+    if vpn.probe is None:
+        return Part(choice.name, "off", f"{where}; it needs a VPN, and there is no table [vpn]")
+    return Part(choice.name, "on", f"{where}; it is left out while the VPN is down")
 
 
 def _contact(settings: Settings) -> Part:
@@ -92,7 +98,7 @@ def _fetch(fetch: FetchSettings) -> Part:
 
 def _vpn(vpn: VpnSettings) -> Part:
     if vpn.probe is None:
-        return Part("vpn", "off", "none is configured")
+        return Part("vpn", "off", "there is no table [vpn]")
     where = f" over {vpn.interface}" if vpn.interface else ""
     return Part("vpn", "on", f"up while {shown(vpn.probe)}{where} says one of {', '.join(vpn.addresses)}")
 
@@ -101,7 +107,7 @@ async def probe(settings: Settings) -> list[str]:
     """Ask each source that is on and has an address for its first page; return a line for each."""
     lines: dict[str, str] = {}
 
-    async def ask(client: httpx.AsyncClient, name: str, base: str) -> None:
+    async def ask(name: str, base: str) -> None:
         try:
             reply = await client.get(base)
             lines[name] = f"{name:<12} answers ({reply.status_code})"
@@ -110,9 +116,11 @@ async def probe(settings: Settings) -> list[str]:
 
     library = settings.library.folder or sample_library()
     sources = [choice.source for choice in chosen(settings, library) if choice.source and choice.source.base]
-    async with httpx.AsyncClient(trust_env=False, timeout=PROBE_SECONDS) as client, anyio.create_task_group() as tasks:
+    headers = {"user-agent": user_agent(settings.contact)}
+    client = httpx.AsyncClient(trust_env=False, timeout=PROBE_SECONDS, headers=headers)
+    async with client, anyio.create_task_group() as tasks:
         for source in sources:
-            tasks.start_soon(ask, client, source.name, source.base)
+            tasks.start_soon(ask, source.name, source.base)
     return [lines[source.name] for source in sources]
 
 

@@ -31,7 +31,7 @@ from gofer_service.settings import FetchSettings, Settings, SourcesSettings
 from gofer_service.sources.chosen import Choice, chosen
 from gofer_service.sources.library import Library
 from gofer_service.store import FolderStore
-from gofer_service.vpn import TunnelWatch, VpnWatch, no_vpn
+from gofer_service.vpn import TunnelWatch, Vpn, VpnWatch, no_vpn
 
 SHUTDOWN_GRACE: Final = 3
 """Seconds for which the service waits, when it stops, for replies that it has begun to send."""
@@ -78,14 +78,14 @@ def local_app(
     watch = vpn if isinstance(vpn, TunnelWatch) else None
 
     def found() -> dict[str, Finding]:
-        return source_findings(choices, fetcher) | ({} if watch is None else vpn_findings(watch))
+        return source_findings(choices, fetcher, vpn()) | ({} if watch is None else vpn_findings(watch))
 
     health = Health(local_probes(library, data, engine), found=found, vpn=vpn)
     background = [] if watch is None else [watch.run]
     return create_app(engine=engine, store=store, body=body, health=health, token=token, background=background)
 
 
-def source_findings(choices: Sequence[Choice], fetcher: Fetcher) -> dict[str, Finding]:
+def source_findings(choices: Sequence[Choice], fetcher: Fetcher, vpn: Vpn) -> dict[str, Finding]:
     """Return a finding for each source: it is off, it refuses to answer, or some of its hosts are left alone."""
     findings: dict[str, Finding] = {}
     for choice in choices:
@@ -93,6 +93,8 @@ def source_findings(choices: Sequence[Choice], fetcher: Fetcher) -> dict[str, Fi
         finding = Finding("pass")
         if choice.source is None:
             finding = Finding("not_configured", f"off: {choice.why}")
+        elif choice.source.needs_vpn and not vpn.configured:
+            finding = Finding("not_configured", "it needs a VPN, and none is configured")
         elif refusal := fetcher.refusals.get(choice.name):
             finding = Finding("warn", f"it refuses to answer ({refusal}): check its key or e-mail address")
         elif hosts:

@@ -325,9 +325,10 @@ class Walk:
         """Make the failure from what was tried."""
         doi, flaws = self.paper.doi, {tried.failure for tried in self._tried}
         if flaws & _STOPPED:
-            return Failure(ErrorCode.DOWNLOAD_FAILED, f"{doi} was found, but no copy of it is sound")
+            return Failure(ErrorCode.DOWNLOAD_FAILED, f"{doi} was found, but no sound copy of it could be had")
         unknown = bool(self._indexes) and not any(self._indexes.values())
         if Flaw.VPN_DOWN in flaws and not unknown:
-            return Failure(ErrorCode.VPN_ERROR, f"{doi} was not found without the VPN, which is down")
+            state = "down" if self.vpn().configured else "not configured"
+            return Failure(ErrorCode.VPN_ERROR, f"{doi} was not found without the VPN, which is {state}")
         lacks = "a usable copy of " if self._tried else ""
         return Failure(ErrorCode.NOT_FOUND, f"no source has {lacks}{doi}")

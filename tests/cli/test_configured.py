@@ -135,7 +135,7 @@ def test_check_says_what_is_on_and_why(command: Command, folder: Path, served: l
         "token        on     from serve.token_file: requests about jobs must carry it",
         "listen       on     localhost, port 9000: only this machine can reach it",
         "request log  off    serve.log_requests is false",
-        "vpn          off    none is configured",
+        "vpn          off    there is no table [vpn]",
     ]
     assert not (folder / "kept").exists()
 
@@ -155,7 +155,7 @@ def test_check_says_what_is_on_and_why(command: Command, folder: Path, served: l
         (("--host", "0.0.0.0", "--open"), "listen", "on", "other machines can reach it, and need no token"),
         (("--host", "box.example.org"), "listen", "on", "which needs a token unless"),
         (("--log-requests",), "request log", "on", "serve.log_requests is true"),
-        ((), "vpn", "off", "none is configured"),
+        ((), "vpn", "off", "there is no table [vpn]"),
     ],
 )
 def test_check_explains_each_part(
@@ -202,10 +202,19 @@ def test_check_explains_each_source(command: Command, folder: Path) -> None:
     assert lines["unpaywall"] == "off    sources.unpaywall.email is not set"
     assert lines["openalex"] == "on     https://api.openalex.org"
     assert lines["remote"] == "off    sources.remote.url is not set"
-    assert lines["crossref"] == "on     https://api.crossref.org; it is left out while no VPN is up"
+    assert lines["crossref"] == "off    https://api.crossref.org; it needs a VPN, and there is no table [vpn]"
     assert lines["landing"] == lines["library"] == "off    sources.order does not name it"
+    assert len(lines) == len(ran.stdout.splitlines())
     assert lines["contact"] == "on     library@example.org is sent to every host"
     assert lines["fetch"].endswith("besides public addresses 10.0.0.0/8; by a proxy")
+
+
+def test_check_tells_of_sources_behind_the_vpn(command: Command, folder: Path) -> None:
+    """A source that needs the VPN is on where one is configured, and left out while that is down."""
+    file = folder / "vpn.toml"
+    file.write_text('[sources.landing]\n[vpn]\nprobe = "https://ip.example.org"\naddresses = ["192.0.2.0/24"]\n')
+    ran = command("--config", file, "--check")
+    assert "landing      on     https://doi.org; it is left out while the VPN is down" in ran.stdout.splitlines()
 
 
 def test_probe_asks_each_source(command: Command, folder: Path) -> None:
@@ -213,10 +222,12 @@ def test_probe_asks_each_source(command: Command, folder: Path) -> None:
     file = folder / "sources.toml"
     with scholarly_web() as web:
         file.write_text(
+            'contact = "library@example.org"\n'
             f'[sources.arxiv]\nbase = "{web.base("arxiv")}"\n[sources.landing]\nbase = "http://127.0.0.1:9"\n'
         )
         ran = command("--config", file, "--check", "--probe")
     assert (ran.returncode, web.paths()) == (0, ["arxiv"])
+    assert web.asked[0].headers["user-agent"].endswith("(contact: library@example.org)")
     assert ran.stdout.splitlines()[-2:] == [
         "arxiv        answers (404)",
         "landing      does not answer (ConnectError)",

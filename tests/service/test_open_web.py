@@ -151,6 +151,7 @@ NOT_FOUND: dict[str, tuple[Setup, list[tuple[str, str]]]] = {
     ),
     "a login page with 200": (listed(page(LOGIN)), [("unpaywall", "LOGIN_PAGE")]),
     "a login page with 403": (listed(page(LOGIN, 403)), [("unpaywall", "NO_ACCESS")]),
+    "a login page that is named PDF": (listed(page(LOGIN, kind="application/pdf")), [("unpaywall", "NOT_THE_FILE")]),
     "a page": (listed(page("<html>Hello")), [("unpaywall", "NOT_THE_FILE")]),
     "packed, unasked": (listed(gzipped(PDF)), [("unpaywall", "NOT_THE_FILE")]),
     "metadata": (lambda web, doi: in_epmc(web, doi, xml=file(METADATA)), [("europepmc", "METADATA_ONLY")]),

@@ -190,7 +190,10 @@ def test_what_is_said_without_the_vpn(
         web.openalex(DOI)
     with service(tmp_path, settings_for(web), vpn=vpn, allow=[web.host]) as http:
         job = finish(http, DOI)
+        (check,) = http.get("/health").json()["checks"]["source:crossref"]
     assert job["error_code"] == code
+    assert (code != "VPN_ERROR") or job["error"].endswith("not configured" if vpn is None else "down")
+    assert ("none is configured" in check.get("output", "")) == (vpn is None)
     assert (("crossref", "VPN_DOWN") in flaws(job)) == (vpn is not True)
     assert any(path.startswith("crossref/") for path in web.paths()) == (vpn is True)
 

@@ -26,7 +26,7 @@ class Flaw(StrEnum):
     HTTP_ERROR = "HTTP_ERROR", "its host answered with an error"
     HOST_GIVEN_UP = "HOST_GIVEN_UP", "its host has failed several times, and is left alone for a while"
     TOO_BIG = "TOO_BIG", "the file is larger than the service takes"
-    GONE = "GONE", "there is nothing at this address any more"
+    GONE = "GONE", "there is nothing at this address"
     NO_ACCESS = "NO_ACCESS", "the host gives it to its subscribers only"
     NO_LINK = "NO_LINK", "the page has no link to the paper"
     REFUSED_ADDRESS = "REFUSED_ADDRESS", "the service does not go to this address, which is private or unusual"

@@ -145,7 +145,7 @@ class Wall:
             if port not in WEB_PORTS.values():
                 raise AddressRefused(f"port {port} of {host} is not allowed")
             if not is_public(address):
-                raise AddressRefused(f"{host} is at {address}, which is not on the public internet")
+                raise AddressRefused(f"{host} is at {address}, which is neither public nor named by fetch.allow")
 
 
 def _literal(host: str) -> Address | None:

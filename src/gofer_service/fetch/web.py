@@ -137,8 +137,7 @@ class Fetcher:
         )
         self.refusals: dict[str, str] = {}  # by source: what it said when it last refused to answer
         self.slots = Slots(10_000)  # the manners are the limit
-        contact = f" (contact: {contact})" if contact else ""
-        self.headers = {"user-agent": f"gofer-service/{__version__}{contact}", "accept": "*/*"}
+        self.headers = {"user-agent": user_agent(contact), "accept": "*/*"}
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -250,7 +249,7 @@ class SourceWeb:
             raise
         except GoferError as error:
             wire.give_up()
-            raise FetchFailed(_flaw_of(error, began=wire.began), str(error)) from error
+            raise FetchFailed(_flaw_of(error, began=wire.began), _words_of(error, link.url)) from error
         return wire.at
 
 
@@ -286,6 +285,17 @@ def _document(errand: Errand[Any, Any], url: str) -> Flow[Reply]:
         yield from tries.back_off(failure)
 
 
+def user_agent(contact: str | None) -> str:
+    """Return what every host is told of who asks."""
+    reachable = f" (contact: {contact})" if contact else ""
+    return f"gofer-service/{__version__}{reachable}"
+
+
+def _words_of(error: GoferError, url: str) -> str:
+    """Say what happened, without the SDK's advice to clients: no caller can pass credentials for a foreign host."""
+    return f"{host_of(url)} answered {error.status_code}" if isinstance(error, ServiceError) else str(error)
+
+
 def _flaw_of(error: GoferError, *, began: bool) -> Flaw:
     match error:
         case Refused():
@@ -302,7 +312,7 @@ def _flaw_of(error: GoferError, *, began: bool) -> Flaw:
             return Flaw.HTTP_ERROR
 
 
-_FLAWS: Final = {"too big": Flaw.TOO_BIG, "encoding": Flaw.NOT_THE_FILE}
+_FLAWS: Final = {"too big": Flaw.TOO_BIG, "encoding": Flaw.NOT_THE_FILE, "format": Flaw.NOT_THE_FILE}
 _REFUSALS: Final = {
     **dict.fromkeys((401, 402, 403, 407, 451), Flaw.NO_ACCESS),
     **dict.fromkeys((404, 410), Flaw.GONE),
