@@ -34,6 +34,9 @@ MAX_LINE: Final = 64 * 1024
 MAX_TITLE: Final = 4096
 """Characters of a title that are compared; an argument of a program has a greatest length."""
 
+FORMATS: Final = frozenset({"pdf", "epub", "xml", "html"})
+"""The formats of papers."""
+
 _PROGRAM: Final = Path(inspect_file.__file__)
 
 MAX_IDLE: Final = 2
@@ -92,12 +95,16 @@ async def check(path: Path, title: str | None = None, *, html: bool = False) -> 
     Raises:
         Unfit: the file cannot be the paper, cannot be read, or takes too much time or memory to check.
     """
-    lines = [line async for line in _lines("check", str(path), "html" if html else "", (title or "")[:MAX_TITLE])]
-    if not lines:
-        raise Unfit(Flaw.TOO_COSTLY)
-    if flaw := _FLAWS.get(lines[0]):
-        raise Unfit(flaw)
-    return lines[0]
+    verdict = ""
+    task = ("check", str(path), "html" if html else "", (title or "")[:MAX_TITLE])
+    async with aclosing(_lines(*task)) as lines:
+        async for line in lines:
+            verdict = line if line in FORMATS or line in _FLAWS else ""
+            if not verdict:
+                break  # a file may have taken the child over: it is ended, and its words go into no name of a file
+    if verdict not in FORMATS:
+        raise Unfit(_FLAWS.get(verdict, Flaw.TOO_COSTLY))
+    return verdict
 
 
 async def read_links(path: Path, url: str) -> PageLinks:

@@ -54,6 +54,17 @@ def is_running(pid: int) -> bool:
     return True
 
 
+@pytest.mark.parametrize("said", ["../../x", "PDF", "", "pdf\\n../../x"])
+async def test_an_answer_that_is_no_verdict(tmp_path: Path, program: Program, said: str) -> None:
+    """What the child prints is a format or a flaw; anything else is no sound file, and ends the child."""
+    path = write_pdf(tmp_path / "a.pdf")
+    program(WRITE_PID + f"print('{said}'); print('done', flush=True); time.sleep(1000)")
+    async with inspecting():
+        with pytest.raises(Unfit, match="TOO_COSTLY"):
+            await check(path)
+        assert not is_running(await pid_of(path))
+
+
 async def pid_of(path: Path) -> int:
     """Wait for the process that inspects the file, and give its number."""
     note = Path(f"{path}.pid")

@@ -95,6 +95,14 @@ async def test_a_host_that_asks_for_a_long_pause_is_left_alone() -> None:
     assert manners.left_alone("source") == {}
 
 
+async def test_an_answer_does_not_end_a_pause_that_the_host_asked_another_request_for() -> None:
+    """Of two requests at the same time, one is told to come later; the other one's answer changes nothing in that."""
+    manners = Manners(per_host=2, gap=0)
+    manners.asked_to_wait("source", "a:80", 100 * PATIENCE)
+    manners.answered("source", "a:80")
+    assert list(manners.left_alone("source")) == ["a:80"]
+
+
 async def test_a_host_is_left_alone_after_five_failures_in_a_row() -> None:
     """Four failures, or five with an answer between them, change nothing; five are counted for one source and host."""
     manners, starts = Manners(gap=0), list[float]()

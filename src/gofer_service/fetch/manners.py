@@ -106,8 +106,11 @@ class Manners:
             asked.users -= 1
 
     def answered(self, source: str, host: str) -> None:
-        """Note that the host answered as it should."""
-        self._records.pop((source, host), None)
+        """Note that the host answered as it should; a pause that it asked another request for is kept."""
+        if record := self._records.get((source, host)):
+            record.failures = 0
+            if record.until <= anyio.current_time():
+                del self._records[source, host]
 
     def failed(self, source: str, host: str) -> None:
         """Note that the host did not answer, or with 5xx or 429."""
