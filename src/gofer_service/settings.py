@@ -80,7 +80,7 @@ def _email(value: str | None) -> None:
 
 
 def _contact(value: str | None) -> None:
-    if value is not None and (not value or not may_be_sent(value)):
+    if value is not None and not (may_be_sent(value) and re.fullmatch(r"[^@]+@[^@]+|https?://.+", value)):
         raise ValueError("expected an e-mail or web address of one line, in ASCII")
 
 

@@ -116,7 +116,7 @@ OF_SOURCES: dict[str, tuple[Any, ...]] = {
     "needs_vpn": ("yes", 0),
 }
 WRONG: dict[str, tuple[Any, ...]] = {
-    "contact": (3, "", "two\\nlines", "M\u00fcller"),
+    "contact": (3, "", "me", "two\\nlines", "M\u00fcller"),
     "library.folder": (*TEXT, "nowhere", "token"),
     "sources.order": ("arxiv", [1], [""], ["nobody"], ["arxiv", "arxiv"]),
     **{

@@ -292,8 +292,9 @@ def user_agent(contact: str | None) -> str:
 
 
 def _words_of(error: GoferError, url: str) -> str:
-    """Say what happened, without the SDK's advice to clients: no caller can pass credentials for a foreign host."""
-    return f"{host_of(url)} answered {error.status_code}" if isinstance(error, ServiceError) else str(error)
+    """Say what happened; of a refusal without the SDK's advice: nobody passes credentials for a foreign host."""
+    refused = isinstance(error, ServiceError) and error.status_code >= 400
+    return f"{host_of(url)} answered {error.status_code}" if refused else str(error)
 
 
 def _flaw_of(error: GoferError, *, began: bool) -> Flaw:
