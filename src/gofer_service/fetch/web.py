@@ -293,8 +293,9 @@ def user_agent(contact: str | None) -> str:
 
 def _words_of(error: GoferError, url: str) -> str:
     """Say what happened; of a refusal without the SDK's advice: nobody passes credentials for a foreign host."""
-    refused = isinstance(error, ServiceError) and error.status_code >= 400
-    return f"{host_of(url)} answered {error.status_code}" if refused else str(error)
+    if isinstance(error, ServiceError) and error.status_code >= 400:
+        return f"{host_of(url)} answered {error.status_code}"
+    return str(error)
 
 
 def _flaw_of(error: GoferError, *, began: bool) -> Flaw:
