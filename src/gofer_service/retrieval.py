@@ -203,8 +203,12 @@ class Retrieval:
         with suppress(Unavailable):  # then it is fetched
             jobs = () if fresh else await self._kept(paper.doi)
         for job in jobs:
-            if job.result is not None and job.result.source not in local and _has_title(job, paper):
-                return job
+            if job.result is None or job.result.source in local or not _has_title(job, paper):
+                continue
+            # Somebody may have deleted the file, and the record would be found again and again.
+            with suppress(OSError):
+                async with self._store.read(job.result.key, 0, 0):
+                    return job
         return None
 
     async def _stored(self, run: Run, found: Found | Job) -> Result:

@@ -140,6 +140,17 @@ def test_a_paper_that_was_fetched_is_served_again(tmp_path: Path, web: Scholarly
     assert [second[name] for name in ("source", "version", "licence")] == ["unpaywall", "publishedVersion", "cc-by"]
 
 
+def test_a_paper_whose_file_has_gone_is_fetched_anew(tmp_path: Path, web: ScholarlyWeb) -> None:
+    """A record whose file somebody has deleted costs nothing but the fetch."""
+    web.unpaywall(DOI, [web.at("pub/a.pdf", pdf())])
+    with service(tmp_path, settings_for(web), allow=[web.host]) as http:
+        first = finish(http, DOI, timeout_seconds=20)
+        (tmp_path / "data" / "files" / f"{first['job_id']}.1.pdf").unlink()
+        second = finish(http, DOI, timeout_seconds=20)
+        assert http.get(f"/jobs/{second['job_id']}/file").content == pdf_bytes()
+    assert web.paths().count("pub/a.pdf") == 2
+
+
 @pytest.mark.parametrize("header", ["no-cache", "No-Cache, no-store", "max-age=0"])
 def test_no_cache_has_a_paper_fetched_anew(tmp_path: Path, web: ScholarlyWeb, header: str) -> None:
     """A submission with Cache-Control: no-cache does not get the file of another job."""
