@@ -77,11 +77,10 @@ def _source(choice: Choice, vpn: VpnSettings) -> Part:
     if choice.source is None:
         return Part(choice.name, "wrong" if choice.broken else "off", choice.why)
     where = choice.source.base or "asks by itself"
-    if not choice.source.needs_vpn:
-        return Part(choice.name, "on", where)
-    if vpn.probe is None:
-        return Part(choice.name, "off", f"{where}; it needs a VPN, and there is no table [vpn]")
-    return Part(choice.name, "on", f"{where}; it is left out while the VPN is down")
+    if why := choice.unasked(vpn=vpn.probe is not None):
+        return Part(choice.name, "off", f"{where}; {why}")
+    waits = "; it is left out while the VPN is down" if choice.source.needs_vpn else ""
+    return Part(choice.name, "on", f"{where}{waits}")
 
 
 def _contact(settings: Settings) -> Part:
@@ -104,7 +103,7 @@ def _vpn(vpn: VpnSettings) -> Part:
 
 
 async def probe(settings: Settings) -> list[str]:
-    """Ask each source that is on and has an address for its first page; return a line for each."""
+    """Ask each source that has an address for its first page, also one that waits for a VPN; return a line for each."""
     lines: dict[str, str] = {}
 
     async def ask(name: str, base: str) -> None:

@@ -91,10 +91,8 @@ def source_findings(choices: Sequence[Choice], fetcher: Fetcher, vpn: Vpn) -> di
     for choice in choices:
         hosts = fetcher.manners.left_alone(choice.name)
         finding = Finding("pass")
-        if choice.source is None:
-            finding = Finding("not_configured", f"off: {choice.why}")
-        elif choice.source.needs_vpn and not vpn.configured:
-            finding = Finding("not_configured", "it needs a VPN, and none is configured")
+        if why := choice.unasked(vpn=vpn.configured):
+            finding = Finding("not_configured", f"off: {why}")
         elif refusal := fetcher.refusals.get(choice.name):
             finding = Finding("warn", f"it refuses to answer ({refusal}): check its key or e-mail address")
         elif hosts:
@@ -137,7 +135,8 @@ def serve(settings: Settings, *, announce: Callable[[str], object] = _announce) 
         choices = chosen(settings, library)
         if settings.sources != SourcesSettings():
             for choice in filter(lambda choice: choice.wanted, choices):
-                print(f"source {choice}", file=sys.stderr)
+                why = choice.unasked(vpn=settings.vpn.probe is not None)
+                print(f"source {choice.name}: {f'off, {why}' if why else 'on'}", file=sys.stderr)
         app = local_app(
             library,
             jobs.data,

@@ -202,7 +202,7 @@ def test_check_explains_each_source(command: Command, folder: Path) -> None:
     assert lines["unpaywall"] == "off    sources.unpaywall.email is not set"
     assert lines["openalex"] == "on     https://api.openalex.org"
     assert lines["remote"] == "off    sources.remote.url is not set"
-    assert lines["crossref"] == "off    https://api.crossref.org; it needs a VPN, and there is no table [vpn]"
+    assert lines["crossref"] == "off    https://api.crossref.org; it needs a VPN, and none is configured"
     assert lines["landing"] == lines["library"] == "off    sources.order does not name it"
     assert len(lines) == len(ran.stdout.splitlines())
     assert lines["contact"] == "on     library@example.org is sent to every host"
@@ -244,12 +244,13 @@ def test_probe_belongs_to_check(command: Command, served: list[Settings]) -> Non
 def test_the_sources_are_told_at_the_start(folder: Path) -> None:
     """When sources are configured, a line for each says at the start whether it is on, and why not."""
     file = folder / "sources.toml"
-    file.write_text("[sources.arxiv]\n[sources.unpaywall]\n")
+    file.write_text("[sources.arxiv]\n[sources.unpaywall]\n[sources.landing]\n")
     with started("serve", "--config", str(file), "--port", "0") as run:
         output = read_until(run, "Ctrl-C ends it.")
     assert "source library: on\n" in output
     assert "source arxiv: on\n" in output
     assert "source unpaywall: off, sources.unpaywall.email is not set\n" in output
+    assert "source landing: off, it needs a VPN, and none is configured\n" in output
     assert "openalex" not in output
 
 

@@ -1,7 +1,6 @@
 """What the sources name: from records of any shape, and from a source of another package."""
 
 import importlib
-import json
 import re
 import subprocess
 import sys
@@ -254,5 +253,5 @@ def test_which_sources_are_asked() -> None:
     by_order = [choice.name for choice in chosen(Settings(sources=ordered), Path()) if choice.source]
     alone = [choice for choice in chosen(Settings(), Path()) if choice.source]
     assert (by_table, by_order) == (["library", "unpaywall", "crossref"], ["crossref", "library"])
-    assert [str(choice) for choice in alone] == ["library: on"]
-    assert json.dumps(str(Choice("x", why="y"))) == '"x: off, y"'
+    assert [(choice.name, choice.unasked(vpn=False)) for choice in alone] == [("library", "")]
+    assert Choice("x", why="y").unasked(vpn=True) == "y"

@@ -61,8 +61,11 @@ class Choice:
     wanted: bool = True
     broken: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.name}: {'on' if self.source else f'off, {self.why}'}"
+    def unasked(self, *, vpn: bool) -> str:
+        """Return why it is not asked, or "" if it is. ``vpn`` says whether a VPN is configured."""
+        if self.source is None:
+            return self.why
+        return "it needs a VPN, and none is configured" if self.source.needs_vpn and not vpn else ""
 
 
 def installed_sources() -> Mapping[str, EntryPoint]:
