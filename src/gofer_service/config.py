@@ -21,7 +21,7 @@ from gofer.contracts.faults import dotted
 from gofer.contracts.payload import as_list, as_map, strict_converter
 from gofer.contracts.spelling import hint
 from gofer.wire import may_be_sent
-from gofer_service.settings import FromFile, Inline, Secret, Settings, SourcesSettings
+from gofer_service.settings import FromFile, Inline, RemoteSettings, Secret, Settings, SourcesSettings
 from gofer_service.sources.chosen import BUILT_IN, installed_sources
 
 Values = Mapping[str, Mapping[str, Any]]
@@ -69,6 +69,12 @@ def load(file: Path | None, options: Values, *, data: Path | None = None) -> Set
         settings = evolve(settings, jobs=evolve(settings.jobs, data=data))
     if token := os.environ.get("SERVICE_TOKEN"):
         settings = evolve(settings, serve=evolve(settings.serve, token_file=Secret(token, "SERVICE_TOKEN")))
+    if remote := os.environ.get("SERVICE_REMOTE"):
+        try:
+            table = evolve(settings.sources.remote or RemoteSettings(), url=remote)
+        except ValueError as error:
+            raise ConfigError(str(error), place="environment", key="SERVICE_REMOTE") from error
+        settings = evolve(settings, sources=evolve(settings.sources, remote=table))
     for table, members in options.items():
         for key, value in members.items():
             if value is not None:

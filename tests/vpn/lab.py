@@ -4,8 +4,12 @@
       198.18.1.2  ---  internet (publisher 198.51.100.10)  ---  198.18.2.2
 
 The service's namespace sends everything into the tunnel, except for the tunnel's own packets, and has the wall of
-`deploy/vpn/killswitch.sh`. The institution sends what comes out of the tunnel as its own. Each way to break the tunnel
-is a method, and `mend` undoes it. Root is needed, wireguard-go, wireguard-tools, nftables and iproute2.
+`deploy/vpn/killswitch.sh`. The institution sends what comes out of the tunnel as its own, and answers queries for names
+that come out of it. Each way to break the tunnel is a method, and another one mends it. Root is needed, wireguard-go,
+wireguard-tools, nftables and iproute2.
+
+For containers (`Lab.build_around`) this machine stands in the place of the service's namespace, and the containers make
+the wall and the tunnel themselves, by `Lab.wireguard_file`.
 """
 
 import contextlib
@@ -18,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,8 @@ PUBLISHER = "198.51.100.10"
 INSTITUTION = "198.18.2.2"
 OTHER = "198.18.2.3"
 OUTSIDE = "198.18.1.2"
+RESOLVER = "10.99.0.1"
+NAME = "publisher.example"
 PORT = 51820
 MARK = "23820"
 SERVICE_PORT = 8000
@@ -57,6 +64,7 @@ class Lab:
     """The running lab. Names are unique on the machine, since control sockets are seen from everywhere."""
 
     tag: str = field(factory=lambda: secrets.token_hex(2))
+    _here: bool = False
     _children: dict[str, subprocess.Popen[bytes]] = field(factory=dict)
     _keys: dict[str, tuple[str, str]] = field(factory=dict, repr=False)
 
@@ -66,13 +74,30 @@ class Lab:
 
     def within(self, where: str, *words: str, given: str | None = None) -> str:
         """Run a command in a namespace."""
-        return run("ip", "netns", "exec", self.name(where), *words, given=given)
+        return run(*self._at(where), *words, given=given)
+
+    def _at(self, where: str) -> tuple[str, ...]:
+        return () if self._is_here(where) else ("ip", "netns", "exec", self.name(where))
+
+    def _is_here(self, where: str) -> bool:
+        return self._here and where == "svc"
 
     # --- building ---
 
     def build(self, *, wall: bool = True) -> None:
         """Make the namespaces, the links, the publisher and the tunnel."""
-        for where in ("svc", "net", "ins"):
+        self._build_outside()
+        if wall:
+            self.within("svc", "sh", str(KILLSWITCH), self.wg, INSTITUTION, str(PORT), "127.0.0.0/8", str(SERVICE_PORT))
+        self.start_tunnel()
+
+    def build_around(self) -> None:
+        """Make everything but the service's namespace and its end of the tunnel."""
+        self._here = True
+        self._build_outside()
+
+    def _build_outside(self) -> None:
+        for where in ("net", "ins") if self._here else ("svc", "net", "ins"):
             run("ip", "netns", "add", self.name(where))
             self.within(where, "ip", "link", "set", "lo", "up")
         self._link("svc", OUTSIDE, "198.18.1.1")
@@ -84,14 +109,19 @@ class Lab:
         self._count()
         publisher = [sys.executable, str(Path(__file__).with_name("publisher.py")), PUBLISHER, INSTITUTION]
         self._start("publisher", "net", *publisher)
-        if wall:
-            self.within("svc", "sh", str(KILLSWITCH), self.wg, INSTITUTION, str(PORT), "127.0.0.0/8", str(SERVICE_PORT))
         for side in ("svc", "ins"):
             private = run("wg", "genkey")
             self._keys[side] = private, run("wg", "pubkey", given=private)
         self.start_peer()
         self.masquerade(INSTITUTION)
-        self.start_tunnel()
+        self._start("names", "ins", sys.executable, str(Path(__file__).with_name("names.py")), NAME, PUBLISHER)
+
+    def wireguard_file(self, *, endpoint: str = INSTITUTION, dns: str | None = RESOLVER) -> str:
+        """Return the file that the institution gives to its members."""
+        lines = ["[Interface]", f"PrivateKey = {self._keys['svc'][0]}", "Address = 10.99.0.2/32"]
+        lines += [] if dns is None else [f"DNS = {dns}"]
+        lines += ["", "[Peer]", f"PublicKey = {self._keys['ins'][1]}", f"Endpoint = {endpoint}:{PORT}"]
+        return "\n".join([*lines, "AllowedIPs = 0.0.0.0/0", ""])
 
     @property
     def wg(self) -> str:
@@ -100,26 +130,15 @@ class Lab:
 
     def _link(self, where: str, address: str, router: str) -> None:
         inner, outer = self.name(f"v{where}"), self.name(f"n{where}")
-        run(
-            "ip",
-            "link",
-            "add",
-            inner,
-            "netns",
-            self.name(where),
-            "type",
-            "veth",
-            "peer",
-            "name",
-            outer,
-            "netns",
-            self.name("net"),
-        )
+        place = () if self._is_here(where) else ("netns", self.name(where))
+        peer = ("type", "veth", "peer", "name", outer, "netns", self.name("net"))
+        run("ip", "link", "add", inner, *place, *peer)
         self.within(where, "ip", "addr", "add", f"{address}/24", "dev", inner)
         self.within("net", "ip", "addr", "add", f"{router}/24", "dev", outer)
         self.within(where, "ip", "link", "set", inner, "up")
         self.within("net", "ip", "link", "set", outer, "up")
-        self.within(where, "ip", "route", "add", "default", "via", router)
+        for network in (f"{PUBLISHER}/32", f"{INSTITUTION}/24") if self._is_here(where) else ("0.0.0.0/0",):
+            self.within(where, "ip", "route", "replace", str(ip_network(network, strict=False)), "via", router)
 
     def _count(self) -> None:
         """Count on the internet side what comes from the service outside of the tunnel."""
@@ -149,7 +168,7 @@ class Lab:
         return int(listed.rpartition("counter packets ")[2].split()[0])
 
     def _start(self, name: str, where: str, *words: str) -> None:
-        command = ["ip", "netns", "exec", self.name(where), *words]
+        command = [*self._at(where), *words]
         environment = {**os.environ, "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1"}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._children[name] = subprocess.Popen(command, **quiet, env=environment)
@@ -278,6 +297,17 @@ class Lab:
                 yield
             finally:
                 assert libc.setns(home.fileno(), _NEWNET) == 0
+
+
+@contextlib.contextmanager
+def surroundings() -> Iterator[Lab]:
+    """Build a lab around this machine, and remove it."""
+    made = Lab()
+    try:
+        made.build_around()
+        yield made
+    finally:
+        made.tear_down()
 
 
 @contextlib.contextmanager
