@@ -25,6 +25,7 @@ services.sh: runs the services in containers, each only where it is configured
   SERVICE_IMAGE  an image to run as the service in place of ours; it must speak docs/contract.md on port 8000.
                  Without it, a git submodule at private/ beside this script is built, if there is one with a Dockerfile.
   API_PORT       the port of api on 127.0.0.1 (23001); VPN_PORT that of api-vpn (23002)
+  COMPOSE_PROJECT_NAME  the name of all of it, so that two can run on one machine (gofer)
 USAGE
 }
 
@@ -83,7 +84,7 @@ plan() {
 }
 
 without_vpn=$(why_no_vpn)
-export WG_CONF=$wg
+export WG_CONF=$wg COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-gofer}
 if [ -z "$without_vpn" ]; then
   export SERVICE_REMOTE=http://vpn:8000
 fi
@@ -112,7 +113,7 @@ find_tool() { # the first of the three that is there and whose engine answers
 }
 
 running() { # SERVICE: its container, if it runs
-  "$engine" ps --quiet --filter label=com.docker.compose.project=gofer \
+  "$engine" ps --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" \
     --filter "label=com.docker.compose.service=$1" --filter status=running
 }
 

@@ -67,16 +67,19 @@ add_rules() { # all that WireGuard did not mark goes into the tunnel
 }
 
 raise() {
-  local allowed keepalive mtu address family shared
+  local allowed keepalive mtu address family peer shared
   make_device || return
   allowed=$(wg_values "$file" Peer AllowedIPs | paste -sd, -)
   keepalive=$(wg_value "$file" Peer PersistentKeepalive)
   mtu=$(wg_value "$file" Interface MTU)
+  peer=$(wg_value "$file" Peer PublicKey)
   shared=$(wg_value "$file" Peer PresharedKey)
   # Keys come by pipes: words of a command can be seen by others.
   wg set $device fwmark $mark private-key <(wg_value "$file" Interface PrivateKey) \
-    peer "$(wg_value "$file" Peer PublicKey)" endpoint "$endpoint" preshared-key <(printf '%s' "$shared") \
-    allowed-ips "${allowed:-0.0.0.0/0,::/0}" persistent-keepalive "${keepalive:-25}" || return
+    peer "$peer" endpoint "$endpoint" allowed-ips "${allowed:-0.0.0.0/0,::/0}" persistent-keepalive "${keepalive:-25}" || return
+  if [ -n "$shared" ]; then
+    wg set $device peer "$peer" preshared-key <(printf '%s' "$shared") || return
+  fi
   while read -r address; do
     ip address replace "$address" dev $device
   done < <(wg_values "$file" Interface Address)
@@ -86,7 +89,10 @@ raise() {
   done < <(wg_values "$file" Interface Address | sed 's/.*:.*/-6/; t; s/.*/-4/' | sort -u)
 }
 
-is_up() { wg show $device >/dev/null 2>&1 && [ -n "$(ip route show table $mark; ip -6 route show table $mark)" ]; }
+is_up() { # there is a device, and all goes into it
+  wg show $device >/dev/null 2>&1 || return
+  [ -n "$(ip route show table $mark 2>/dev/null || true)$(ip -6 route show table $mark 2>/dev/null || true)" ]
+}
 
 trap 'exit 0' TERM INT
 sh "$here/killswitch.sh" closed

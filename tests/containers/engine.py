@@ -23,6 +23,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 [network]
 network_backend = "netavark"
+network_config_dir = "{folder}/networks"
 """
 STORAGE_CONF = """
 [storage]
@@ -50,7 +51,7 @@ def environment(folder: Path, hosts: Mapping[str, str]) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     known = folder / "hosts"
     known.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in hosts.items()))
-    (folder / "containers.conf").write_text(CONTAINERS_CONF.format(hosts=known))
+    (folder / "containers.conf").write_text(CONTAINERS_CONF.format(folder=folder, hosts=known))
     (folder / "storage.conf").write_text(STORAGE_CONF.format(folder=folder))
     return {
         **os.environ,

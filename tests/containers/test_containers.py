@@ -24,12 +24,13 @@ from tests.vpn.lab import INSTITUTION, MARK, NAME, PORT, PUBLISHER, RESOLVER, La
 from tests.vpn.publisher import PDF
 from tests.vpn.ways_out import WAYS_OUT
 
+from dialects.servers.processes import free_port
 from gofer import AsyncRetrieveClient, JobFailed, RetrieveClient
 
 HERE = Path(__file__).parents[2]
 STORAGE = Path(os.environ.get("CONTAINERS_FOLDER", "/var/tmp/gofer-containers"))
 ENDPOINT = "vpn.institution.example"
-API, VPN = 23001, 23002
+API, VPN = free_port(), free_port()
 SAMPLE = "10.5555/12345678"
 API_VPN = f"""
 [sources]
@@ -117,7 +118,11 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Generator[Deployed]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(HERE / name, folder / name)
     (folder / "deploy" / "config" / "api-vpn.toml").write_text(API_VPN)
-    env = environment(STORAGE, {ENDPOINT: INSTITUTION})
+    env = environment(STORAGE, {ENDPOINT: INSTITUTION}) | {
+        "API_PORT": str(API),
+        "VPN_PORT": str(VPN),
+        "COMPOSE_PROJECT_NAME": "gofer-lab",
+    }
     make_base(env)
     with surroundings() as network:
         made = Deployed(folder, env, network)
