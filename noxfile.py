@@ -89,7 +89,15 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache")
-    session.run("shellcheck", ".ci/run", *map(str, sorted((HERE / "deploy").rglob("*.sh"))))
+    session.run("shellcheck", "-x", ".ci/run", *map(str, sorted((HERE / "deploy").rglob("*.sh"))))
+    # Debian keeps the versions of a release together; a fixed one would be gone with the next security update.
+    session.run(
+        "hadolint",
+        "--ignore",
+        "DL3008",
+        *map(str, [*HERE.glob("deploy/*/Dockerfile"), *HERE.glob("tests/containers/*/Dockerfile")]),
+    )
+    session.run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml")
 
 
 @nox.session
@@ -129,6 +137,27 @@ def vpn(session: nox.Session) -> None:
     """Test the service behind a real WireGuard, between network namespaces; it needs root, and tools (tests/vpn)."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.run("pytest", "-v", "tests/vpn", *session.posargs, env={"VPN_LAB": "1"})
+
+
+@nox.session
+def containers(session: nox.Session) -> None:
+    """Build and run the images of deploy/ with podman, by services.sh; it needs root, and tools (tests/containers)."""
+    session.install("-q", EVERYTHING, *groups("tests", "containers"))
+    session.run("pytest", "-v", "tests/containers", *session.posargs, env={"CONTAINERS": "1"})
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Choose the versions that the service's image is built of anew, with their hashes."""
+    session.install("-q", *groups("lock"))
+    choose = ["uv", "pip", "compile", "-q", "--upgrade", "--universal", "--python-version", "3.11", "--generate-hashes"]
+    choose += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+    folder = HERE / "deploy" / "service"
+    session.run(*choose, "--extra", "service", "pyproject.toml", "--output-file", str(folder / "service.lock"))
+    with TemporaryDirectory() as scratch:
+        wanted = Path(scratch) / "build.in"
+        wanted.write_text("\n".join([*PROJECT["build-system"]["requires"], "pip>=25"]))
+        session.run(*choose, str(wanted), "--output-file", str(folder / "build.lock"))
 
 
 @nox.session

@@ -28,7 +28,7 @@ from dialects.servers.processes import free_port
 from gofer import AsyncRetrieveClient, JobFailed, RetrieveClient
 
 HERE = Path(__file__).parents[2]
-STORAGE = Path(os.environ.get("CONTAINERS_FOLDER", "/var/tmp/gofer-containers"))
+STORAGE = HERE / ".nox" / "containers"
 ENDPOINT = "vpn.institution.example"
 API, VPN = free_port(), free_port()
 SAMPLE = "10.5555/12345678"

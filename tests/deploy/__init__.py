@@ -1,0 +1,1 @@
+"""What `deploy/` promises without a container tool; with one: `tests.containers`."""
