@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a folder for a configuration, with what it may name, and an environment without gofer's variables."""
-    for name in ("SERVICE_TOKEN", "GOFER_CONFIG", "XDG_CONFIG_HOME"):
+    for name in ("SERVICE_TOKEN", "SERVICE_REMOTE", "GOFER_CONFIG", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "papers").mkdir()
@@ -379,6 +379,27 @@ def test_the_environment_goes_before_the_file(folder: Path, monkeypatch: pytest.
     monkeypatch.setenv("SERVICE_TOKEN", "")
     assert load(file, {}).serve.token == SECRET
     assert load(None, {}).serve.token is None
+
+
+def test_the_other_service_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SERVICE_REMOTE goes before sources.remote.url and keeps its token; empty it is not set, and wrong it is named."""
+    (folder / "token").write_text("secret")
+    table = '[sources.remote]\nurl = "http://file.example.org"\ntoken_file = "token"'
+    file = written(folder, table)
+    monkeypatch.setenv("SERVICE_REMOTE", "http://vpn:8000/")
+    remote = load(file, {}).sources.remote
+    assert remote is not None
+    assert (remote.url, remote.secret) == ("http://vpn:8000", "secret")
+    alone = load(None, {}).sources.remote
+    assert alone is not None
+    assert alone.url == "http://vpn:8000"
+    monkeypatch.setenv("SERVICE_REMOTE", "vpn")
+    with pytest.raises(ConfigError, match=r"^environment: SERVICE_REMOTE: "):
+        load(file, {})
+    monkeypatch.setenv("SERVICE_REMOTE", "")
+    kept = load(file, {}).sources.remote
+    assert kept is not None
+    assert kept.url == "http://file.example.org"
 
 
 @pytest.mark.parametrize(

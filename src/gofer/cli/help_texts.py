@@ -336,8 +336,8 @@ the folder's index.jsonl: {{"doi": "10.1234/abc", "file": "any name.pdf"}}. A PD
 DOI is found too. New files need no restart. docs/howto/your-papers.md has the details.
 
 Settings can also be in a TOML file: that of --config, else of GOFER_CONFIG, else gofer-service.toml in $XDG_CONFIG_HOME
-or ~/.config. Options go before SERVICE_TOKEN, and that before the file. --check reads all of them, prints what is on
-and off, and exits. It sends nothing. docs/howto/configure-the-service.md has every key.
+or ~/.config. Options go before SERVICE_TOKEN and SERVICE_REMOTE, and these before the file. --check reads all of them,
+prints what is on and off, and exits. It sends nothing. docs/howto/configure-the-service.md has every key.
 
 \b
 Examples:
