@@ -64,7 +64,12 @@ def faults(session: nox.Session) -> None:
     """Run the widest matrices whole: every fault on all six drivers, more plans and errands than the default tests."""
     session.install("-q", EVERYTHING, *groups("tests"))
     session.env["EVERY_CASE"] = "1"
-    wide = ["tests/faults/test_matrix.py", "tests/faults/test_leaks.py", "tests/simulation"]
+    wide = [
+        "tests/faults/test_matrix.py",
+        "tests/faults/test_leaks.py",
+        "tests/faces/test_many_at_once.py",
+        "tests/simulation",
+    ]
     session.run("pytest", *([] if session.posargs else WORKERS), *wide, *session.posargs)
 
 

@@ -34,7 +34,7 @@ from support.faces import face
 from support.raw_server import http, raw_server
 from support.virtual_time import AsyncVirtualIO, VirtualIO
 
-seeded = examples(12)
+seeded = examples(6)
 RETRIEVAL = CONVERSATIONS["retrieval"]
 
 

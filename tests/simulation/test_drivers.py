@@ -28,7 +28,7 @@ from support.disk import Memory, MemoryDisk
 from support.matrices import EVERY_CASE
 
 PLANS = [
-    *(plan_of(seed) for seed in range(150 if EVERY_CASE else 40)),
+    *(plan_of(seed) for seed in range(150 if EVERY_CASE else 20)),
     *(Plan(states=(), file=(Fault("cut", at=3000), fault)) for fault in FILE),
     *(Plan(states=(), file=(fault,), timeout=15.0, verb="handle") for fault in FILE),
     *(Plan(end="never", timeout=15.0, breaks=(Break("leave", at, begun),)) for at in range(9) for begun in (0, 1)),

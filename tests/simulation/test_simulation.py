@@ -11,7 +11,7 @@ from simulation.errand import simulate
 from simulation.plan import FILE, OTHER, POLL, POST, Break, Fault, Plan, plan_of, plans
 from support.matrices import EVERY_CASE, in_turn
 
-SEEDS = 1500 if EVERY_CASE else 500
+SEEDS = 1500 if EVERY_CASE else 300
 CHUNKS = 10
 PLANS = [
     Plan(),
@@ -33,7 +33,13 @@ def test_no_seed_breaks_an_invariant(chunk):
             raise AssertionError(f"seed {seed}: {error}") from error
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=300 if EVERY_CASE else 100,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(plans())
 def test_no_plan_breaks_an_invariant(plan):
     """The invariants are true for plans that hypothesis makes and shrinks."""
@@ -43,17 +49,17 @@ def test_no_plan_breaks_an_invariant(plan):
 @pytest.mark.parametrize("route", ["post", "poll", "file", "other"])
 @pytest.mark.parametrize("plan", PLANS, ids=range(len(PLANS)))
 def test_no_single_fault_breaks_an_invariant(plan, route):
-    """The invariants are true for every fault, once, twice and twelve times in a row, on several plans."""
+    """The invariants are true for every fault, once and twelve times in a row, on several plans."""
     for fault in {"post": POST, "poll": POLL, "file": FILE, "other": OTHER}[route]:
-        for times in (1, 2, 12):
+        for times in (1, 2, 12) if EVERY_CASE else (1, 12):
             simulate(evolve(plan, **{route: (fault,) * times}))
 
 
 @pytest.mark.parametrize("then", range(len(FILE)), ids=lambda at: FILE[at].kind.replace(" ", "-") + str(at))
 def test_no_two_faults_of_a_download_break_an_invariant(then):
-    """The invariants are true for every pair of faults of a download, if the service names little to verify it by."""
+    """The invariants are true for pairs of faults of a download, if the service names little to verify it by."""
     little = Plan(states=(), size=False, digest=False, honours_if_range=False)
-    for number, first in enumerate(FILE, then):
+    for number, first in list(enumerate(FILE, then))[0 if EVERY_CASE else then % 3 :: 1 if EVERY_CASE else 3]:
         pair = (first, FILE[then])
         resumed = (Fault("cut", at=700), *pair)
         for plan in in_turn(
