@@ -20,6 +20,7 @@
     │   ├── RateLimited                     429
     │   └── Unavailable                     5xx
     ├── BadReply                            the answer does not follow the contract; names the field
+    │   └── NoResult                        the job has succeeded, and shows nothing of what it should have made
     ├── SubmitUncertain                     the job may exist; has the key of the submission
     ├── JobFailed (RuntimeError)            the job ended without a result
     │   └── JobCancelled
@@ -197,6 +198,10 @@ class BadReply(GoferError):
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class NoResult(BadReply):
+    """The job has succeeded, and its documents name nothing of what a declaration says that it makes."""
 
 
 class SubmitUncertain(GoferError):

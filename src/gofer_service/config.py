@@ -71,10 +71,10 @@ def load(file: Path | None, options: Values, *, data: Path | None = None) -> Set
         settings = evolve(settings, serve=evolve(settings.serve, token_file=Secret(token, "SERVICE_TOKEN")))
     if remote := os.environ.get("SERVICE_REMOTE"):
         try:
-            table = evolve(settings.sources.remote or RemoteSettings(), url=remote)
+            other = evolve(settings.sources.remote or RemoteSettings(), url=remote)
         except ValueError as error:
             raise ConfigError(str(error), place="environment", key="SERVICE_REMOTE") from error
-        settings = evolve(settings, sources=evolve(settings.sources, remote=table))
+        settings = evolve(settings, sources=evolve(settings.sources, remote=other))
     for table, members in options.items():
         for key, value in members.items():
             if value is not None:

@@ -281,15 +281,113 @@ def test_a_link_that_is_not_to_be_had_over_http_is_no_file(blocking, serve):
 
 @pytest.mark.parametrize("missing", ["value", "files"])
 def test_a_pointer_that_finds_nothing_names_file_line_and_key(blocking, serve, missing):
-    """It is a bad reply, raised once, unless the declaration says that there may be nothing."""
+    """The job is polled again, and then it is an error, unless the declaration says that there may be nothing."""
     text = DECLARED.replace('["/out", "none:"]', '"/out"') if missing == "value" else DECLARED
     text = text.replace('["/files", "none:"]', '"/files"') if missing == "files" else text
     server = serve(Results())
     key, line = ("value", 11) if missing == "value" else ("files.under", 13)
-    with pytest.raises(gofer.BadReply, match=rf"mine.toml:{line}: result.{key}: ") as bad:
+    with pytest.raises(gofer.NoResult, match=rf"mine.toml:{line}: result.{key}: ") as bad:
         client_of(blocking, server.url, said(text)).run({}, timeout=10)
     assert bad.value.field == f"result.{key}"
+    assert [call.method for call in server.calls] == ["POST", "GET", "GET", "GET"]
+
+
+NAMED = """
+name = "named"
+[submit]
+url = "{base}/jobs"
+id = "/id"
+[poll]
+url = "{base}/jobs/{id}"
+[status]
+state = "/state"
+"""
+IN_AN_ADDRESS = '[status.values]\nout = "/out"\n[result]\nurl = "{base}/files/{values.out}"\nfile = true\n'
+IN_A_LIST = '[result.files]\nunder = "/out"\nurl = "/href"\n'
+IN_A_DOCUMENT = '[result]\nurl = "{base}/jobs/{id}/result"\n' + IN_A_LIST
+LATE = {
+    "address": (IN_AN_ADDRESS, None, "f1"),
+    "list": (IN_A_LIST, [], [{"href": "/files/f1"}]),
+    "document": (IN_A_DOCUMENT, [], [{"href": "/files/f1"}]),
+    "value": ('[result]\nvalue = "/out"\n', ..., "content"),
+}
+
+
+class Late:
+    """A service that shows the end of a job before it shows what the job made."""
+
+    def __init__(self, early, there, looks):
+        self.early, self.there, self.looks, self.asked = early, there, looks, {}
+
+    def __call__(self, call):
+        """Answer one request."""
+        path = path_of(call)
+        if call.method == "POST":
+            return as_json({"id": "j1", "state": "running"}, 201)
+        if path.startswith("/files/"):
+            return http(200, "content", content_type="text/plain")
+        self.asked[path] = self.asked.get(path, 0) + 1
+        out = self.there if self.asked[path] > self.looks else self.early
+        return as_json({"state": "succeeded"} | ({} if out is ... else {"out": out}))
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_a_result_that_is_named_late_comes(any_face, serve, tmp_path, kind):
+    """The job is looked at again where it has succeeded and names nothing yet."""
+    text, early, there = LATE[kind]
+    client = client_of(any_face, serve(Late(early, there, 2)).url, said(NAMED + text))
+    client.run({}, to=tmp_path / "x", timeout=20)
+    assert (tmp_path / "x").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_a_job_that_names_no_result_is_an_error(any_face, serve, tmp_path, kind):
+    """The error names the key, the target keeps what it had, and the status document is not taken for the result."""
+    text, early, there = LATE[kind]
+    (tmp_path / "x").write_bytes(b"old")
+    client = client_of(any_face, serve(Late(early, there, 99)).url, said(NAMED + text))
+    with pytest.raises(gofer.NoResult, match=r"^mine.toml:1[0-9]: result.*: the job has succeeded, and "):
+        client.run({}, to=tmp_path / "x", timeout=20)
+    assert (tmp_path / "x").read_bytes() == b"old"
+
+
+def test_a_declaration_may_say_that_there_is_no_file(any_face, serve):
+    """With `none:` an empty list is a result without files."""
+    text = NAMED + IN_A_LIST.replace('"/out"', '["/out", "none:"]')
+    server = serve(Late([], [], 0))
+    assert client_of(any_face, server.url, said(text)).run({}, timeout=20).files == ()
     assert len(server.calls) == 2
+
+
+REASON = '[reason]\nurl = "{base}/jobs/{id}/log"\nerror = ["/error", "text:"]\ncode = ["/code", "none:"]\n'
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 409, 422, 500, 501])
+def test_why_a_job_failed_may_come_with_an_error_status(any_face, serve, status):
+    """Servers answer the question for a failed job's result with an error that has the reason in it."""
+
+    def answer(call):
+        if path_of(call).endswith("/log"):
+            return as_json({"error": "no such field", "code": "E7"}, status)
+        return as_json({"id": "j1", "state": "failed" if call.method == "GET" else "running"})
+
+    with pytest.raises(gofer.JobFailed, match="E7: no such field") as failed:
+        client_of(any_face, serve(answer).url, said(NAMED + REASON)).run({}, timeout=20)
+    assert (failed.value.error, failed.value.error_code) == ("no such field", "E7")
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 502, 503, 504])
+def test_what_concerns_the_caller_or_the_service_is_no_reason(any_face, serve, status):
+    """A token that has expired is not why the job failed, nor is a gateway that does not reach its server."""
+
+    def answer(call):
+        if path_of(call).endswith("/log"):
+            return as_json({"error": "come back later"}, status)
+        return as_json({"id": "j1", "state": "failed" if call.method == "GET" else "running"})
+
+    with pytest.raises(gofer.JobFailed) as failed:
+        client_of(any_face, serve(answer).url, said(NAMED + REASON)).run({}, timeout=20)
+    assert failed.value.error is None
 
 
 def test_results_are_given_up_with_a_patience_of_their_own(blocking, serve):

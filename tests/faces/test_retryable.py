@@ -43,6 +43,7 @@ ANSWERS = [
     (errors.Unavailable("x", status_code=501), False),
     (errors.BadReply("x"), True),
     (errors.BadReply("x", field="$"), False),
+    (errors.NoResult("x", field="result.url"), False),
     (errors.SubmitUncertain("x", key="k"), False),
     (errors.JobFailed("x"), False),
     (errors.JobCancelled("x"), False),

@@ -194,7 +194,7 @@ class Contract(Protocol[In_contra, Out]):
         return None
 
     def read_reason(self, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
-        """Read that document into the failed job's status."""
+        """Read that document into the failed job's status. It may come with an error's HTTP status."""
         return snapshot
 
     def file_of_value(self, snapshot: Snapshot[Out]) -> ResultFile | None:

@@ -139,7 +139,8 @@ def is_transient(errand: AnyErrand, error: errors.GoferError) -> bool:
             asked = error.retry_after is not None
             return is_transient_code(error.status_code, asked_to_wait=asked) or means_later(errand, error)
         case errors.BadReply():
-            return error.field is None
+            # A service may show the end of a job before it shows what the job made.
+            return error.field is None or isinstance(error, errors.NoResult)
         case _:
             return isinstance(error, errors.TransportError)
 

@@ -13,7 +13,7 @@ from gofer import errors
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import AnyErrand, Tries, accept, follow, follow_open, is_transient, transient_refusal
+from gofer.core.exchange import AnyErrand, Tries, follow, follow_open, is_transient, refused, transient_refusal
 from gofer.core.judging import retry_after
 from gofer.core.poll import CLOSEST, poll_once
 from gofer.core.run import Flow
@@ -27,6 +27,9 @@ LONGEST_REASON = 400
 
 REASON_SECONDS = 10.0
 """Seconds that a service has to say why a job failed."""
+
+NOT_OF_THE_JOB = frozenset({401, 403, 407, 429, 502, 503, 504})
+"""Codes that say something of the caller or of the service; any other may come with the reason of a failed job."""
 
 _log = logging.getLogger("gofer")
 
@@ -78,7 +81,15 @@ def _place(file: ResultFile) -> str:
 
 def _succeeded(errand: Errand[Any, Out], seen: Snapshot[Out]) -> Flow[Snapshot[Out]]:
     """Read the results out of the status document, or out of a document of their own."""
-    results = errand.contract.build_results(errand.service.base, seen)
+    tries = Tries(errand, errand.rules.patience)
+    while True:
+        try:
+            results = errand.contract.build_results(errand.service.base, seen)
+            break
+        except errors.NoResult as error:
+            yield from tries.back_off(error, at_least=CLOSEST)
+        _ = yield from poll_once(errand, errand.rules.patience, anew=True)
+        seen = errand.record.seen or seen
     return (yield from _ask_for_results(errand, results, seen)) if isinstance(results, Request) else results
 
 
@@ -88,7 +99,9 @@ def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
     if request is None or seen.status.state is not State.FAILED:
         return seen
     try:
-        reply = accept(errand, (yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))))
+        reply = yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))
+        if reply.status in NOT_OF_THE_JOB:
+            raise refused(errand, reply)
         return errand.contract.read_reason(seen, reply)
     except (errors.OutOfTime, errors.TransportError, errors.ServiceError, errors.BadReply) as error:
         _log.debug("The reason why the job failed could not be read: %s", error)

@@ -183,8 +183,15 @@ class DeclaredContract(Contract[Any, Any]):
     def build_results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
         """Return a succeeded job with its results, or the request for the document that has them."""
         result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
-        if result is None or not (snapshot.ref.id or snapshot.ref.links):
+        if not (snapshot.ref.id or snapshot.ref.links):
             return snapshot  # what was answered at once has its result already
+        if result is None:
+            if not self.declaration.result:
+                return snapshot
+            declared = self.declaration.result[0]
+            names = ", ".join(f"{{{name}}}" for name in sorted(declared.needs - {"base", "id"}))
+            key = *self.declaration.key_of(declared), "url"
+            raise self.declaration.no_result(f"nothing is there for {names}", *key)
         if result.url is not None:
             return self._calls.build(base, snapshot.ref, result)
         last_document = Reading.over(snapshot.value, snapshot.url or base)

@@ -17,7 +17,7 @@ from gofer.contracts.declared.positions import line_of
 from gofer.contracts.declared.selectors import Places
 from gofer.contracts.declared.templates import Hole, Pattern, Template, templates_in
 from gofer.contracts.faults import Key, dotted
-from gofer.errors import BadReply, DeclarationError
+from gofer.errors import BadReply, DeclarationError, NoResult
 from gofer.models import State
 
 Templates = Mapping[str, Template]
@@ -380,6 +380,10 @@ class Declaration:
     def bad_reply(self, message: str, *key: str | int) -> BadReply:
         """Make the error for an answer that does not agree with what is declared at this key."""
         return BadReply(f"{self.place(*key)}: {message}", field=dotted(key))
+
+    def no_result(self, shown: str, *key: str | int) -> NoResult:
+        """Make the error for a job that has succeeded and shows nothing for what is declared at this key."""
+        return NoResult(f"{self.place(*key)}: the job has succeeded, and {shown}.", field=dotted(key))
 
     def nothing_found(self, *key: str | int) -> BadReply:
         """Make the error for an answer in which the selectors at this key find nothing."""

@@ -56,7 +56,7 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
     def found(places: Places, *key: str) -> Any:
         value = first(places, reading) if places else reading.document
         if value is MISSING and places and not any(place.text == "none:" for place in places):
-            raise calls.declaration.nothing_found("result", *key)
+            raise calls.declaration.no_result("nothing was found in the answer", "result", *key)
         return value
 
     value = found(result.value, "value")
@@ -64,6 +64,9 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
     if result.files is not None:
         top = found(result.files.under, "files", "under")
         files = tuple(_files(calls, base, snapshot.ref, result.files, top, reply.url))
+        may_be_none = any(place.text == "none:" for place in result.files.under)
+        if not (files or result.value or may_be_none):
+            raise calls.declaration.no_result("its document names no file", "result", "files")
     return evolve(
         snapshot,
         value=None if value is MISSING else value,
