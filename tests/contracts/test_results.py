@@ -359,6 +359,66 @@ def test_a_declaration_may_say_that_there_is_no_file(any_face, serve):
     assert len(server.calls) == 2
 
 
+BY_TEXT = """
+name = "text"
+[submit]
+url = "{base}/jobs"
+id = "/id"
+[poll]
+url = "{base}/jobs/{id}"
+[status]
+state = 'text: ~ ^(\\w+)'
+[result]
+"""
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["'text: ~ ^SUCCEEDED (.*)'", "'header:x-answer'", "['none:', 'header:x-answer']"],
+    ids="text header or".split(),
+)
+def test_a_value_in_the_text_or_headers_of_the_last_answer_is_read(any_face, serve, value):
+    """Without `url` the whole last answer is read, and not its JSON alone."""
+
+    def answer(call):
+        if call.method == "POST":
+            return as_json({"id": "j1"}, 201)
+        return http(200, "SUCCEEDED 42", content_type="text/plain", x_answer="42")
+
+    client = client_of(any_face, serve(answer).url, said(BY_TEXT + f"value = {value}\n"))
+    assert client.run({}, timeout=20).value == "42"
+
+
+BY_CODE = """
+name = "by-code"
+[submit]
+url = "{base}/jobs"
+links = { location = "header:location" }
+[poll]
+url = "{links.location}"
+codes = { 202 = "running", 200 = "succeeded", 204 = "succeeded" }
+"""
+BODIES = {
+    "whole": ("", {"answer": 42}, {"answer": 42}),
+    "part": ('[result]\nvalue = "/answer"\n', {"answer": 42}, 42),
+    "none": ('[result]\nvalue = ["/answer", "none:"]\n', {}, None),
+    "list": ("", [1, 2], [1, 2]),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_the_answer_whose_code_means_success_is_the_result(any_face, serve, kind):
+    """Where the HTTP code is the state, the document that comes with it is kept as the value."""
+    tail, body, value = BODIES[kind]
+
+    def answer(call):
+        if call.method == "POST":
+            return http(202, location="/jobs/7")
+        return http(202) if call.nth < 3 else as_json(body)
+
+    assert client_of(any_face, serve(answer).url, said(BY_CODE + tail)).run({}, timeout=20).value == value
+
+
 REASON = '[reason]\nurl = "{base}/jobs/{id}/log"\nerror = ["/error", "text:"]\ncode = ["/code", "none:"]\n'
 
 

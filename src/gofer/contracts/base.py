@@ -49,6 +49,7 @@ class Snapshot(Generic[Out]):
         idle: whether the job waits to be started by a second request.
         document_file: the result document as it came, where the value is all of it.
         url: where the document came from: its links may be relative to it.
+        answer: the reply that showed the job's success, for a contract that reads the results out of it.
     """
 
     ref: Ref
@@ -59,6 +60,7 @@ class Snapshot(Generic[Out]):
     idle: bool = False
     document_file: ResultFile | None = None
     url: str = field(default="", repr=False)
+    answer: Reply | None = field(default=None, repr=False)
 
 
 class Contract(Protocol[In_contra, Out]):
@@ -114,6 +116,11 @@ class Contract(Protocol[In_contra, Out]):
         return self.replays_keys != "no"
 
     @property
+    def keeps_keys(self) -> float:
+        """Seconds for which the service replays a key after it was first sent; later it may make a second job."""
+        return 86_400.0
+
+    @property
     def grace(self) -> float | None:
         """Seconds after which a word that the contract does not have is an error; None takes it as still active.
 
@@ -125,6 +132,14 @@ class Contract(Protocol[In_contra, Out]):
     def folders(self) -> bool:
         """Whether a result may be other than one file, so that a folder as the target gets all of them."""
         return False
+
+    def to_json(self, request: In_contra) -> object:
+        """Return a request as plain JSON, for a journal; what is no JSON is a `UsageError` later."""
+        return request
+
+    def from_json(self, value: object) -> object:
+        """Return the request that `to_json` has made this of."""
+        return value
 
     def fields(self, request: In_contra) -> Mapping[str, object]:
         """Return what of a request may name its target, as in "papers/{doi}.pdf": the members of a map by default.

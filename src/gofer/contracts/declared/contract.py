@@ -21,7 +21,7 @@ from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_page, is_plain_text
 from gofer.contracts.declared.results import file_at, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
-from gofer.contracts.declared.statuses import snapshot_of, status_in, status_of_code, success_by_code
+from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
 from gofer.contracts.payload import Problem
 from gofer.errors import BadReply, NotReady, UsageError
 from gofer.models import ResultFile, State, Status
@@ -176,7 +176,7 @@ class DeclaredContract(Contract[Any, Any]):
         """Tell whether an answer is a document: by its media type, or because something is read out of it."""
         if leg == "poll":
             poll = self._calls.first_of("", ref, self.declaration.poll)
-            return not is_file(head) and not (poll and success_by_code(self.declaration, poll, head.status))
+            return not is_file(head) and not (poll and may_be_result(self.declaration, poll, head))
         result = self._calls.first_of("", ref, self.declaration.result)
         return result is None or is_document(result, head)
 
@@ -187,15 +187,24 @@ class DeclaredContract(Contract[Any, Any]):
             return snapshot  # what was answered at once has its result already
         if result is None:
             if not self.declaration.result:
-                return snapshot
+                return self._answer_as_result(base, snapshot)
             declared = self.declaration.result[0]
             names = ", ".join(f"{{{name}}}" for name in sorted(declared.needs - {"base", "id"}))
             key = *self.declaration.key_of(declared), "url"
             raise self.declaration.no_result(f"nothing is there for {names}", *key)
         if result.url is not None:
             return self._calls.build(base, snapshot.ref, result)
-        last_document = Reading.over(snapshot.value, snapshot.url or base)
-        return with_result(self._calls, base, result, snapshot, last_document)
+        last = Reading.over(snapshot.value, snapshot.url or base)
+        if snapshot.answer is not None and (result.value or result.failed):
+            last = Reading(snapshot.answer)
+        return with_result(self._calls, base, result, snapshot, last)
+
+    def _answer_as_result(self, base: str, snapshot: Snapshot[Any]) -> Snapshot[Any]:
+        """Take the answer whose HTTP code meant success as the result, as it has no status in it."""
+        answer, poll = snapshot.answer, self._calls.first_of(base, snapshot.ref, self.declaration.poll)
+        if answer is None or poll is None or answer.status not in poll.codes:
+            return snapshot
+        return with_result(self._calls, base, Result(), snapshot, Reading(answer))
 
     def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read the result document; an answer that is none is the file itself."""

@@ -31,9 +31,8 @@ def is_document(result: Result, head: Head) -> bool:
     """Tell whether the answer to a result request is a document: because something is read out of it, or by type."""
     if result.file:
         return False
-    text = any(place.text.startswith("text:") for place in result.value)
     kind = head.media_type
-    return result.asks or not kind or is_data(head) or (text and kind.startswith("text/"))
+    return result.asks or not kind or is_data(head) or (bool(result.value) and kind.startswith("text/"))
 
 
 def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any], reading: Reading) -> Snapshot[Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any
 
 from gofer.contracts.base import Ref, Snapshot
 from gofer.contracts.declared.declaration import Declaration, Poll
-from gofer.contracts.declared.media import is_file
+from gofer.contracts.declared.media import is_data, is_file
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply
 from gofer.models import State, Status
+from gofer.wire import Head
 
 
 def status_in(declaration: Declaration, reading: Reading, places: Places, absent: str | None = None) -> Status | None:
@@ -48,15 +50,24 @@ def status_of_code(declaration: Declaration, reading: Reading, word: str) -> Sta
     """Make the status of an HTTP code that stands for a word, with what else the answer says."""
     status = None
     if reading.reply.body and not is_file(reading.reply):
+        if is_data(reading.reply) and declaration.meaning(word) is State.SUCCEEDED:
+            with contextlib.suppress(BadReply):  # the answer may be the result
+                _ = reading.document
         with contextlib.suppress(BadReply):  # a body that is no document: the code is enough
             status = status_in(declaration, reading, (), word)
     return status or Status(word, declaration.meaning(word))
 
 
-def success_by_code(declaration: Declaration, poll: Poll, code: int) -> bool:
-    """Tell whether an answer's HTTP code means success, and nothing is read out of its document."""
-    word, document = poll.codes.get(code), declaration.status
+def may_be_result(declaration: Declaration, poll: Poll, head: Head) -> bool:
+    """Tell whether an answer is to be left unread, as it may be the result itself and large.
+
+    Its HTTP code means success, nothing of the job's status is read out of it, and it is no short document.
+    """
+    word, document = poll.codes.get(head.status), declaration.status
     if word is None or declaration.meaning(word) is not State.SUCCEEDED:
+        return False
+    length = head.headers.get("content-length", "")
+    if (is_data(head) or head.media_type == "text/plain") and re.fullmatch("[0-9]{1,6}", length):
         return False
     return not any(
         place.in_document for many in (*document.links.values(), *document.values.values()) for place in many
@@ -72,7 +83,8 @@ def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Rea
         and (not start.when or status.casefold() in [word.casefold() for word in start.when])
     )
     value = None if reading.tree is MISSING else reading.tree
-    return Snapshot(ref, status, value, idle=idle, url=reading.reply.url)
+    answer = reading.reply if status.state is State.SUCCEEDED and reading.reply.body and not reading.unread else None
+    return Snapshot(ref, status, value, idle=idle, url=reading.reply.url, answer=answer)
 
 
 def _shown(places: Places, reading: Reading) -> str | None:
