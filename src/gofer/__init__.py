@@ -16,12 +16,14 @@ from gofer.core.policies import OnAbandon, Retry
 from gofer.errors import (
     AnswerLost,
     BadReply,
+    BatchStopped,
     DeclarationError,
     Expired,
     GoferError,
     JobCancelled,
     JobFailed,
     JobLost,
+    JournalError,
     NoResult,
     NotFound,
     NotReady,
@@ -45,6 +47,7 @@ from gofer.errors import (
 from gofer.events import CancelSent, Changed, Downloading, Event, Retrying, Saved, Submitted
 from gofer.models import (
     Attempt,
+    BatchErrand,
     Fetched,
     HealthStatus,
     JobPage,
@@ -64,14 +67,17 @@ from gofer.version import __version__
 from gofer.wire import Head, Reply, Request
 
 if TYPE_CHECKING:
+    from gofer.abatch import AsyncBatch
     from gofer.aclient import AsyncClient, AsyncJob
     from gofer.aretrieve import AsyncRetrieveClient, AsyncRetrieveJob
+    from gofer.batch import Batch
 
 logging.getLogger("gofer").addHandler(logging.NullHandler())  # silent until an application configures logging
 
 __all__ = [
     "IO",
     "AnswerLost",
+    "AsyncBatch",
     "AsyncClient",
     "AsyncIO",
     "AsyncJob",
@@ -80,6 +86,9 @@ __all__ = [
     "Attempt",
     "Auth",
     "BadReply",
+    "Batch",
+    "BatchErrand",
+    "BatchStopped",
     "CancelSent",
     "Changed",
     "Client",
@@ -98,6 +107,7 @@ __all__ = [
     "JobFailed",
     "JobLost",
     "JobPage",
+    "JournalError",
     "Listener",
     "NoResult",
     "NotFound",
@@ -143,7 +153,9 @@ __all__ = [
     "safe_name",
 ]
 
-_AWAITED = {
+_LATER = {
+    "AsyncBatch": "gofer.abatch",
+    "Batch": "gofer.batch",
     "AsyncClient": "gofer.aclient",
     "AsyncJob": "gofer.aclient",
     "AsyncRetrieveClient": "gofer.aretrieve",
@@ -154,7 +166,7 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
 
     def __getattr__(name: str) -> object:
         """Import the async face when it is first named: a sync script does not pay for it (PEP 562)."""
-        if name not in _AWAITED:
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        face = globals()[name] = getattr(importlib.import_module(_AWAITED[name]), name)
+        face = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
         return face

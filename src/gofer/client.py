@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeVar, Unpack
 
 import httpx
 
@@ -23,7 +23,7 @@ from gofer.core.run import Flow, Run
 from gofer.core.service import Service
 from gofer.core.target import Target
 from gofer.events import Event
-from gofer.models import Fetched, Outcome, ResultFile, Status
+from gofer.models import BatchErrand, Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
 from gofer.setup import In, Out
 from gofer.transports.base import IO, listening
@@ -31,6 +31,10 @@ from gofer.transports.disk import LocalDisk, copy_into
 from gofer.transports.drive import drive, watch
 from gofer.transports.family import BlockingClient
 from gofer.transports.httpx_io import HttpxIO
+
+if TYPE_CHECKING:
+    from gofer.batch import Batch
+    from gofer.batches import Again
 
 T = TypeVar("T")
 
@@ -131,6 +135,68 @@ class Client(Generic[In, Out]):
         hold = min(1, self._service.rules.hold) if self._listeners else self._service.rules.hold
         flow = flows.run(errand, request, setup.key_of(key, self._new_key), target, hold=hold, again=key is not None)
         return self._perform(flow, errand)
+
+    def batch(
+        self,
+        journal: str | PathLike[str] | None = None,
+        *,
+        to: str | PathLike[str] | None = None,
+        jobs: int = 20,
+        downloads: int = 8,
+        requests_per_second: float | None = None,
+        exists: Literal["replace", "refuse"] = "replace",
+        again: Again | None = None,
+        stop_after: int | None = None,
+    ) -> Batch[In, Out]:
+        """Open a batch: many errands, written down in a journal, with limits for all of them together.
+
+        Args:
+            journal: the file with the batch. It is made if it is not there, else gone on with; None keeps the batch in
+                memory.
+            to: where each result goes, as in `run`; "{...}" is what sets the requests apart: "papers/{doi}.{format}".
+            jobs: unfinished jobs at the service, at most.
+            downloads: results that come at the same time, at most.
+            requests_per_second: requests to the service; None for no limit but the service's own.
+            exists: what to do about a target that is there before its errand is added: "replace" it when the result
+                comes, or "refuse" the errand.
+            again: a function of a failed errand's error and the number of its attempt (from 1); it returns the seconds
+                until another job is made for it, or None.
+            stop_after: stop after so many failures in a row; None goes on.
+
+        Raises:
+            JournalError: the journal is damaged, another service's, in use, or cannot be written.
+            UsageError: an argument is wrong.
+        """
+        from gofer.batch import Batch  # most clients have none, and none should pay for it
+        from gofer.batches import BatchOptions
+
+        options = BatchOptions(to, jobs, downloads, requests_per_second, exists, again, stop_after)
+        own_clock = self._io is not self._own
+        return Batch(self._service, self._io, self._listeners, self._new_key, journal, options, own_clock=own_clock)
+
+    def map(
+        self,
+        requests: Iterable[In] | Iterable[str],
+        *,
+        to: str | PathLike[str] | None = None,
+        jobs: int = 20,
+        timeout: float | None = None,
+    ) -> Iterator[BatchErrand[Out]]:
+        """Do many errands and yield each as it ends, well or not: a batch whose journal is in memory.
+
+        Args:
+            requests: what the contract takes; DOIs for a `RetrieveClient`. All are read first.
+            to: where each result goes, as in `batch`.
+            jobs: unfinished jobs at the service, at most.
+            timeout: seconds in total; None for no deadline.
+
+        Raises:
+            UsageError: a request is wrong, or two errands would write to one path; nothing was sent.
+            BatchStopped, OutOfTime: see `Batch.run`.
+        """
+        with self.batch(to=to, jobs=jobs) as batch:
+            _ = batch.add(requests)
+            yield from batch.run(timeout)
 
     def job(self, id: str) -> Job[Out]:
         """Return the handle of a job by its id. No request is sent."""

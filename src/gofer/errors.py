@@ -26,6 +26,8 @@
     │   └── JobCancelled
     ├── JobLost                             the service no longer has the job
     ├── WrongFile                           the file is not the promised one
+    ├── JournalError                        a batch's journal cannot be read or written
+    ├── BatchStopped                        what stopped a batch concerns every errand; has the reason
     ├── OutOfTime (TimeoutError)            the timeout ended
     │   └── WaitTimeout                     while the job was running
     └── Abandoned                           thrown into a flow after its caller has left
@@ -100,7 +102,13 @@ class DeclarationError(UsageError):
 
 
 class TargetError(GoferError, OSError):
-    """The file cannot be written to its target; a file that was there before is unchanged."""
+    """The file cannot be written to its target; a file that was there before is unchanged.
+
+    Attributes:
+        full: whether the disk is full, so that no other file can be written either.
+    """
+
+    full: bool = False
 
 
 class TargetIsFolder(TargetError):
@@ -253,6 +261,33 @@ class WrongFile(GoferError):
         self.reason = reason
 
 
+class JournalError(GoferError):
+    """The journal of a batch cannot be read or written, or is another's. What is in it stays as it is."""
+
+
+class BatchStopped(GoferError):
+    """A batch has stopped before its end, because every errand would meet the same. What is not done is left as it was.
+
+    Attributes:
+        reason: what the errands met, such as `Unauthorized`.
+    """
+
+    def __init__(self, message: str, *, reason: GoferError | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @classmethod
+    def because(cls, reason: GoferError) -> GoferError:
+        """Make the error of a batch that has stopped for this reason: some reasons say it all by themselves."""
+        if isinstance(reason, OutOfTime | JournalError):
+            return reason
+        stopped = cls(
+            f"The batch has stopped, and what is not done is left for the next run. {reason.message}", reason=reason
+        )
+        stopped.__cause__ = reason
+        return stopped
+
+
 class OutOfTime(GoferError, TimeoutError):
     """The timeout of the call ended; `leg` and `spent` say where the time went.
 
@@ -287,6 +322,8 @@ def _retryable(error: GoferError) -> bool:
             return error.retry_after is not None or error.status_code in (408, 421, 425)
         case BadReply():
             return error.field is None
+        case BatchStopped():
+            return error.reason is not None and _retryable(error.reason)
         case OutOfTime():
             return error.key is None and not error.cancelled  # else only the key repeats the submission safely
         case _:

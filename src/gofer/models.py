@@ -137,6 +137,34 @@ class Outcome(Generic[T]):
     files: tuple[Fetched, ...] = ()
 
 
+@frozen
+class BatchErrand(Generic[T]):
+    """One errand of a batch that has ended, well or not.
+
+    Attributes:
+        number: its number in the batch, from 1.
+        request: what was asked for, as plain JSON: {"doi": "10.5555/12345678"}.
+        state: "done", "failed", "uncertain" (its submission may have made a job), or "waiting" if `again=` has it tried
+            once more.
+        path: where its file or folder is; None if there is none.
+        value: the job's final document; None if it failed, or if only the file was found.
+        error: why it failed, a `GoferError`; None if it is done.
+        job_id: the service's id of the job; None if there was none.
+        ticket: identifies the job for `client.attach`; None if there was none.
+        attempt: the number of the job that was made for it, from 1.
+    """
+
+    number: int
+    request: Any
+    state: str
+    path: Path | None = None
+    value: T | None = None
+    error: Exception | None = None
+    job_id: str | None = None
+    ticket: str | None = field(default=None, repr=False)
+    attempt: int = 1
+
+
 # --- the retrieval contract ---
 
 _STATES: Mapping[str, State] = MappingProxyType(

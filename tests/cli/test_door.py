@@ -49,7 +49,7 @@ def test_every_error_has_its_exit_code() -> None:
     explained = {code for code, _, _ in ERRAND}
     assert all(code_of(kind("words")) in explained - {0} for kind in kinds)
     assert {kind.__name__ for kind in kinds if code_of(kind("words")) == 2} == {
-        *("UsageError", "TicketError", "DeclarationError", "TargetError", "TargetIsFolder"),
+        *("UsageError", "TicketError", "DeclarationError", "TargetError", "TargetIsFolder", "JournalError"),
     }
 
 

@@ -375,7 +375,7 @@ state = 'text: ~ ^(\\w+)'
 @pytest.mark.parametrize(
     "value",
     ["'text: ~ ^SUCCEEDED (.*)'", "'header:x-answer'", "['none:', 'header:x-answer']"],
-    ids="text header or".split(),
+    ids=["text", "header", "or"],
 )
 def test_a_value_in_the_text_or_headers_of_the_last_answer_is_read(any_face, serve, value):
     """Without `url` the whole last answer is read, and not its JSON alone."""

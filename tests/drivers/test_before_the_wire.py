@@ -317,7 +317,7 @@ def test_the_blocking_driver_waits_for_a_slot_until_the_budget_ends(monkeypatch,
             return False
 
     monkeypatch.setattr(threading, "Event", Event)
-    hands = drive._Hands(None, Still(), None, None)
+    hands = drive.Hands(None, Still(), None, None)
     turn = AwaitTurn(Turn(), None if left is None else Still.time.mono + left)
     assert hands.perform(turn) == Answered(Still.time, False)
     assert waits == [seconds]

@@ -51,6 +51,10 @@ ANSWERS = [
     (errors.WrongFile("x"), False),
     (errors.OutOfTime("x"), True),
     (errors.WaitTimeout("x"), True),
+    (errors.JournalError("x"), False),
+    (errors.BatchStopped("x"), False),
+    (errors.BatchStopped("x", reason=errors.Unreachable("x")), True),
+    (errors.BatchStopped("x", reason=errors.Unauthorized("x", status_code=401)), False),
     (errors.Abandoned("x"), False),
 ]
 

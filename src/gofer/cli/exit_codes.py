@@ -9,7 +9,11 @@ from gofer import errors
 
 ERRAND: tuple[tuple[int, str, tuple[type[BaseException], ...]], ...] = (
     (0, "done", ()),
-    (2, "bad usage: an argument, the ticket or the target is wrong", (errors.UsageError, errors.TargetError)),
+    (
+        2,
+        "bad usage: an argument, the ticket, the target or the journal is wrong",
+        (errors.UsageError, errors.TargetError, errors.JournalError),
+    ),
     (
         3,
         "no answer from the service, or the service cannot take the job now",
@@ -32,5 +36,7 @@ SERVE = (
 
 
 def code_of(error: BaseException) -> int:
-    """Return the exit code of an error."""
+    """Return the exit code of an error; a batch that has stopped ends as its reason would."""
+    if isinstance(error, errors.BatchStopped) and error.reason is not None:
+        error = error.reason
     return next(code for code, _, kinds in ERRAND if isinstance(error, kinds))

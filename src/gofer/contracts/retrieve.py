@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import quote
 
-from attrs import field, fields_dict, frozen
+from attrs import asdict, evolve, field, fields_dict, frozen
 
 from gofer.contracts import doi, formats
 from gofer.contracts.base import Contract, Ref, Snapshot
-from gofer.contracts.payload import Problem, as_list, document, only_shown, strict_converter, structure
+from gofer.contracts.payload import Problem, as_list, as_map, document, only_shown, strict_converter, structure
 from gofer.errors import BadReply, UsageError
 from gofer.models import HealthStatus, JobPage, ResultFile, RetrieveRequest, RetrieveResult, State, Status
 from gofer.wire import Reply, Request, may_be_id
@@ -56,6 +56,16 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     def fields(self, request: RetrieveRequest) -> Mapping[str, object]:
         """Return the DOI as it is sent, and the title if there is one."""
         return {"doi": _doi(request), "title": request.title}
+
+    def to_json(self, request: RetrieveRequest | str) -> object:
+        """Return the fields that are set, the DOI in its one form; a DOI alone is a request, too."""
+        asked = RetrieveRequest(request) if isinstance(request, str) else request
+        given = asdict(evolve(asked, doi=_doi(asked)))
+        return {name: value for name, value in given.items() if value is not None}
+
+    def from_json(self, value: object) -> RetrieveRequest:
+        """Return the request of these fields."""
+        return structure(as_map(value) or {}, RetrieveRequest)
 
     def stem(self, request: RetrieveRequest) -> str:
         """Return the DOI."""

@@ -13,6 +13,7 @@ names the type of its answer, so that a flow gets it typed (`run.ask`).
     Sleep(seconds)                   -> None
     AwaitTurn(turn, until)           -> bool           a slot, or renewed credentials; False when it is too late
     Tell(event)                      -> None           best-effort progress
+    Note(number, fact)               -> None           a fact about an errand of a batch, in the journal and on the disk
 
 The disk performs the others (`DiskCommand`), all behind one method:
 
@@ -24,6 +25,7 @@ The disk performs the others (`DiskCommand`), all behind one method:
     Discard(target)                  -> None           the part file is removed
     Put(target, content)             -> None           a small file, complete, in one step
     Assemble(staging, folder)        -> None           the files in the staging folder are in the folder
+    Recognise(at, size, digest)      -> bool           whether this file is there, byte for byte
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from attrs import field, frozen
 from attrs.validators import instance_of, optional
 
 from gofer.core.digests import Digest
+from gofer.core.journal import Fact
 from gofer.core.slots import Turn
 from gofer.errors import GoferError
 from gofer.events import Event
@@ -229,6 +232,14 @@ class Tell(Asks[None]):
     event: Event
 
 
+@frozen
+class Note(Asks[None]):
+    """Write a fact about an errand into the journal of its batch, and have it on the disk (`JournalError`)."""
+
+    number: int
+    fact: Fact
+
+
 # --- commands of the disk ---
 
 
@@ -296,13 +307,22 @@ class Assemble(Asks[None]):
     folder: Path
 
 
-DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble
-Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | DiskCommand
+@frozen
+class Recognise(Asks[bool]):
+    """Tell whether a file of this size and SHA-256 (hexadecimal digits) is at this place."""
+
+    at: Path
+    size: int
+    digest: str
+
+
+DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble | Recognise
+Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | Note | DiskCommand
 
 
 # --- outcomes ---
 
-DiskAnswer = Place | Part | Stored | bytes | None
+DiskAnswer = Place | Part | Stored | bytes | bool | None
 Answer = object
 
 

@@ -15,6 +15,7 @@ from gofer.core import verbs
 from gofer.core.commands import CheckTarget, Discard, Keep, Mark, Measure, Put, Stored
 from gofer.core.digests import digest_bytes, digest_of
 from gofer.core.exchange import AnyErrand, Tries, follow_open, retry_or_raise
+from gofer.core.journal import Keeping
 from gofer.core.judging import encoding_of, is_stored_in
 from gofer.core.names import with_format
 from gofer.core.poll import poll_once
@@ -30,6 +31,9 @@ from gofer.wire import Head, Reply, Request
 
 WORTH_AGAIN = frozenset({"digest", "size", "range"})
 """Reasons of `WrongFile` that a second transfer, from the first byte, may cure; after a resume any reason may be."""
+
+RECOGNISED_BY = "sha256"
+"""The digest by which a journal recognises a file that is in its place already."""
 
 EXPIRED = frozenset({401, 403, 404, 410})
 """Status codes of a link that is good no more; the job's document may have a new one."""
@@ -49,16 +53,31 @@ def fetch(errand: AnyErrand, target: Target, file: ResultFile) -> Flow[Fetched]:
     return fetched
 
 
-def save(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
-    """Put one file at a path: content that the service sent along is written, any other file is downloaded."""
+def save(errand: AnyErrand, target: Path, file: ResultFile, *, last: bool = True) -> Flow[Fetched]:
+    """Put one file at a path: content that the service sent along is written, any other file is downloaded.
+
+    `last` says that the errand has its result with this file, so that a journal is to know of it before.
+    """
     if file.content is None:
-        return (yield from to_file(errand, target, file))
+        return (yield from to_file(errand, target, file, last=last))
     at = yield from check_name(target, file.format)
+    if last:
+        yield from note_keeping(errand, at, at, len(file.content), sha256(file.content), Verified.LENGTH)
     yield Put(at, file.content)
     return Fetched(at, len(file.content), Verified.LENGTH)
 
 
-def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
+def sha256(content: bytes) -> bytes:
+    """Return the digest by which a journal recognises a file."""
+    return digest_bytes(RECOGNISED_BY, content)
+
+
+def note_keeping(errand: AnyErrand, at: Path, path: Path, size: int, digest: bytes, verified: Verified) -> Flow[None]:
+    """Write into the journal that what is at `path` is complete, which the file at `at` will tell."""
+    yield from verbs.note(errand, Keeping(str(at), str(path), size, digest.hex(), verified))
+
+
+def to_file(errand: AnyErrand, target: Path, file: ResultFile, *, last: bool = True) -> Flow[Fetched]:
     """Download a file of the job to `target`."""
     tries = Tries(errand, errand.rules.patience)
     reached, cured, renewed, page, kind = 0, False, False, None, ""
@@ -97,6 +116,11 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile) -> Flow[Fetched]:
             cured, reached = True, 0
         else:
             at = with_format(target, _format(errand, file, mark))
+            if last and errand.entry is not None:
+                digest = stored.digest
+                if digest is None or (mark.digest is not None and mark.digest.algorithm != RECOGNISED_BY):
+                    digest = (yield from ask(Measure(target, RECOGNISED_BY))).digest
+                yield from note_keeping(errand, at, at, stored.size, digest or b"", verified)
             yield Keep(target, at)
             return Fetched(at, stored.size, verified)
         errand.move(Move.RESUME)
@@ -227,7 +251,8 @@ def _transfer(
         offset, overlap = resume.start, resume.part.size - resume.start
         named = resume.part.mark.digest or (digest_of(head) if head.status == 206 else None)
         mark = evolve(resume.part.mark, total=total, digest=named)
-    cap, hashed = errand.rules.file_cap, None if mark.digest is None else mark.digest.algorithm
+    unnamed = None if errand.entry is None else RECOGNISED_BY
+    cap, hashed = errand.rules.file_cap, unnamed if mark.digest is None else mark.digest.algorithm
     if mark.total is not None and mark.total > cap:
         yield from verbs.drop(errand)
         raise WrongFile(f"The file has {mark.total} bytes, more than the cap of {cap}.", reason="too big")

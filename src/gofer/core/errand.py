@@ -39,6 +39,7 @@ class Errand(Generic[In, Out]):
         *,
         timeout: float | None = None,
         heard: bool = True,
+        entry: int | None = None,
     ) -> None:
         self.service = service
         self.rules = service.rules
@@ -46,6 +47,7 @@ class Errand(Generic[In, Out]):
         self.memory: JobMemory[Out] = JobMemory() if memory is None else memory
         self.timeout = timeout
         self.heard = heard  # whether anybody listens to events
+        self.entry = entry  # its number in the journal, if it is one of a batch
         self.stage = Stage.NEW
         self.attempts = 0
         self.hold = service.rules.hold  # becomes shorter where held requests fail

@@ -52,6 +52,14 @@ def _run(
     if target is not None:
         target = yield from check_target(target)  # before a job is made
     yield from submit(errand, request, key, hold=hold, again=again)
+    return (yield from complete(errand, request, key, target))
+
+
+def complete(errand: Errand[In, Out], request: In, key: str, target: Target | None) -> Flow[Outcome[Out]]:
+    """Wait for a job that was submitted, and bring its result to a checked target.
+
+    A job that the service has lost is submitted once more, by the same key, where keys are replayed.
+    """
     try:
         yield from await_end(errand)
     except JobLost as lost:

@@ -17,7 +17,7 @@ from typing import Any
 from gofer.contracts import formats
 from gofer.core import verbs
 from gofer.core.commands import MANIFEST, Assemble, CheckFolder, Put
-from gofer.core.download import save
+from gofer.core.download import note_keeping, save, sha256
 from gofer.core.exchange import AnyErrand
 from gofer.core.names import safe_name
 from gofer.core.run import Flow, ask
@@ -40,7 +40,7 @@ def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) ->
     for file, name in zip(files, safe_names(files), strict=True):
         entry: dict[str, Any] | None = noted.get(name)
         if entry is None:
-            one = yield from save(errand, staging / name, file)
+            one = yield from save(errand, staging / name, file, last=False)
             entry = {"file": name, "name": file.name, "size": one.size, "verified": one.verified}
             entry |= {} if file.url is None else {"from": shown(file.url)}
         entries.append(entry)
@@ -49,6 +49,9 @@ def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) ->
         errand.move(Move.RESUME)
     if not files:
         yield Put(staging / MANIFEST, _manifest(errand, entries))
+    if errand.entry is not None:
+        manifest, at = _manifest(errand, entries), target.place / MANIFEST
+        yield from note_keeping(errand, at, folder, len(manifest), sha256(manifest), weakest(fetched))
     yield Assemble(staging, target.place)
     errand.move(Move.STORED)
     yield from verbs.tell(errand, Saved(errand.job_id, folder, sum(one.size for one in fetched), weakest(fetched)))

@@ -64,7 +64,7 @@ class Slots:
         last = 1 if total > 3 else 0
         polls = total - last - total // 10
         self._most = {Use.HELD: polls, Use.POLL: polls, Use.OTHER: total - last, Use.FAREWELL: total}
-        self._most_held = total // 2
+        self.most_held = total // 2
         self.reset()
 
     def reset(self) -> None:
@@ -106,7 +106,7 @@ class Slots:
             self.give_back(turn.use)
 
     def _free(self, use: Use) -> bool:
-        return self._taken < self._most[use] and (use is not Use.HELD or self._held < self._most_held)
+        return self._taken < self._most[use] and (use is not Use.HELD or self._held < self.most_held)
 
     def _count(self, use: Use, step: int) -> None:
         self._taken = max(0, self._taken + step)

@@ -15,6 +15,7 @@ from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
 from gofer.core.exchange import Tries, accept, describe, exchange, is_transient, means_later, too_many
+from gofer.core.journal import Accepted, Sending, mark_of
 from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.run import Flow
 from gofer.core.slots import Use
@@ -61,10 +62,13 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
         hold = 0  # too many requests are held already: polls follow by the schedule
     build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
     errand.submission = build(hold=0)
+    yield from verbs.note(errand, Sending(key, mark_of(errand.submission), errand.now.wall))
     errand.move(Move.SUBMIT)
     snapshot = yield from _deliver(errand, build(hold=hold), errand.submission, hold, again)
     errand.submitted(snapshot)
     errand.move(Move.ACCEPTED)
+    if snapshot.ref.id or snapshot.ref.links:  # else it was finished at once, and cannot be found again
+        yield from verbs.note(errand, Accepted(str(errand.ticket), snapshot.ref.id))
     yield from verbs.tell(errand, Submitted(snapshot.ref.id, snapshot.status, errand.ticket))
 
 
@@ -160,17 +164,19 @@ def _fate(
 
 def replays_keys(errand: Errand[In, Out]) -> Flow[bool]:
     """Find out whether the same key gives the same job; asks the service only where the contract says so."""
-    answer = errand.contract.replays_keys
-    if answer != "ask":
-        return answer == "yes"
     try:
-        request = errand.contract.build_health(errand.service.base)
-        if request is None:
-            return False
-        reply = yield from exchange(errand, request, Tries(errand, errand.rules.retry), timeout=5.0)
-        return "idempotency-key" in errand.contract.read_capabilities(reply)
+        return (yield from promises_replay(errand))
     except (TransportError, ServiceError, BadReply):
         return False
+
+
+def promises_replay(errand: Errand[In, Out]) -> Flow[bool]:
+    """Find out the same, or raise what keeps the service from answering."""
+    answer, request = errand.contract.replays_keys, errand.contract.build_health(errand.service.base)
+    if answer != "ask" or request is None:
+        return answer == "yes"
+    reply = yield from exchange(errand, request, Tries(errand, errand.rules.retry), timeout=5.0)
+    return "idempotency-key" in errand.contract.read_capabilities(reply)
 
 
 def _uncertain(errand: Errand[In, Out], failure: GoferError, why: str) -> SubmitUncertain:

@@ -110,6 +110,8 @@ WAYS_OUT: tuple[tuple[type[BaseException], Move], ...] = (
     (errors.WrongFile, Move.MISFETCHED),
     (errors.TargetError, Move.MISFETCHED),
     (errors.OutOfTime, Move.LATE),
+    (errors.JournalError, Move.LEFT),
+    (errors.BatchStopped, Move.LEFT),
     (errors.NotReady, Move.REFUSED),
     (errors.ServiceError, Move.REFUSED),
     (errors.BadReply, Move.REFUSED),

@@ -15,6 +15,7 @@ from gofer.core.commands import (
     Body,
     Drop,
     Mark,
+    Note,
     Open,
     Read,
     Send,
@@ -25,6 +26,7 @@ from gofer.core.commands import (
 )
 from gofer.core.errand import Errand
 from gofer.core.hosts import allows
+from gofer.core.journal import Fact
 from gofer.core.judging import as_document
 from gofer.core.run import Flow, ask
 from gofer.core.signing import are_refused, sign, sign_anew
@@ -191,6 +193,12 @@ def sleep(errand: Errand[Any, Any], seconds: float) -> Flow[None]:
         raise errand.late()
     if seconds > 0:
         yield Sleep(seconds)
+
+
+def note(errand: Errand[Any, Any], fact: Fact) -> Flow[None]:
+    """Write a fact into the journal, if the errand is one of a batch; whatever depends on it comes after this."""
+    if errand.entry is not None:
+        yield from ask(Note(errand.entry, fact))
 
 
 def tell(errand: Errand[Any, Any], event: Event) -> Flow[None]:

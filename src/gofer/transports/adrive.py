@@ -37,7 +37,7 @@ LINGER = 0.5
 
 async def adrive(run: Run[T], io: AsyncIO, disk: Disk, tell: Listener) -> T:
     """Perform a run to its end and return its value, or raise the error it ends with."""
-    async with contextlib.aclosing(_Hands(run, io, disk, tell)) as hands:
+    async with contextlib.aclosing(Hands(run, io, disk, tell)) as hands:
         try:
             step = run.start(io.now())
             while not isinstance(step, commands.Done):
@@ -51,7 +51,7 @@ async def adrive(run: Run[T], io: AsyncIO, disk: Disk, tell: Listener) -> T:
 
 async def awatch(run: Run[Any], io: AsyncIO, disk: Disk) -> AsyncGenerator[Event, None]:
     """Perform a run and yield the events it tells; leaving the iterator early does no I/O but closing."""
-    async with contextlib.aclosing(_Hands(run, io, disk, _deaf)) as hands:
+    async with contextlib.aclosing(Hands(run, io, disk, _deaf)) as hands:
         step = run.start(io.now())
         while not isinstance(step, commands.Done):
             if isinstance(step, commands.Tell):
@@ -59,7 +59,7 @@ async def awatch(run: Run[Any], io: AsyncIO, disk: Disk) -> AsyncGenerator[Event
             step = run.advance(await hands.perform(step))
 
 
-async def _farewell(run: Run[Any], hands: _Hands) -> None:
+async def _farewell(run: Run[Any], hands: Hands) -> None:
     """Perform what the flow still wants done when its caller leaves, shielded and for a short time."""
     with anyio.move_on_after(FAREWELL + 0.5, shield=True), contextlib.suppress(GoferError):
         await hands.drop()
@@ -68,7 +68,7 @@ async def _farewell(run: Run[Any], hands: _Hands) -> None:
             step = run.advance(await hands.perform(step))
 
 
-def _waking(event: anyio.Event) -> Callable[[], None]:
+def waking(event: anyio.Event) -> Callable[[], None]:
     """Return what sets this loop's event, from any thread: those who wait for each other may be in several loops."""
     here, loop = threading.get_ident(), current_token().native_token
     soon: Any = getattr(loop, "call_soon_threadsafe", None) or getattr(loop, "run_sync_soon", None)
@@ -87,7 +87,7 @@ def _deaf(_: Event) -> None:
     """Listen to nothing."""
 
 
-class _Hands:
+class Hands:
     """The command performer of one run; holds the one reply that may be open."""
 
     def __init__(self, run: Run[Any], io: AsyncIO, disk: Disk, tell: Listener) -> None:
@@ -97,6 +97,7 @@ class _Hands:
         self._pace: Pace | None = None
 
     async def aclose(self) -> None:
+        """Let go of everything."""
         await self.drop()
         self._run.close()
         if self._disk.holds:  # letting go of a part is work for the disk: an empty one is removed
@@ -104,6 +105,7 @@ class _Hands:
                 await run_sync(self._disk.close)
 
     async def drop(self) -> None:
+        """Close the open reply, if there is one."""
         body, chunks, self._body, self._chunks = self._body, self._chunks, None, None
         if body is not None:
             with anyio.CancelScope(shield=True):
@@ -112,6 +114,7 @@ class _Hands:
                 await body.close()
 
     async def perform(self, command: commands.Command) -> commands.Outcome:
+        """Carry out a command, and return what came of it."""
         try:
             answer = await self._answer(command)
         except GoferError as error:
@@ -148,13 +151,13 @@ class _Hands:
                 await self.io.sleep(command.seconds)
             case commands.AwaitTurn():
                 granted = anyio.Event()
-                command.turn.when_granted(_waking(granted))
+                command.turn.when_granted(waking(granted))
                 with anyio.move_on_after(math.inf if command.until is None else command.until - self.io.now().mono):
                     await granted.wait()
                 return granted.is_set()
             case commands.Tell():
                 self._tell(command.event)
-            case commands.Drop():
+            case commands.Drop() | commands.Note():  # what is noted is written by the driver of many
                 pass
             case _:
                 return await run_sync(self._disk.perform, command)

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 def drive(run: Run[T], io: IO, disk: Disk, tell: Listener) -> T:
     """Perform a run to its end and return its value, or raise the error it ends with."""
-    with contextlib.closing(_Hands(run, io, disk, tell)) as hands:
+    with contextlib.closing(Hands(run, io, disk, tell)) as hands:
         try:
             step = run.start(io.now())
             while not isinstance(step, commands.Done):
@@ -39,7 +39,7 @@ def drive(run: Run[T], io: IO, disk: Disk, tell: Listener) -> T:
 
 def watch(run: Run[Any], io: IO, disk: Disk) -> Iterator[Event]:
     """Perform a run and yield the events it tells; leaving the iterator early does no I/O but closing."""
-    with contextlib.closing(_Hands(run, io, disk, _deaf)) as hands:
+    with contextlib.closing(Hands(run, io, disk, _deaf)) as hands:
         step = run.start(io.now())
         while not isinstance(step, commands.Done):
             if isinstance(step, commands.Tell):
@@ -47,7 +47,7 @@ def watch(run: Run[Any], io: IO, disk: Disk) -> Iterator[Event]:
             step = run.advance(hands.perform(step))
 
 
-def _farewell(run: Run[Any], hands: _Hands) -> None:
+def _farewell(run: Run[Any], hands: Hands) -> None:
     """Perform what the flow still wants done when its caller leaves; the flow keeps it short."""
     hands.drop()
     with contextlib.suppress(GoferError):
@@ -60,7 +60,7 @@ def _deaf(_: Event) -> None:
     """Listen to nothing."""
 
 
-class _Hands:
+class Hands:
     """The command performer of one run; holds the one reply that may be open."""
 
     def __init__(self, run: Run[Any], io: IO, disk: Disk, tell: Listener) -> None:
@@ -69,16 +69,19 @@ class _Hands:
         self._pace: Pace | None = None
 
     def close(self) -> None:
+        """Let go of everything."""
         self.drop()
         self._run.close()
         self._disk.close()
 
     def drop(self) -> None:
+        """Close the open reply, if there is one."""
         body, self._body = self._body, None
         if body is not None:
             body.close()
 
     def perform(self, command: commands.Command) -> commands.Outcome:
+        """Carry out a command, and return what came of it."""
         try:
             answer = self._answer(command)
         except GoferError as error:
@@ -115,7 +118,7 @@ class _Hands:
                 return granted.wait(min(max(0.0, left), threading.TIMEOUT_MAX))
             case commands.Tell():
                 self._tell(command.event)
-            case commands.Drop():
+            case commands.Drop() | commands.Note():  # what is noted is written by the driver of many
                 pass
             case _:
                 return self._disk.perform(command)

@@ -8,6 +8,7 @@ measured. Whether one may be resumed, and whether it is complete, the core decid
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -70,7 +71,9 @@ class writing:
 
 def unwritable(target: Path, error: OSError) -> TargetError:
     """Make the error for a file that cannot be written."""
-    return TargetError(f"{target} cannot be written: {error.strerror or error}.")
+    found = TargetError(f"{target} cannot be written: {error.strerror or error}.")
+    found.full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return found
 
 
 def open_part(target: Path) -> FileIO:

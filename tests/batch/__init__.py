@@ -1,0 +1,1 @@
+"""Batches: many errands of one service, and their journal."""
