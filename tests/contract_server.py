@@ -81,14 +81,14 @@ class ScriptedEngine(LocalEngine):
         self.gates: dict[str, Gate] = {}
         self._refused: set[str] = set()
 
-    async def submit(self, submission: Submission, key: str | None = None) -> Job:
+    async def submit(self, submission: Submission, key: str | None = None, owner: str = "") -> Job:
         """Refuse the first submission of a busy DOI; then as ever."""
         doi = submission.doi
         if doi in ("10.5555/busy", "10.5555/busydate") and doi not in self._refused:
             self._refused.add(doi)
             later = "1" if doi == "10.5555/busy" else formatdate(self.clock() + 1, usegmt=True)
             raise HTTPException(429, "too many jobs are waiting", {"Retry-After": later})
-        return await super().submit(submission, key)
+        return await super().submit(submission, key, owner)
 
     async def wait(self, job_id: str, seen: int | None = None, seconds: float = 0.0) -> Job | None:
         """Let the job take a step, then wait as ever: a held request finds the news at once."""
@@ -103,7 +103,7 @@ class ScriptedEngine(LocalEngine):
         return await super().wait(job_id, before.revision if seen is None else seen, seconds)
 
     async def _settled(self, job_id: str, gate: Gate) -> None:
-        while not gate.parked and not or_404(await self.get(job_id)).ended:
+        while not gate.parked and (job := await self.get(job_id)) is not None and not job.ended:
             await anyio.sleep(0.001)
 
 
@@ -241,10 +241,10 @@ def plain_app(full: Starlette) -> Starlette:
         return JSONResponse({"job_id": job.id, "status": job.status})
 
     async def show(request: Request) -> Response:
-        return base_of("Job", job_document(or_404(await engine.wait(path_id(request)))))
+        return base_of("Job", job_document(or_404(request, await engine.wait(path_id(request)))))
 
     async def fetch(request: Request) -> Response:
-        job = or_404(await engine.get(path_id(request)))
+        job = or_404(request, await engine.get(path_id(request)))
         if job.result is None:
             raise HTTPException(409, "the file is not ready")
         return Response(content(job.submission.doi), media_type="application/pdf")

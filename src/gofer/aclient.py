@@ -151,6 +151,7 @@ class AsyncClient(Generic[In, Out]):
         exists: Literal["replace", "refuse"] = "replace",
         again: Again | None = None,
         stop_after: int | None = None,
+        look_every: float = 900.0,
     ) -> AsyncBatch[In, Out]:
         """Open a batch: many errands, written down in a journal, with limits for all of them together.
 
@@ -166,6 +167,7 @@ class AsyncClient(Generic[In, Out]):
             again: a function of a failed errand's error and the number of its attempt (from 1); it returns the seconds
                 until another job is made for it, or None.
             stop_after: stop after so many failures in a row; None goes on.
+            look_every: seconds after which a job is polled although the service, which tells of changes, was silent.
 
         Raises:
             JournalError: the journal is damaged, another service's, in use, or cannot be written.
@@ -174,7 +176,7 @@ class AsyncClient(Generic[In, Out]):
         from gofer.abatch import AsyncBatch  # most clients have none, and none should pay for it
         from gofer.batches import BatchOptions
 
-        options = BatchOptions(to, jobs, downloads, requests_per_second, exists, again, stop_after)
+        options = BatchOptions(to, jobs, downloads, requests_per_second, exists, again, stop_after, look_every)
         own_clock = self._io is not self._own
         return AsyncBatch(
             self._service, self._io, self._listeners, self._new_key, journal, options, own_clock=own_clock

@@ -47,6 +47,7 @@ class BatchOptions:
     exists: Literal["replace", "refuse"] = "replace"
     again: Again | None = None
     stop_after: int | None = None
+    look_every: float = 900.0
 
     def limits(self) -> Limits:
         """Check the options, and return what the batch may take.
@@ -60,6 +61,7 @@ class BatchOptions:
             raise UsageError(f"again= is a function of an error and the number of the attempt, not {self.again!r}.")
         if self.stop_after is not None:
             _ = _whole(self.stop_after, "stop_after")
+        _ = setup.positive(self.look_every, "look_every")
         rate = self.requests_per_second
         return Limits(
             _whole(self.jobs, "jobs"),
@@ -137,6 +139,7 @@ class Book(Generic[In, Out]):
             heard=heard,
             asks_again=self.options.again is not None,
             stop_after=self.options.stop_after,
+            look_every=self.options.look_every,
         )
 
     def retry(self, fate: str) -> int:

@@ -26,6 +26,7 @@ def create_app(
     body: Body,
     health: Health,
     token: str | None = None,
+    tokens: Sequence[tuple[str, str]] = (),
     background: Sequence[Callable[[], Awaitable[None]]] = (),
     clock: Clock = time.time,
 ) -> Starlette:
@@ -36,13 +37,15 @@ def create_app(
         store: keeps the files of jobs. ``body`` must write to the same store.
         body: the work of a job.
         health: the source of /health.
-        token: the bearer token that job requests must carry; None means that they need no token.
+        token: the bearer token that job requests must carry; None and no `tokens` means that they need none.
+        tokens: names of callers and their tokens; the jobs of each are another caller's 404.
         background: what runs beside it, for ever.
         clock: wall time.
     """
+    accepted = [*([("", token)] if token else []), *tokens]
     app = Starlette(
         routes=[*jobs.routes, *files.routes, *health_routes.routes, *openapi.routes],
-        middleware=[Middleware(BearerAuth, token=token)] if token else [],
+        middleware=[Middleware(BearerAuth, tokens=accepted)] if accepted else [],
         exception_handlers={
             HTTPException: on_http_exception,
             ClientDisconnect: on_disconnect,

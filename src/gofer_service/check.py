@@ -138,9 +138,13 @@ def _jobs(jobs: JobSettings) -> Part:
 
 
 def _token(serve: ServeSettings) -> Part:
+    named = f"{len(serve.tokens)} with names from serve.tokens_file" if serve.tokens else ""
     if serve.token_file is None:
+        if named:
+            return Part("token", "on", f"{named}: requests about jobs must carry one, and see their caller's jobs only")
         return Part("token", "off", "neither SERVICE_TOKEN nor serve.token_file is set: no request needs a token")
-    return Part("token", "on", f"from {serve.token_file.origin}: requests about jobs must carry it")
+    more = f", and {named}" if named else ""
+    return Part("token", "on", f"from {serve.token_file.origin}{more}: requests about jobs must carry it")
 
 
 def _listen(serve: ServeSettings) -> Part:
@@ -148,13 +152,15 @@ def _listen(serve: ServeSettings) -> Part:
     if serve.host.lower() == "localhost":
         return Part("listen", "on", f"{where}: only this machine can reach it")
     if not is_literal(serve.host):  # it is not looked up: that would ask a server
-        safe = "" if serve.token or serve.open else ", which needs a token unless the name is this machine's loopback"
+        safe = (
+            "" if serve.any_token or serve.open else ", which needs a token unless the name is this machine's loopback"
+        )
         return Part("listen", "on", f"{where}{safe}")
     try:
-        refuse_exposure(serve.host, token=serve.token, open_to_all=serve.open)
+        refuse_exposure(serve.host, token=serve.any_token, open_to_all=serve.open)
     except Exposed as error:
         return Part("listen", "wrong", str(error))
     if is_loopback(serve.host):
         return Part("listen", "on", f"{where}: only this machine can reach it")
-    needed = "need the token" if serve.token else "need no token, as serve.open is true"
+    needed = "need the token" if serve.any_token else "need no token, as serve.open is true"
     return Part("listen", "on", f"{where}: other machines can reach it, and {needed}")

@@ -4,6 +4,7 @@ The file is checked as a whole, also where something goes before it. Every error
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import partial
@@ -21,8 +22,10 @@ from gofer.contracts.faults import dotted
 from gofer.contracts.payload import as_list, as_map, strict_converter
 from gofer.contracts.spelling import hint
 from gofer.wire import may_be_sent
-from gofer_service.settings import FromFile, Inline, RemoteSettings, Secret, Settings, SourcesSettings
+from gofer_service.settings import FromFile, Inline, RemoteSettings, Secret, Settings, SourcesSettings, Tokens
 from gofer_service.sources.chosen import BUILT_IN, installed_sources
+
+_CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Values = Mapping[str, Mapping[str, Any]]
 """Settings by table and key; None stands for one that is not set."""
@@ -120,22 +123,34 @@ def _converter(folder: Path) -> cattrs.Converter:
             raise TypeError("expected a text of ASCII characters (not shown, as it may be a secret)")
         return Inline(value, "the configuration")
 
-    def secret(value: object, kind: object) -> Secret:
+    def words(value: object, kind: object) -> list[str]:
         # The path is not quoted: it may be a secret that was put here by mistake.
         try:
-            words = path(value, kind).read_text(encoding="ascii").split()
+            return path(value, kind).read_text(encoding="ascii").split()
         except OSError as error:
             raise ValueError(f"the file that it names cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
-            words = []
-        if len(words) != 1:
+            return []
+
+    def secret(value: object, kind: object) -> Secret:
+        found = words(value, kind)
+        if len(found) != 1:
             raise ValueError("the file that it names must have one word of ASCII characters in it, the secret")
-        return Secret(words[0], "serve.token_file")
+        return Secret(found[0], "serve.token_file")
+
+    def tokens(value: object, kind: object) -> Tokens:
+        found = Tokens(" ".join(words(value, kind)), "serve.tokens_file")
+        if not found.pairs or not all(_CALLER.fullmatch(name) and token for name, token in found.pairs):
+            raise ValueError("the file that it names must have lines of ASCII characters, as name:token")
+        if len({token for _, token in found.pairs}) < len(found.pairs):
+            raise ValueError("two lines of the file that it names have the same token")
+        return found
 
     converter = strict_converter(closed=True)
     converter.register_structure_hook_factory(attrs.has, partial(_table, converter))
     converter.register_structure_hook(Path, path)
     converter.register_structure_hook(Secret, secret)
+    converter.register_structure_hook(Tokens, tokens)
     converter.register_structure_hook(FromFile, lambda value, kind: FromFile(secret(value, kind).text, "a file"))
     converter.register_structure_hook(Inline, inline)
     converter.register_structure_hook(SourcesSettings, partial(_sources, converter))

@@ -86,6 +86,8 @@ class Result:
 class Job:
     """The record of a job. Times are seconds since 1970, UTC.
 
+    ``owner`` is the caller who submitted it: the name of a token, empty where tokens have none.
+
     ``attempt`` counts how often a worker has started the job. It is the fencing token: a write with another number is
     refused. ``revision`` grows with every visible change. ``state_revision`` is the revision of the last change of
     ``status``.
@@ -111,6 +113,7 @@ class Job:
     result: Result | None = None
     error: str | None = None
     error_code: ErrorCode | None = None
+    owner: str = ""
 
     @property
     def ended(self) -> bool:
@@ -185,6 +188,18 @@ Discard = Callable[[str], Awaitable[None]]
 
 
 @frozen
+class Changes:
+    """Jobs whose state has changed, as they are now, in the order of the changes; ``next`` is the cursor after them."""
+
+    jobs: tuple[Job, ...]
+    next: int
+
+
+class CursorGone(Exception):
+    """The engine cannot tell what has changed since this cursor."""
+
+
+@frozen
 class Page:
     """A page of the job list, newest first. ``next`` is the cursor of the next page; None on the last one."""
 
@@ -203,8 +218,8 @@ class Engine(Protocol):
         """
         ...
 
-    async def submit(self, submission: Submission, key: str | None = None) -> Job:
-        """Add a job. The same key with the same submission returns the job that exists.
+    async def submit(self, submission: Submission, key: str | None = None, owner: str = "") -> Job:
+        """Add a job. The same key of the same owner with the same submission returns the job that exists.
 
         Raises:
             KeyReused: the key belongs to another submission.
@@ -227,8 +242,20 @@ class Engine(Protocol):
         """Cancel the job unless it has ended, and return the record. The job is then failed with ``CANCELLED``."""
         ...
 
-    async def list(self, status: Status | None = None, limit: int = 50, cursor: int | None = None) -> Page:
-        """Return up to ``limit`` jobs, newest first, starting at ``cursor``."""
+    async def list(
+        self, status: Status | None = None, limit: int = 50, cursor: int | None = None, owner: str = ""
+    ) -> Page:
+        """Return up to ``limit`` jobs of an owner, newest first, starting at ``cursor``."""
+        ...
+
+    async def changes(self, owner: str, since: int | None, limit: int, seconds: float) -> Changes:
+        """Return the owner's jobs whose state has changed since a cursor, once there is one or ``seconds`` are over.
+
+        Each job comes once, as it is now. Without ``since`` there is none, and the cursor is that of now.
+
+        Raises:
+            CursorGone: the cursor is of other records.
+        """
         ...
 
     async def kept(self, doi: str) -> Sequence[Job]:

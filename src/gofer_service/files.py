@@ -35,7 +35,7 @@ MAX_NAME: Final = 150
 async def fetch(request: Request) -> Response:
     """GET /jobs/{job_id}/file: the file (200), a part of it (206), or 304, 404, 409, 410 or 416."""
     engine: Engine = request.app.state.engine
-    job = or_404(await engine.get(path_id(request)))
+    job = or_404(request, await engine.get(path_id(request)))
     result = _result(job, request.app.state.clock)
     tag = f'"{result.sha256[:32]}"'
     headers = _describe(job, result, tag)

@@ -34,6 +34,7 @@ CAPABILITIES: Final = {
     "digest": "`Repr-Digest` comes with the file",
     "progress": "the job has `progress`, `bytes_done` and `bytes_total`",
     "list": "`GET /jobs` lists the jobs",
+    "changes": "`GET /jobs/changes` tells which of the caller's jobs have changed",
 }
 """The extensions of the contract that this service has, which are all: their names and what each of them means."""
 

@@ -14,7 +14,19 @@ from typing import IO, Any, Final
 from attrs import evolve
 from cattrs.preconf.json import make_converter
 
-from gofer_service.engine import ENDED, EngineLocked, EngineUnusable, ErrorCode, Job, KeyReused, Page, QueueFull, Status
+from gofer_service.engine import (
+    ENDED,
+    Changes,
+    CursorGone,
+    EngineLocked,
+    EngineUnusable,
+    ErrorCode,
+    Job,
+    KeyReused,
+    Page,
+    QueueFull,
+    Status,
+)
 
 MAX_CRASHES: Final = 3
 """A job that was running at this number of crashes is taken for their cause, and ends as failed."""
@@ -32,6 +44,12 @@ CREATE TABLE IF NOT EXISTS jobs (
     expires REAL,
     record TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS told ON changes (owner, seq);
 CREATE INDEX IF NOT EXISTS active ON jobs (deadline) WHERE status NOT IN ('completed', 'failed');
 CREATE INDEX IF NOT EXISTS results ON jobs (expires) WHERE expires IS NOT NULL;
 CREATE INDEX IF NOT EXISTS kept ON jobs (json_extract(record, '$.submission.doi'), seq) WHERE status = 'completed';
@@ -42,6 +60,9 @@ KEPT: Final = (
     " AND expires > ? AND NOT purged ORDER BY seq DESC LIMIT ?"
 )
 """The statement of `Ledger.kept`."""
+
+MAX_TOLD: Final = 1 << 19
+"""Characters of the records that one reply tells of; the documents made of them are smaller."""
 
 MAX_KEPT: Final = 5
 """Jobs that `Ledger.kept` returns at most."""
@@ -112,6 +133,8 @@ class Ledger:
             KeyReused: that job has another submission.
             QueueFull: ``limit`` jobs are pending.
         """
+        if key is not None and job.owner:
+            key = f"{job.owner} {key}"  # a name of a token has no blank
         with self._transaction():
             # In SQL no key equals NULL, so a submission without a key finds no job.
             for existing in self._jobs("SELECT record FROM jobs WHERE key = ?", key):
@@ -121,6 +144,7 @@ class Ledger:
             (pending,) = self._db.execute("SELECT count(*) FROM jobs WHERE status = 'pending'").fetchone()
             if pending >= limit:
                 raise QueueFull
+            self._note_change(job)
             self._db.execute(
                 "INSERT INTO jobs (id, key, status, deadline, record) VALUES (?, ?, ?, ?, ?)",
                 (job.id, key, job.status, job.deadline, _converter.dumps(job)),
@@ -190,7 +214,9 @@ class Ledger:
         with self._transaction():
             expired = self._jobs("SELECT record FROM jobs WHERE expires <= ? AND NOT purged", now)
             self._db.execute("UPDATE jobs SET purged = 1 WHERE expires <= ?", (now,))
-            self._db.execute("DELETE FROM jobs WHERE expires <= ?", (now - self._retention,))
+            gone = (now - self._retention,)
+            self._db.execute("DELETE FROM changes WHERE job IN (SELECT id FROM jobs WHERE expires <= ?)", gone)
+            self._db.execute("DELETE FROM jobs WHERE expires <= ?", gone)
             return [job.result.key for job in expired if job.result]
 
     def next_due(self) -> float | None:
@@ -201,15 +227,48 @@ class Ledger:
         ).fetchone()
         return None if due is None else float(due)
 
-    def list(self, status: Status | None, limit: int, cursor: int | None) -> Page:
+    def list(self, status: Status | None, limit: int, cursor: int | None, owner: str = "") -> Page:
         """Return up to ``limit`` jobs, newest first, below the sequence number ``cursor``. It may run as `get`."""
         rows = self._reader.execute(
             "SELECT seq, record FROM jobs WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR seq < ?2)"
-            " ORDER BY seq DESC LIMIT ?3",
-            (status, cursor, limit + 1),
+            " AND coalesce(json_extract(record, '$.owner'), '') = ?4 ORDER BY seq DESC LIMIT ?3",
+            (status, cursor, limit + 1, owner),
         ).fetchall()
         page = rows[:limit]
         return Page(tuple(_read(record) for _, record in page), page[-1][0] if len(rows) > limit else None)
+
+    def changes(self, owner: str, since: int | None, limit: int) -> Changes:
+        """Return the owner's jobs whose state has changed since a cursor. It may run as `get`.
+
+        A change has its number within the transaction that makes it, and there is one writer: no number is passed over.
+
+        Raises:
+            CursorGone: no change has had that number yet, so it is of other records.
+        """
+        self._reader.execute("BEGIN")  # so that the cursor is of the same moment as the jobs
+        try:
+            (last,) = self._reader.execute(
+                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)"
+            ).fetchone()
+            if since is None:
+                return Changes((), last)
+            if since > last:
+                raise CursorGone
+            rows = self._reader.execute(
+                "SELECT changes.seq, record FROM changes JOIN jobs ON jobs.id = changes.job"
+                " WHERE changes.owner = ? AND changes.seq > ? ORDER BY changes.seq LIMIT ?",
+                (owner, since, limit),
+            ).fetchall()
+        finally:
+            self._reader.execute("COMMIT")
+        jobs, size, told = list[Job](), 0, since
+        for seq, record in rows:
+            size += len(record)
+            if jobs and size > MAX_TOLD:
+                return Changes(tuple(jobs), told)
+            jobs.append(_read(record))
+            told = int(seq)
+        return Changes(tuple(jobs), told if len(rows) == limit else last)
 
     def kept(self, doi: str, now: float) -> Sequence[Job]:
         """Return the newest completed jobs for a DOI whose files have not expired. It may run as `get`."""
@@ -237,8 +296,13 @@ class Ledger:
         changed = evolve(job, updated=now, revision=revision, **changes)
         if changed.status is not job.status:
             changed = evolve(changed, state_revision=revision)
+            self._note_change(job)
         self._save(changed, claimed=True)
         return changed
+
+    def _note_change(self, job: Job) -> None:
+        """Give the change of a job's state the next number; the number of its last change is gone then."""
+        self._db.execute("INSERT OR REPLACE INTO changes (job, owner) VALUES (?, ?)", (job.id, job.owner))
 
     def _save(self, job: Job, *, claimed: bool) -> None:
         self._db.execute(

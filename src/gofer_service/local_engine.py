@@ -20,6 +20,7 @@ from attrs import define
 
 from gofer_service.engine import (
     Body,
+    Changes,
     Clock,
     Discard,
     ErrorCode,
@@ -91,6 +92,7 @@ class LocalEngine:
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._one_reader = anyio.CapacityLimiter(1)
         self._submitted = anyio.Event()
+        self._told = anyio.Event()
         self._ledger = await anyio.to_thread.run_sync(partial(Ledger, self._path, retention=self._retention))
         try:
             await self._call(self._ledger.recover, self._clock())
@@ -104,13 +106,15 @@ class LocalEngine:
             with anyio.CancelScope(shield=True):
                 await self._call(self._ledger.close)
 
-    async def submit(self, submission: Submission, key: str | None = None) -> Job:
+    async def submit(self, submission: Submission, key: str | None = None, owner: str = "") -> Job:
         """Add a job: see `gofer_service.engine.Engine.submit`."""
         now = self._clock()
-        fresh = Job(self._new_id(), submission, deadline=now + submission.timeout_seconds, created=now, updated=now)
+        due = now + submission.timeout_seconds
+        fresh = Job(self._new_id(), submission, deadline=due, created=now, updated=now, owner=owner)
         job = await self._call(self._ledger.add, fresh, key, self._max_pending)
         self._submitted.set()
         self._submitted = anyio.Event()
+        self._tell()
         return job
 
     async def get(self, job_id: str) -> Job | None:
@@ -149,13 +153,27 @@ class LocalEngine:
             self._announce(job)
         return job
 
-    async def list(self, status: Status | None = None, limit: int = 50, cursor: int | None = None) -> Page:
+    async def list(
+        self, status: Status | None = None, limit: int = 50, cursor: int | None = None, owner: str = ""
+    ) -> Page:
         """Return a page of jobs: see `gofer_service.engine.Engine.list`. It writes only to end late jobs."""
-        page = await self._call_reader(self._ledger.list, status, limit, cursor)
+        page = await self._call_reader(self._ledger.list, status, limit, cursor, owner)
         if not any(map(self._is_late, page.jobs)):
             return page
         await self._expire()
-        return await self._call_reader(self._ledger.list, status, limit, cursor)
+        return await self._call_reader(self._ledger.list, status, limit, cursor, owner)
+
+    async def changes(self, owner: str, since: int | None, limit: int, seconds: float) -> Changes:
+        """Return what has changed: see `gofer_service.engine.Engine.changes`."""
+        until = anyio.current_time() + seconds
+        while True:
+            told = self._told  # the event comes first: a change after the records were read then sets it
+            found = await self._call_reader(self._ledger.changes, owner, since, limit)
+            left = until - anyio.current_time()
+            if found.jobs or since is None or left <= 0:
+                return found
+            with anyio.move_on_after(left):
+                await told.wait()
 
     async def kept(self, doi: str) -> Sequence[Job]:
         """Return completed jobs for a DOI: see `gofer_service.engine.Engine.kept`."""
@@ -251,8 +269,15 @@ class LocalEngine:
         """Wake the requests that wait for the job, and cancel its body if it has ended."""
         if changed := self._changed.pop(job.id, None):
             changed.set()
+        if job.state_revision == job.revision:
+            self._tell()
         if job.ended and (scope := self._scopes.get(job.id)):
             scope.cancel()
+
+    def _tell(self) -> None:
+        """Wake the requests that wait for changes."""
+        self._told.set()
+        self._told = anyio.Event()
 
     async def _call(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await _in_thread(self._one_at_a_time, partial(work, *args, **kwargs))

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from gofer_service.files import MEDIA_TYPES
 from gofer_service.headers import MAX_WAIT, SAMPLE_KEY
 from gofer_service.health import CONTRACT
-from gofer_service.jobs import MAX_PAGE, PAGE
+from gofer_service.jobs import MAX_CHANGES, MAX_PAGE, PAGE
 from gofer_service.problems import PROBLEMS
 from gofer_service.schemas import SCHEMAS, STATUS, Node, ref
 
@@ -94,6 +94,8 @@ _LINKS: Final[Node] = {
 _HEALTH: Final = {"200": _json("Health", "Jobs can run."), "503": _json("Health", "Jobs cannot run.")}
 _SUBMITTED: Final = ("Location", "Preference-Applied", "ETag")
 _LIMIT: Final = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
+_CHANGES: Final = {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": MAX_CHANGES}
+_CURSOR: Final = {"type": "string"}
 
 _PATHS: Final[Node] = {
     "/retrieve": {
@@ -123,6 +125,23 @@ _PATHS: Final[Node] = {
                 _query("status", "Only jobs with this status.", STATUS),
                 _query("limit", "How many jobs a page has at most.", _LIMIT),
                 _query("cursor", "The `next` of the page before.", {"type": "string"}),
+            ],
+        ),
+    },
+    "/jobs/changes": {
+        "get": _operation(
+            "listChanges",
+            "Tell which of the caller's jobs have changed their state since a cursor.",
+            {
+                "200": _json("Changes", "What has changed, each job once.", **_sent("Preference-Applied")),
+                **_problems(400, 401, 410),
+            },
+            parameters=[
+                _query(
+                    "since", "The `next` of the answer before; without it there is no change, and a cursor.", _CURSOR
+                ),
+                _query("limit", "How many jobs an answer has at most.", _CHANGES),
+                _prefer("`wait=N`: hold the reply until there is a change", "wait=20"),
             ],
         ),
     },

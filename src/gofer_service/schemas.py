@@ -131,6 +131,16 @@ SCHEMAS: Final[Node] = {
             "next": field("string null", "The `cursor` of the next page; null on the last one."),
         },
     ),
+    "Changes": _object(
+        "changes next",
+        {},
+        {
+            "changes": field(
+                "array", "The jobs whose state has changed, as they are now.", items=ref("schemas", "Job")
+            ),
+            "next": field("string", "The `since` of the next request."),
+        },
+    ),
     "Health": _object(
         "status vpn_connected vpn_ip",
         {

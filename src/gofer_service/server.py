@@ -50,6 +50,7 @@ def local_app(
     fetch: FetchSettings = DEFAULTS,
     contact: str | None = None,
     token: str | None = None,
+    tokens: Sequence[tuple[str, str]] = (),
     concurrency: int = 4,
     max_pending: int = 1000,
     retention: float = 86400.0,
@@ -63,7 +64,8 @@ def local_app(
         choices: the sources; None means the library.
         fetch: the limits of requests to others.
         contact: how the owners of other hosts reach the operator.
-        token: the bearer token that job requests must carry; None means that they need no token.
+        token: the bearer token that job requests must carry; None and no `tokens` means that they need none.
+        tokens: names of callers and their tokens.
         concurrency: how many jobs run at the same time.
         max_pending: how many jobs may wait; more submissions are answered 429.
         retention: seconds for which an ended job keeps its file.
@@ -82,7 +84,9 @@ def local_app(
 
     health = Health(local_probes(library, data, engine), found=found, vpn=vpn)
     background = [] if watch is None else [watch.run]
-    return create_app(engine=engine, store=store, body=body, health=health, token=token, background=background)
+    return create_app(
+        engine=engine, store=store, body=body, health=health, token=token, tokens=tokens, background=background
+    )
 
 
 def source_findings(choices: Sequence[Choice], fetcher: Fetcher, vpn: Vpn) -> dict[str, Finding]:
@@ -130,7 +134,7 @@ def serve(settings: Settings, *, announce: Callable[[str], object] = _announce) 
     if options.log_requests:
         print_lines()
     with _listen(options.host, options.port) as listener:
-        refuse_exposure(listener.getsockname()[0], token=options.token, open_to_all=options.open)
+        refuse_exposure(listener.getsockname()[0], token=options.any_token, open_to_all=options.open)
         library = settings.library.folder or sample_library()
         choices = chosen(settings, library)
         if settings.sources != SourcesSettings():
@@ -145,6 +149,7 @@ def serve(settings: Settings, *, announce: Callable[[str], object] = _announce) 
             contact=settings.contact,
             vpn=TunnelWatch(settings.vpn) if settings.vpn.probe else no_vpn,
             token=options.token,
+            tokens=options.tokens,
             concurrency=jobs.concurrency,
             max_pending=jobs.max_pending,
             retention=jobs.retention,

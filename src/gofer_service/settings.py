@@ -35,6 +35,16 @@ class FromFile(Secret):
     """A secret that is in a file of its own."""
 
 
+@frozen
+class Tokens(Secret):
+    """The tokens of callers that have names: a line for each, as ``name:token``."""
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The names and their tokens."""
+        return tuple((name, token) for name, _, token in (line.partition(":") for line in self.text.split()))
+
+
 def _checked(check: Callable[[Any], None]) -> Callable[[Any, "Attribute[Any]", Any], None]:
     """Make a validator whose error has the name of the key, where cattrs has it for other errors."""
 
@@ -155,6 +165,8 @@ class ServeSettings:
         port: the port; 0 takes a free one.
         token_file: the bearer token that job requests must carry; the file has the path of a file with it. None means
             that they need no token.
+        tokens_file: more tokens, each with the name of its caller; the file has the path of a file with them. Each
+            caller sees jobs of their own only.
         allow_hosts: names in ``Host`` that are accepted, besides ``localhost``, ``host`` and literal addresses.
         open: whether the service may listen beyond loopback without a token.
         log_requests: whether a line for each request is printed on stderr, by the logger ``gofer_service.requests``.
@@ -163,6 +175,7 @@ class ServeSettings:
     host: str = field(default="127.0.0.1", validator=_checked(_name))
     port: int = field(default=8000, validator=_checked(_between(0, 65535)))
     token_file: Secret | None = None
+    tokens_file: Tokens | None = None
     allow_hosts: tuple[str, ...] = ()
     open: bool = False
     log_requests: bool = False
@@ -171,6 +184,16 @@ class ServeSettings:
     def token(self) -> str | None:
         """The bearer token, or None."""
         return None if self.token_file is None else self.token_file.text
+
+    @property
+    def any_token(self) -> str | None:
+        """One of the tokens, if any is needed."""
+        return self.token or next((token for _, token in self.tokens), None)
+
+    @property
+    def tokens(self) -> tuple[tuple[str, str], ...]:
+        """The names of callers and their tokens."""
+        return () if self.tokens_file is None else self.tokens_file.pairs
 
 
 def _base(default: str) -> Any:

@@ -19,7 +19,9 @@ RUNNER = Path(__file__).with_name("runner.py")
 
 def content_of(number):
     """The file of a paper: a small article, another one for each number."""
-    return f'<?xml version="1.0"?><article><front><n>{number}</n></front><body>{"word " * 200}</body></article>'.encode()
+    return (
+        f'<?xml version="1.0"?><article><front><n>{number}</n></front><body>{"word " * 200}</body></article>'.encode()
+    )
 
 
 def papers(folder, count):

@@ -25,6 +25,7 @@ from gofer_service.settings import (
     ServeSettings,
     Settings,
     SourcesSettings,
+    Tokens,
     UnpaywallSettings,
     VpnSettings,
 )
@@ -97,6 +98,7 @@ retention = 3600
 host = "0.0.0.0"
 port = 9000
 token_file = "token"
+tokens_file = "tokens"
 allow_hosts = ["papers.example.org", "papers"]
 open = true
 log_requests = true
@@ -149,6 +151,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "serve.host": (3, "", "two words", "line\\nbreak"),
     "serve.port": ("8000", 80.0, -1, 65536, False),
     "serve.token_file": (*TEXT, "nowhere", "papers", "empty", "two", "bytes"),
+    "serve.tokens_file": (*TEXT, "nowhere", "papers", "empty", "two", "token", "bytes", "alike"),
     "serve.allow_hosts": ("papers.example.org", [1], [""], {"a": 1}),
     "serve.open": ("yes", 1),
     "serve.log_requests": ("yes", 0),
@@ -164,6 +167,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "papers").mkdir()
     (tmp_path / "token").write_text(f"{SECRET}\n")
+    (tmp_path / "tokens").write_text(f"ann:{SECRET}1\nbob:{SECRET}2\n")
+    (tmp_path / "alike").write_text(f"ann:{SECRET}\nbob:{SECRET}\n")
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "two").write_text(f"{SECRET} {SECRET}")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
@@ -238,6 +243,7 @@ def test_every_key_is_read(folder: Path) -> None:
             host="0.0.0.0",
             port=9000,
             token_file=Secret(SECRET, "serve.token_file"),
+            tokens_file=Tokens(f"ann:{SECRET}1 bob:{SECRET}2", "serve.tokens_file"),
             allow_hosts=("papers.example.org", "papers"),
             open=True,
             log_requests=True,

@@ -126,6 +126,10 @@ def by_the_client(tmp_path_factory: pytest.TempPathFactory) -> list[Exchange]:
                 Exception
             ):  # a difference is named below; whether the conversation goes well is not asked here
                 hold(talk.script(scene))
+    app = gofer_service.local_app(gofer_service.sample_library(), tmp_path_factory.mktemp("batch"))
+    app.add_middleware(Recorder, heard=heard)
+    with running(app) as url, RetrieveClient(base_url=url) as client:
+        assert [errand.state for errand in client.map([PAPER, "10.5555/gofer.2026.2"])] == ["done", "done"]
     return heard
 
 
@@ -146,7 +150,7 @@ def on_the_wire(by_the_client: list[Exchange], tmp_path_factory: pytest.TempPath
     async def unavailable(*_: object) -> None:
         raise Unavailable
 
-    for name in ("submit", "get", "wait", "cancel", "list"):
+    for name in ("submit", "get", "wait", "cancel", "list", "changes"):
         setattr(busy.state.engine, name, unavailable)
     for each in (closed, unfit, app, busy):
         each.add_middleware(Recorder, heard=heard)
@@ -170,6 +174,8 @@ def on_the_wire(by_the_client: list[Exchange], tmp_path_factory: pytest.TempPath
         http.post("/retrieve", content=b"{}")
         http.delete("/jobs/x")
         http.get("/jobs/x/file")
+        for query in ("limit=0", "since=99"):
+            http.get(f"/jobs/changes?{query}")
         path = f"/jobs/{finish(http)['job_id']}"
         http.get(path, headers={"If-None-Match": "*", "Prefer": "wait=1"})
         file = http.get(f"{path}/file")
@@ -226,7 +232,11 @@ def test_what_the_description_asks_for_is_sent(by_the_client: list[Exchange]) ->
     described = {
         (name, parameter) for name in OPERATIONS for parameter in parameters("header", name) | parameters("query", name)
     }
-    for_others = {("GET /jobs/{job_id}/file", "if-none-match"), ("POST /retrieve", "cache-control")}
+    for_others = {
+        ("GET /jobs/changes", "limit"),
+        ("GET /jobs/{job_id}/file", "if-none-match"),
+        ("POST /retrieve", "cache-control"),
+    }
     assert (described - sent) ^ for_others == set()
 
 
@@ -241,7 +251,7 @@ def test_every_header_that_the_service_reads_is_described() -> None:
 def parts(schema: str, document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give a document and the documents in it, each with the name of its schema."""
     yield schema, document
-    for name, inner in (("jobs", "Job"), ("attempts", "Attempt")):
+    for name, inner in (("jobs", "Job"), ("changes", "Job"), ("attempts", "Attempt")):
         for part in document.get(name, ()):
             yield from parts(inner, part)
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from gofer_service import embedded, local_app, sample_library, serve, server
 from gofer_service.hosts import Exposed, HostCheck, refuse_exposure
-from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, Secret, ServeSettings, Settings
+from gofer_service.settings import FetchSettings, JobSettings, LibrarySettings, Secret, ServeSettings, Settings, Tokens
 from gofer_service.sources.chosen import Choice
 from gofer_service.vpn import no_vpn
 
@@ -147,7 +147,13 @@ def test_the_settings_reach_the_parts(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(server, "print_lines", lambda: None)
     monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
     jobs = JobSettings(data=tmp_path / "data", concurrency=2, max_pending=3, retention=5.0)
-    who = ServeSettings(host="localhost", token_file=Secret("t", ""), allow_hosts=("papers",), log_requests=True)
+    who = ServeSettings(
+        host="localhost",
+        token_file=Secret("t", ""),
+        tokens_file=Tokens("ann:a", ""),
+        allow_hosts=("papers",),
+        log_requests=True,
+    )
     monkeypatch.setattr(server, "chosen", lambda *_: [Choice("library")])
     fetch = FetchSettings(gap=2.0)
     library = LibrarySettings(folder=tmp_path)
@@ -158,6 +164,7 @@ def test_the_settings_reach_the_parts(tmp_path: Path, monkeypatch: pytest.Monkey
         "library": tmp_path,
         "data": tmp_path / "data",
         "token": "t",
+        "tokens": (("ann", "a"),),
         "concurrency": 2,
         "max_pending": 3,
         "retention": 5.0,

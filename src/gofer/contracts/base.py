@@ -63,6 +63,23 @@ class Snapshot(Generic[Out]):
     answer: Reply | None = field(default=None, repr=False)
 
 
+@frozen
+class Changes:
+    """What a feed of changes told in one reply.
+
+    Attributes:
+        cursor: where the next request goes on.
+        ended: the ids of the jobs that have ended.
+        more: whether there is more to be told at once.
+        reply: the reply itself.
+    """
+
+    cursor: str
+    ended: tuple[str, ...]
+    more: bool
+    reply: Reply = field(repr=False)
+
+
 class Contract(Protocol[In_contra, Out]):
     """One service's API. Every method is pure; `base` is the service's address without a trailing slash."""
 
@@ -235,6 +252,17 @@ class Contract(Protocol[In_contra, Out]):
     def read_capabilities(self, reply: Reply) -> frozenset[str]:
         """Read the extensions a health answer names; "idempotency-key" means that keys are replayed."""
         return frozenset()
+
+    def build_changes(self, base: str, cursor: str | None, *, hold: int) -> Request | None:
+        """Build the request for which jobs have changed since a cursor, or for the cursor of now; None without a feed.
+
+        With `hold` above 0, the service may hold the answer for so many seconds until there is a change.
+        """
+        return None
+
+    def read_changes(self, base: str, reply: Reply) -> Changes | None:
+        """Read the answer; None if it shows that the service has no feed at this address."""
+        return None
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer of any shape; never raises."""

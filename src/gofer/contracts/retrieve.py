@@ -15,7 +15,7 @@ from urllib.parse import quote
 from attrs import asdict, evolve, field, fields_dict, frozen
 
 from gofer.contracts import doi, formats
-from gofer.contracts.base import Contract, Ref, Snapshot
+from gofer.contracts.base import Changes, Contract, Ref, Snapshot
 from gofer.contracts.payload import Problem, as_list, as_map, document, only_shown, strict_converter, structure
 from gofer.errors import BadReply, UsageError
 from gofer.models import HealthStatus, JobPage, ResultFile, RetrieveRequest, RetrieveResult, State, Status
@@ -164,6 +164,28 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     def read_listing(self, reply: Reply) -> JobPage:
         """Read one page of jobs."""
         return structure(document(reply), JobPage, _converter)
+
+    def build_changes(self, base: str, cursor: str | None, *, hold: int) -> Request:
+        """Build GET /jobs/changes."""
+        query = "" if cursor is None else f"?since={quote(cursor, safe='')}"
+        headers = {"accept": "application/json", **({"prefer": f"wait={hold}"} if hold else {})}
+        return Request("GET", f"{base}/jobs/changes{query}", headers)
+
+    def read_changes(self, base: str, reply: Reply) -> Changes | None:
+        """Read `{changes, next}`; a service without the feed may take "changes" for the id of a job."""
+        try:
+            told = document(reply)
+        except BadReply:
+            return None
+        jobs, cursor = as_list(told.get("changes")), told.get("next")
+        if jobs is None or not isinstance(cursor, str) or not may_be_id(cursor):
+            return None
+        ended = tuple(
+            job["job_id"]
+            for job in map(as_map, jobs)
+            if job and isinstance(job.get("job_id"), str) and job.get("status") in ("completed", "failed")
+        )
+        return Changes(cursor, ended, bool(jobs), reply)
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read RFC 9457 problem+json, or `error` or `detail` of any JSON object."""

@@ -20,7 +20,8 @@ from attrs import evolve, frozen
 
 from gofer import errors
 from gofer.core.commands import Now, Outcome
-from gofer.core.errand import Errand
+from gofer.core.errand import Errand, News
+from gofer.core.feed import follow_changes
 from gofer.core.going_on import Prepare, go_on
 from gofer.core.journal import Ending, Entry, Fate
 from gofer.core.record import JobMemory
@@ -80,12 +81,15 @@ class BatchRun(Generic[In, Out]):
         heard: bool = False,
         asks_again: bool = False,
         stop_after: int | None = None,
+        look_every: float = 900.0,
     ) -> None:
         # A submission is sent again for as long as a poll is: thousands of errands are not to fail of one restart.
         self._service = evolve(service, rules=evolve(service.rules, retry=service.rules.patience))
         self._limits, self._prepare, self._heard = limits, prepare, heard
         self._asks_again, self._stop_after = asks_again, stop_after
         self._schedule = Schedule(limits, wake)
+        self._news = News(look_every)
+        self._feed: Seat | None = None
         self._loading, self._exhausted, self._stopping = False, False, False
         self._finishing = 0  # steps about errands that are over, and have not been written down yet
         self._later = list[tuple[float, int]]()  # errands that are tried again, and when
@@ -101,18 +105,21 @@ class BatchRun(Generic[In, Out]):
     @property
     def over(self) -> bool:
         """Whether nothing is under way and nothing is left to be begun."""
-        if self._schedule.seats or self._schedule.ended or self._loading or self._finishing:
+        if self._runs or self._schedule.ended or self._loading or self._finishing:
             return False
         return self._stopping or (self._exhausted and not self._later)
 
     def next(self, now: Now) -> Step | None:
         """Return the next step that is to be performed now; None if there is none before `due`, or an outcome."""
+        if self._feed is None:
+            self._feed = self._begin_feed()
+            self._schedule.add(self._feed, now)
         while self._schedule.ended:
             step = self._judge(self._schedule.ended.popleft())
             if step is not None:
                 self._finishing += 1
                 return step
-        if not self._stopping and not self._loading:
+        if not self._stopping and not self._loading and (self._news.live or self._feed not in self._schedule.seats):
             load = self._load(now)
             if load is not None:
                 self._loading = True
@@ -180,7 +187,7 @@ class BatchRun(Generic[In, Out]):
         # Downloads do not count as jobs; the bound on all runs keeps a slow disk from filling the memory.
         room = min(
             self._limits.jobs - self._schedule.unfinished,
-            self._limits.jobs + 4 * self._limits.downloads - len(self._schedule.seats),
+            self._limits.jobs + 4 * self._limits.downloads - self._runs,
             MOST_LOADED,
         )
         return None if self._exhausted or room <= 0 else Load(room)
@@ -190,13 +197,24 @@ class BatchRun(Generic[In, Out]):
         memory = JobMemory[Out]()
         if entry.accepted is not None:
             memory = JobMemory(service.record_of(entry.accepted.ticket))
-        errand = Errand(service, memory, heard=self._heard, entry=entry.number)
+        errand = Errand(service, memory, heard=self._heard, entry=entry.number, news=self._news)
         # Held submissions only where every job may have one: else they would queue for connections.
         hold = service.rules.hold if self._limits.jobs <= service.slots.most_held else 0
         return Seat(entry, Run(go_on(errand, entry, self._prepare, hold=hold), errand), errand)
 
+    def _begin_feed(self) -> Seat:
+        """Begin to follow the service's feed; nothing is loaded before its cursor is there, or it proves to be none."""
+        errand = Errand(self._service, heard=False)
+        return Seat(Entry(0, None, None, Fate.OPEN, ""), Run(follow_changes(errand, self._news), errand), errand)
+
+    @property
+    def _runs(self) -> int:
+        return len(self._schedule.seats) - (self._feed in self._schedule.seats)
+
     def _judge(self, seat: Seat) -> Consult | Finish | None:
         """Return what is to be done about a run that is over; None if its errand stays as the journal has it."""
+        if seat is self._feed:
+            return None
         error = seat.error
         if error is None:
             self._alike = 0

@@ -10,9 +10,10 @@ names the type of its answer, so that a flow gets it typed (`run.ask`).
     Store(target, ...)               -> Stored         its body into the part file; bytes never pass through the core
     Read(cap, until)                 -> Body           its body in memory, up to `cap` bytes
     Drop()                           -> None           its body is not wanted
-    Sleep(seconds)                   -> None
+    Sleep(seconds, news)             -> None           with `news`, the feed of a batch may end it
     AwaitTurn(turn, until)           -> bool           a slot, or renewed credentials; False when it is too late
     Tell(event)                      -> None           best-effort progress
+    Wake(jobs)                       -> None           those of a batch that sleep until there is news go on
     Note(number, fact)               -> None           a fact about an errand of a batch, in the journal and on the disk
 
 The disk performs the others (`DiskCommand`), all behind one method:
@@ -212,9 +213,10 @@ class Drop(Asks[None]):
 
 @frozen
 class Sleep(Asks[None]):
-    """Wait for a number of seconds."""
+    """Wait for a number of seconds; with `news`, less if the feed of a batch tells of the job before."""
 
     seconds: float
+    news: bool = False
 
 
 @frozen
@@ -230,6 +232,16 @@ class Tell(Asks[None]):
     """Report an event to whoever listens."""
 
     event: Event
+
+
+@frozen
+class Wake(Asks[None]):
+    """Have the errands of a batch go on that sleep until there is news: of these jobs, or of all for None.
+
+    The schedule obeys it itself; no driver sees one.
+    """
+
+    jobs: frozenset[str] | None
 
 
 @frozen
@@ -317,7 +329,7 @@ class Recognise(Asks[bool]):
 
 
 DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble | Recognise
-Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | Note | DiskCommand
+Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | Wake | Note | DiskCommand
 
 
 # --- outcomes ---

@@ -9,6 +9,8 @@ import logging
 import math
 from typing import Any, Generic, TypeVar
 
+from attrs import define
+
 from gofer.contracts.base import Ref, Snapshot
 from gofer.core.commands import Now
 from gofer.core.record import JobMemory, JobRecord
@@ -22,6 +24,20 @@ from gofer.wire import Request
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+@define
+class News:
+    """Whether a feed tells of the jobs of a batch (`feed.py`), shared by its errands.
+
+    Attributes:
+        every: seconds after which a job is polled although the feed was silent.
+        live: whether it tells now.
+    """
+
+    every: float
+    live: bool = False
+
 
 LAST_REQUEST = 0.5
 """Seconds of a budget kept back for one last request, or a tenth of it where that is less."""
@@ -40,6 +56,7 @@ class Errand(Generic[In, Out]):
         timeout: float | None = None,
         heard: bool = True,
         entry: int | None = None,
+        news: News | None = None,
     ) -> None:
         self.service = service
         self.rules = service.rules
@@ -47,6 +64,7 @@ class Errand(Generic[In, Out]):
         self.memory: JobMemory[Out] = JobMemory() if memory is None else memory
         self.timeout = timeout
         self.heard = heard  # whether anybody listens to events
+        self.news = news  # the feed of its batch
         self.entry = entry  # its number in the journal, if it is one of a batch
         self.stage = Stage.NEW
         self.attempts = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from gofer.core import verbs
+from gofer.core.commands import Sleep
 from gofer.core.exchange import BRIEFLY, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
 from gofer.core.judging import retry_after
 from gofer.core.policies import Retry, pause_between
@@ -107,17 +108,23 @@ def await_end(errand: AnyErrand) -> Flow[None]:
     """
     began, rounds = errand.now.mono, 0
     unknown_since: float | None = None
+    if errand.record.seen is not None and not errand.record.status.done:
+        yield from start_if_idle(errand)
+        yield from _await_news(errand)  # the submission has shown the job, and the feed tells what comes after
     while not errand.record.status.done:
         yield from start_if_idle(errand)
         before, first = errand.record.status, errand.record.seen is None
         # The first poll is not held: it shows the job as it is, and its entity tag makes a held poll wait for news.
-        hold = 0 if first else int(min(errand.hold, max(0.0, errand.left - errand.reserve)))
+        told = errand.news is not None and errand.news.live
+        hold = 0 if first or told else int(min(errand.hold, max(0.0, errand.left - errand.reserve)))
         reply = yield from poll_once(errand, errand.rules.patience, hold=hold)
         rounds += 1
         if errand.record.status.done:
             break
         errand.move(Move.ACTIVE)
         unknown_since = _unknown_since(errand, unknown_since)
+        if (yield from _await_news(errand)):
+            continue
         if hold and errand.contract.held(reply, hold=hold, took=errand.now.mono - errand.polled_at):
             pause = 0.0
         else:
@@ -130,6 +137,16 @@ def await_end(errand: AnyErrand) -> Flow[None]:
         yield from verbs.sleep(errand, _with_last_poll(errand, pause))
     if errand.record.status.state is State.SUCCEEDED:
         errand.move(Move.SUCCEEDED)
+
+
+def _await_news(errand: AnyErrand) -> Flow[bool]:
+    """Wait until the feed of the batch tells of the job, or for long; False at once where nothing tells."""
+    news = errand.news
+    if news is None or not news.live:
+        return False
+    errand.move(Move.ACTIVE)
+    yield Sleep(news.every, news=True)
+    return True
 
 
 def _distance(errand: AnyErrand) -> float:

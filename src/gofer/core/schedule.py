@@ -12,6 +12,7 @@ clock: every call says what time it is. Drivers perform what it hands out, and d
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -34,12 +35,16 @@ from gofer.core.commands import (
     Send,
     Sleep,
     Store,
+    Wake,
 )
 from gofer.core.errand import Errand
 from gofer.core.journal import Entry
 from gofer.core.pace import Pace
 from gofer.core.run import Run
 from gofer.core.table import Stage
+
+MOST_EARLY = 10_000
+"""Jobs of which the feed has told and that no run waits for: others of the same caller's are among them."""
 
 
 @frozen
@@ -59,7 +64,10 @@ class Limits:
 
 @define(eq=False)
 class Seat:
-    """One run in the schedule, with what it came to when it is over: a value or an error."""
+    """One run in the schedule, with what it came to when it is over: a value or an error.
+
+    The entry of the run that follows the feed has the number 0; it is no job.
+    """
 
     entry: Entry
     run: Run[Any]
@@ -70,6 +78,8 @@ class Seat:
     downloads: bool = False  # whether it has one of the open downloads
     value: Any = None
     error: Exception | None = None
+    asleep: int = -1  # which of the sleeps in the heap is its present one
+    for_news: bool = False  # whether news of its job end that sleep
 
 
 @frozen
@@ -102,6 +112,8 @@ class Schedule:
             deque[Seat](),
         )
         self._downloads, self._stopping = 0, False
+        self._listening = dict[str, Seat]()  # runs that sleep until there is news, by their jobs
+        self._early = dict[str, None]()  # jobs of which the feed told while nobody listened, the oldest first
 
     def add(self, seat: Seat, now: Now) -> None:
         """Take a run in, and begin it."""
@@ -111,8 +123,10 @@ class Schedule:
     def next(self, now: Now) -> Task | None:
         """Return a command that is to be performed now; None if there is none."""
         while self._due and self._due[0][0] <= now.mono:
-            _, _, seat = heapq.heappop(self._due)
-            self._advance(seat, partial(seat.run.advance, Answered(now, None)))
+            _, number, seat = heapq.heappop(self._due)
+            if number == seat.asleep:  # else it was woken before
+                seat.for_news = False
+                self._advance(seat, partial(seat.run.advance, Answered(now, None)))
         while self._granted:
             seat = self._granted.popleft()
             self._advance(seat, partial(seat.run.advance, Answered(now, True)))
@@ -189,12 +203,38 @@ class Schedule:
             return
         match step:
             case Sleep():
-                heapq.heappush(self._due, (seat.errand.now.mono + step.seconds, next(self._order), seat))
+                self._sleep(seat, step)
+            case Wake():
+                self._wake_up(step.jobs)
+                self._advance(seat, partial(seat.run.advance, Answered(seat.errand.now, None)))
             case AwaitTurn():
                 step.turn.when_granted(partial(self._grant, seat))
             case _:
                 seat.step = step
                 self._queue_of(seat).append(seat)
+
+    def _sleep(self, seat: Seat, step: Sleep) -> None:
+        seconds, job = step.seconds, seat.errand.job_id
+        if step.news and job is not None:
+            if job in self._early:  # the feed was quicker than the answer that named the job, or than a poll
+                del self._early[job]
+                seconds = 0.0
+            else:
+                self._listening[job] = seat
+        seat.asleep, seat.for_news = next(self._order), step.news
+        heapq.heappush(self._due, (seat.errand.now.mono + seconds, seat.asleep, seat))
+
+    def _wake_up(self, jobs: frozenset[str] | None) -> None:
+        """Have runs go on that wait for news of these jobs; news of any other is kept for a while."""
+        for job in list(self._listening) if jobs is None else jobs:
+            seat = self._listening.pop(job, None)
+            if seat is None:
+                self._early[job] = None
+            elif seat.for_news and seat in self.seats:
+                seat.asleep, seat.for_news = next(self._order), False
+                heapq.heappush(self._due, (-math.inf, seat.asleep, seat))
+        while len(self._early) > MOST_EARLY:
+            del self._early[next(iter(self._early))]
 
     def _queue_of(self, seat: Seat) -> deque[Seat]:
         if not isinstance(seat.step, Send | Open):
@@ -215,7 +255,7 @@ class Schedule:
     def _settle(self, seat: Seat) -> None:
         """Count the seat's job as unfinished, or not any more."""
         there = seat in self.seats
-        counts = there and not seat.errand.record.status.done
+        counts = there and seat.entry.number > 0 and not seat.errand.record.status.done
         self.unfinished += counts - seat.counts
         seat.counts = counts
         if not there:

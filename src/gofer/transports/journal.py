@@ -30,7 +30,7 @@ VERSION = 1
 _TABLES = f"""
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
-CREATE TABLE batch (contract TEXT NOT NULL, base TEXT NOT NULL, cursor TEXT);
+CREATE TABLE batch (contract TEXT NOT NULL, base TEXT NOT NULL);
 CREATE TABLE errand (
     number INTEGER PRIMARY KEY, request TEXT NOT NULL, digest BLOB NOT NULL UNIQUE, target TEXT, place TEXT UNIQUE,
     fate TEXT NOT NULL DEFAULT 'waiting', attempt INTEGER NOT NULL DEFAULT 1,
@@ -187,15 +187,14 @@ class Journal:
 
     def _open(self, contract: str, base: str) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            _ = self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
-            with self._db:
-                _ = self._db.execute("INSERT INTO batch VALUES (?, ?, NULL)", (contract, base))
-        elif version > VERSION:
+        if version > VERSION:
             raise self._refused(f"it was written by a later gofer (version {version} of its tables)")
         _check(self._db, self.path)
         made_for = self._db.execute("SELECT contract, base FROM batch").fetchone()
-        if made_for != (contract, base):
+        if made_for is None:
+            with self._db:
+                _ = self._db.execute("INSERT INTO batch VALUES (?, ?)", (contract, base))
+        elif made_for != (contract, base):
             raise self._refused(
                 f"it is for the contract {made_for[0]!r} at {made_for[1]}, "
                 f"and this client is for {contract!r} at {base}"
@@ -274,23 +273,36 @@ class Reader(Journal):
 
 def _connect(path: Path | None) -> sqlite3.Connection:
     if path is None:
-        return sqlite3.connect(":memory:", check_same_thread=False)
+        db = sqlite3.connect(":memory:", check_same_thread=False)
+        _make(db)
+        return db
     with making(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, check_same_thread=False, timeout=10)
     try:
+        _ = db.execute("PRAGMA synchronous = FULL")
+        (application,), (pages,) = (
+            db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "page_count")
+        )
+        if pages and application != APPLICATION:
+            raise JournalError(f"{path} is no journal of gofer's; name another file. It was not changed.")
+        _make(db)  # before it is written ahead, so that the file itself has the application id from its first page on
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise JournalError(
                 f"The journal {path} cannot be written ahead on this file system; put it on a local disk."
             )
-        _ = db.execute("PRAGMA synchronous = FULL")
-        _ = db.execute("PRAGMA busy_timeout = 10000")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _make(db: sqlite3.Connection) -> None:
+    """Make the tables, in one step, unless they are there."""
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        _ = db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
 
 
 def _check(db: sqlite3.Connection, path: Path | None) -> None:

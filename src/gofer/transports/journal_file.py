@@ -38,10 +38,10 @@ def is_journal(path: Path) -> bool:
 
 
 def check_file(path: Path) -> None:
-    """Raise `JournalError` unless a file is a journal, or is empty."""
-    with making(path):
-        size = path.stat().st_size
-    if size and not is_journal(path):
+    """Raise `JournalError` unless a file may be a journal, or is empty."""
+    with making(path), path.open("rb") as file:
+        head = file.read(len(_HEADER))
+    if head and head != _HEADER:
         raise JournalError(f"{path} is no journal of gofer's; name another file. It was not changed.")
 
 
