@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import logging
 import multiprocessing
 import sys
@@ -20,6 +21,7 @@ from attrs import fields
 
 from simulation import errand
 from simulation.errand import simulate
+from simulation.many import many_plan, simulate_many
 from simulation.plan import Plan, plan_of
 from simulation.wire import Wire
 from simulation.world import Call, End, play
@@ -44,6 +46,44 @@ def batch(first: int) -> tuple[int, collections.Counter[str], list[str]]:
         tally["errands that did not succeed"] += not ending.succeeded
         tally.update(f"calls: {name}" for name in ending.endings)
     return BATCH, tally, broken
+
+
+MANY = 20
+"""Batches that are played at once, of about 17 errands each."""
+
+
+def batches(first: int) -> tuple[int, collections.Counter[str], list[str]]:
+    """Play the batches of some seeds; return how many errands they had, how they ended, and the violations."""
+    logging.getLogger("gofer").disabled = True
+    count, tally, broken = 0, collections.Counter[str](), list[str]()
+    for seed in range(first, first + MANY):
+        try:
+            ending = simulate_many(many_plan(seed))
+        except Exception as error:
+            broken.append(f"batch {seed}: {type(error).__name__}: {error}")
+            continue
+        count += sum(ending.counts.values())
+        tally["processes of batches"] += ending.processes
+        tally.update({f"errands of batches: {fate}": number for fate, number in ending.counts.items()})
+    return count, tally, broken
+
+
+def run_batches(errands: int, seed: int, workers: int) -> int:
+    """Play batches until so many errands were in them; return how many batches broke an invariant."""
+    tally, done, bad, began = collections.Counter[str](), 0, 0, time.monotonic()
+    with multiprocessing.Pool(workers) as pool:
+        for count, more, broken in pool.imap_unordered(batches, itertools.count(seed, MANY)):
+            done, bad = done + count, bad + len(broken)
+            tally += more
+            print("".join(f"{line}\n" for line in broken), end="", flush=True)
+            sys.stderr.write(f"\r{done} errands in batches, {bad} violations ")
+            if done >= errands:
+                pool.terminate()
+                break
+    print(f"\n{done} errands in batches, {done / (time.monotonic() - began):.0f} a second, {bad} violations")
+    for name, times in sorted(tally.items()):
+        print(f"{times:>10}  {name}")
+    return bad
 
 
 def run(errands: int, seed: int, workers: int) -> int:
@@ -90,12 +130,14 @@ def main() -> int:
     parser.add_argument("--errands", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
+    parser.add_argument("--in-batches", type=int, default=100_000, help="errands in batches")
     parser.add_argument("--only", type=int, metavar="SEED")
     asked = parser.parse_args()
     if asked.only is not None:
         show(asked.only)
         return 0
-    return min(1, run(asked.errands, asked.seed, asked.workers))
+    bad = run_batches(asked.in_batches, asked.seed, asked.workers) if asked.in_batches else 0
+    return min(1, bad + (run(asked.errands, asked.seed, asked.workers) if asked.errands else 0))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from gofer.core.commands import (
     Part,
     Place,
     Put,
+    Recognise,
     Store,
     Stored,
 )
@@ -76,6 +77,9 @@ class MemoryDisk:
             case Assemble(staging, folder):
                 for path in [path for path in files if staging in path.parents]:
                     files[folder / path.name] = files.pop(path)
+            case Recognise(at, size, digest):
+                found = files.get(at)
+                return found is not None and len(found) == size and digest_bytes("sha256", found).hex() == digest
         return None
 
     def writer(self, command: Store) -> MemoryWriter:

@@ -90,6 +90,7 @@ class BatchRun(Generic[In, Out]):
         self._schedule = Schedule(limits, wake)
         self._news = News(look_every)
         self._feed: Seat | None = None
+        self._decided = False  # whether it is certain if there is a feed
         self._loading, self._exhausted, self._stopping = False, False, False
         self._finishing = 0  # steps about errands that are over, and have not been written down yet
         self._later = list[tuple[float, int]]()  # errands that are tried again, and when
@@ -119,7 +120,7 @@ class BatchRun(Generic[In, Out]):
             if step is not None:
                 self._finishing += 1
                 return step
-        if not self._stopping and not self._loading and (self._news.live or self._feed not in self._schedule.seats):
+        if self._may_load():
             load = self._load(now)
             if load is not None:
                 self._loading = True
@@ -129,7 +130,7 @@ class BatchRun(Generic[In, Out]):
 
     def due(self) -> float | None:
         """Return the monotonic time at which a step may come up by itself; None if only outcomes bring one."""
-        times = [self._later[0][0]] if self._later and not self._stopping else []
+        times = [self._later[0][0]] if self._later and self._may_load() and self._room > 0 else []
         mine = self._schedule.due()
         return min(times if mine is None else [*times, mine], default=None)
 
@@ -178,18 +179,24 @@ class BatchRun(Generic[In, Out]):
         for seat in list(self._schedule.seats):
             self._schedule.close(seat)
 
+    def _may_load(self) -> bool:
+        """Tell whether errands may be begun: not before the feed has its cursor, or has proved to be none."""
+        self._decided = self._decided or self._news.live or self._feed not in self._schedule.seats
+        return self._decided and not self._stopping and not self._loading
+
+    @property
+    def _room(self) -> int:
+        """How many more errands may be begun."""
+        # Downloads do not count as jobs; the bound on all runs keeps a slow disk from filling the memory.
+        runs = self._limits.jobs + 4 * self._limits.downloads - self._runs
+        return min(self._limits.jobs - self._schedule.unfinished, runs, MOST_LOADED)
+
     def _load(self, now: Now) -> Load | None:
-        numbers = list[int]()
-        while self._later and self._later[0][0] <= now.mono:
+        room, numbers = self._room, list[int]()
+        while self._later and self._later[0][0] <= now.mono and len(numbers) < room:
             numbers.append(heapq.heappop(self._later)[1])
         if numbers:
             return Load(len(numbers), tuple(numbers))
-        # Downloads do not count as jobs; the bound on all runs keeps a slow disk from filling the memory.
-        room = min(
-            self._limits.jobs - self._schedule.unfinished,
-            self._limits.jobs + 4 * self._limits.downloads - self._runs,
-            MOST_LOADED,
-        )
         return None if self._exhausted or room <= 0 else Load(room)
 
     def _seat(self, entry: Entry) -> Seat:

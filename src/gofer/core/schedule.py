@@ -28,6 +28,7 @@ from gofer.core.commands import (
     Command,
     Done,
     Drop,
+    Note,
     Now,
     Open,
     Outcome,
@@ -38,7 +39,7 @@ from gofer.core.commands import (
     Wake,
 )
 from gofer.core.errand import Errand
-from gofer.core.journal import Entry
+from gofer.core.journal import Entry, Sending
 from gofer.core.pace import Pace
 from gofer.core.run import Run
 from gofer.core.table import Stage
@@ -75,6 +76,7 @@ class Seat:
     step: Command | None = None  # the command that waits to be handed out
     busy: bool = False  # whether one was handed out that has no outcome yet
     counts: bool = False  # whether it counts as an unfinished job
+    paced: bool = False  # whether its next request may leave without another turn
     downloads: bool = False  # whether it has one of the open downloads
     value: Any = None
     error: Exception | None = None
@@ -237,11 +239,15 @@ class Schedule:
             del self._early[next(iter(self._early))]
 
     def _queue_of(self, seat: Seat) -> deque[Seat]:
+        if isinstance(seat.step, Note) and isinstance(seat.step.fact, Sending):
+            seat.paced = True  # it is written down when its turn has come: what is, is taken for sent after a crash
+            return self._wire
         if not isinstance(seat.step, Send | Open):
             return self._ready
         if isinstance(seat.step, Open) and seat.errand.stage is Stage.DOWNLOADING and not seat.downloads:
             return self._fetching
-        return self._ready if seat.step.request.anonymous else self._wire
+        paced, seat.paced = seat.paced, False
+        return self._ready if seat.step.request.anonymous or paced else self._wire
 
     def _grant(self, seat: Seat) -> None:
         self._granted.append(seat)

@@ -83,6 +83,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()  # one statement after the other
         self._open_ones, self._after = list[int](), 0  # what was open at first; the last waiting one that was loaded
+        self._again = set[int]()  # what waits for another attempt of this process: it is loaded by its number only
         self._held = None if path is None else hold(path)
         try:
             with self._writing():
@@ -131,15 +132,20 @@ class Journal:
             first, self._open_ones = self._open_ones[:count], self._open_ones[count:]
             found = self._numbered(first)
             waiting = "fate = 'waiting' AND number > ? ORDER BY number LIMIT ?"
-            fresh = self._entries(waiting, (self._after, count - len(found)))
-            self._after = fresh[-1].number if fresh else self._after
-            return found + fresh
+            while len(found) < count:
+                fresh = self._entries(waiting, (self._after, count - len(found)))
+                if not fresh:
+                    break
+                self._after = fresh[-1].number
+                found += [entry for entry in fresh if entry.number not in self._again]
+            return found
 
     def rewind(self) -> None:
         """Load again from the beginning."""
         with self._lock, self._writing():
             rows = self._db.execute("SELECT number FROM errand WHERE fate = 'open' ORDER BY number")
             self._open_ones, self._after = [number for (number,) in rows], 0
+            self._again.clear()
 
     def write(self, facts: Iterable[tuple[int, Fact | Ending]]) -> None:
         """Write facts and endings of errands, in one commit that is on the disk when this returns."""
@@ -223,6 +229,7 @@ class Journal:
                 values = (fact.path, _plain(fact.value))
             case Ending(fate=Fate.WAITING):
                 self._note_attempt(number, fact)
+                self._again.add(number)
                 change, values = f"{_ANEW}, error = ?, message = ?", (fact.error, fact.message)
             case Ending():
                 self._note_attempt(number, fact)
