@@ -22,7 +22,7 @@ from tenacity.wait import wait_fixed
 from gofer import setup
 from gofer.batches import BatchOptions, Book
 from gofer.contracts.retrieve import RetrieveContract
-from gofer.core.batch import BatchRun, Consult, Finish, Load, Step
+from gofer.core.batch import BatchRun, Consult, Finish, Load, Retract, Step
 from gofer.core.commands import (
     Answered,
     Body,
@@ -41,6 +41,7 @@ from gofer.core.journal import Accepted, Fate, Sending
 from gofer.core.schedule import Task
 from gofer.errors import AnswerLost, GoferError, JobFailed, Unreachable
 from gofer.options import ClientOptions
+from gofer.transports.drive_many import facts_of
 from gofer.wire import Head, Reply, Request
 from simulation.invariants import Violation
 from support.disk import Memory, MemoryDisk
@@ -289,7 +290,7 @@ class Process:
     def _begin(self, batch: BatchRun[Any, Any], step: Step) -> None:
         world = self.world
         match step:
-            case Task(command=Note()) | Load() | Finish():
+            case Task(command=Note()) | Load() | Finish() | Retract():
                 self.bunch.append(step)
             case Consult():
                 pause = 5.0 if isinstance(step.error, JobFailed) and step.seat.entry.attempt < 3 else None
@@ -367,9 +368,7 @@ class Process:
 
     def _write(self, bunch: list[Step]) -> dict[int, list[Any]]:
         journal, loaded = self.world.book.journal, dict[int, list[Any]]()
-        facts = [(step.entry.number, step.ending) for step in bunch if isinstance(step, Finish)]
-        notes = [step.command for step in bunch if isinstance(step, Task)]
-        journal.write([*((note.number, note.fact) for note in notes if isinstance(note, Note)), *facts])
+        journal.write(facts_of(bunch))
         for at, step in enumerate(bunch):
             if isinstance(step, Load):
                 entries = journal.load(step.count, step.numbers)
@@ -386,9 +385,11 @@ class Process:
                 case Load():
                     batch.loaded(step, loaded.get(at, []), world.now())
                 case Finish():
-                    batch.finished(step)
+                    batch.finished()
                     self.disks.pop(step.entry.number, None)
                     world.finished(step)
+                case Retract():
+                    batch.finished()
                 case Consult():
                     pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gofer.cli import help_texts
+from gofer.cli.batch import batch
 from gofer.cli.contract import contract
 from gofer.cli.errands import attach, get, run
 from gofer.cli.health import health
@@ -14,7 +15,7 @@ from gofer.cli.serve import serve
 
 
 @click.group(
-    commands=[get, run, attach, submit, status, list_jobs, cancel, contract, health, serve],
+    commands=[get, run, batch, attach, submit, status, list_jobs, cancel, contract, health, serve],
     help=help_texts.GOFER,
     epilog=help_texts.GOFER_END,
     context_settings={"help_option_names": ["-h", "--help"]},

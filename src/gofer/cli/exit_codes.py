@@ -25,6 +25,11 @@ ERRAND: tuple[tuple[int, str, tuple[type[BaseException], ...]], ...] = (
 )
 """Code, meaning and errors of every command about jobs. The first row that fits counts, so the root comes last."""
 
+BATCH = (
+    (0, "all errands are done"),
+    (1, "some errands failed, or are uncertain"),
+    *((code, meaning) for code, meaning, _ in ERRAND if code not in (0, 1)),
+)
 CONTRACT = ((0, "done"), (2, "bad usage, or the declaration is wrong"), (130, "interrupted by Ctrl-C"))
 CONTRACT_CHECK = (*CONTRACT, (1, "a recorded reply could not be read"))
 HEALTH = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or no answer"), (130, "interrupted by Ctrl-C"))

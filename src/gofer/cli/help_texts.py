@@ -27,6 +27,7 @@ submit`, `status`, `list` and `cancel` do one step each, and do not wait.
 Examples:
   gofer serve
   gofer get 10.5555/12345678 --to paper.pdf
+  gofer batch dois.txt --to 'papers/{doi}.{format}' --journal papers.gofer
   gofer run --contract ogc-processes --input request.json --to out/ --url https://ogc.example.org
   gofer contract list
 
@@ -140,6 +141,37 @@ A field without a value is null. The object is also printed if the errand fails.
 wrong ("Usage: ..." on stderr, exit code 2) is stdout empty.
 
 {_ERRAND_CODES}
+"""
+
+BATCH = f"""Do many errands, and go on where it was, whatever ended the last run.
+
+INPUT has the requests: a list with a DOI in each line, CSV or TSV with names in the first row, or JSON lines; - is
+stdin. They are written down in the journal before anything is sent. A request that is there already is left out, so the
+same command again goes on. So does `gofer batch JOURNAL`, without an input.
+
+Each errand has its own job, and a failed one ends no other. --to names the files: {{doi}} and {{title}}, or the members
+of the request, are filled in, and .{{format}} at the end is the suffix of the format that comes. Two errands that would
+write to one path are refused. Without --to no file is fetched.
+
+The paths of files that have come are printed on stdout, each in a line. Ctrl-C leaves the jobs at the service, and
+prints the line that goes on.
+
+\b
+Examples:
+  gofer batch dois.txt --to 'papers/{{doi}}.{{format}}' --journal papers.gofer
+  gofer batch papers.gofer
+  gofer batch papers.gofer --status
+  gofer batch papers.gofer --retry failed
+  gofer batch papers.gofer --report papers.csv
+  gofer batch scenes.csv --contract mine.toml --to 'scenes/{{scene}}.{{format}}' --journal scenes.gofer
+
+\b
+--json prints one object at the end:
+  waiting, open, done, failed, uncertain   how many errands there are of each state
+  journal                                  the file
+  error                                    null, or why the batch has stopped
+
+{_table(exit_codes.BATCH)}
 """
 
 ATTACH = f"""Continue with a job from its ticket.

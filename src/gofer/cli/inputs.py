@@ -26,7 +26,7 @@ def read_input(file: str) -> Mapping[str, Any]:
     where = "The input from stdin" if file == "-" else f"The input {file!r}"
     try:
         raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        value = json.loads(raw, parse_constant=_refuse_constant)
+        value = json.loads(raw, parse_constant=refuse_constant)
     except OSError as error:
         raise UsageError(f"{where} cannot be read: {error.strerror or error}.") from error
     except json.JSONDecodeError as error:
@@ -95,5 +95,6 @@ def _content(path: str) -> bytes:
         raise UsageError(f"The file {path!r} cannot be read: {error.strerror or error}.") from error
 
 
-def _refuse_constant(name: str) -> None:
+def refuse_constant(name: str) -> None:
+    """Refuse what Python's reader of JSON takes beside JSON: NaN and the infinities."""
     raise ValueError(f"it has {name}, which is not a JSON value")

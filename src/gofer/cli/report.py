@@ -42,7 +42,7 @@ def report_errand(record: ErrandRecord, *, as_json: bool) -> Generator[None]:
     except GoferError as failure:
         error, message = failure, str(failure)
         record.fail(failure)
-        _say_error(failure)
+        say_error(failure)
     _advise_repeating(record, error)
     if remark := suffix_remark(record):
         say(remark)
@@ -67,7 +67,7 @@ def exit_on_error() -> Generator[None]:
     try:
         yield
     except GoferError as error:
-        _say_error(error)
+        say_error(error)
         sys.exit(code_of(error))
     except KeyboardInterrupt as interrupt:
         sys.exit(code_of(interrupt))
@@ -101,7 +101,7 @@ def _after_interrupt(record: ErrandRecord) -> str:
     return f"The service accepted the cancellation, but the last status it showed is {record.status}."
 
 
-def _say_error(error: GoferError) -> None:
+def say_error(error: GoferError) -> None:
     """Say an error, and what a failed job had tried."""
     say(f"gofer: {error}")
     if isinstance(error, Unauthorized):

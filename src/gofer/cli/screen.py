@@ -48,13 +48,13 @@ def showing(*, quiet: bool) -> Generator[Callable[[Event], object]]:
     That is its warnings, and with `-v` each request and each step.
     """
     if quiet or sys.stderr is None:  # closed by the shell: 2>&-
-        with _log_lines(lambda _: None):
+        with log_lines(lambda _: None):
             yield lambda _: None
     elif sys.stderr.isatty():
-        with _progress() as progress, _log_lines(lambda line: progress.console.print(Text(line), soft_wrap=True)):
+        with _progress() as progress, log_lines(lambda line: progress.console.print(Text(line), soft_wrap=True)):
             yield Bar(progress)
     else:
-        with _log_lines(say):
+        with log_lines(say):
             yield Lines()
 
 
@@ -127,7 +127,7 @@ def _progress() -> Progress:
 
 
 @contextlib.contextmanager
-def _log_lines(write: Callable[[str], object]) -> Generator[None]:
+def log_lines(write: Callable[[str], object]) -> Generator[None]:
     """Show what the library logs where the events are shown; it may quote a service."""
 
     class Shown(logging.Handler):

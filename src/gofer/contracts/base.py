@@ -65,12 +65,12 @@ class Snapshot(Generic[Out]):
 
 @frozen
 class Changes:
-    """What a feed of changes told in one reply.
+    """What a feed of changes says in one reply.
 
     Attributes:
         cursor: where the next request goes on.
         ended: the ids of the jobs that have ended.
-        more: whether there is more to be told at once.
+        more: whether more can be had at once.
         reply: the reply itself.
     """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from attrs import asdict, evolve, field, fields_dict, frozen
@@ -57,9 +57,17 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         """Return the DOI as it is sent, and the title if there is one."""
         return {"doi": _doi(request), "title": request.title}
 
-    def to_json(self, request: RetrieveRequest | str) -> object:
-        """Return the fields that are set, the DOI in its one form; a DOI alone is a request, too."""
-        asked = RetrieveRequest(request) if isinstance(request, str) else request
+    def to_json(self, request: RetrieveRequest | Mapping[str, object] | str) -> object:
+        """Return the fields that are set, the DOI in its one form; a DOI alone is a request, and a map of fields is."""
+        asked: RetrieveRequest | object = RetrieveRequest(request) if isinstance(request, str) else request
+        if isinstance(request, Mapping):
+            other = next((name for name in request if name not in fields_dict(RetrieveRequest)), None)
+            if other is not None or "doi" not in request:
+                what = "has no 'doi'" if other is None else f"has {other!r}"
+                raise UsageError(f"The request {what}; it takes {', '.join(fields_dict(RetrieveRequest))}.")
+            asked = RetrieveRequest(**cast("Mapping[str, Any]", request))
+        if not isinstance(asked, RetrieveRequest):
+            raise UsageError(f"The request is a DOI, a map of fields, or a RetrieveRequest, not {asked!r:.40}.")
         given = asdict(evolve(asked, doi=_doi(asked)))
         return {name: value for name, value in given.items() if value is not None}
 
@@ -174,10 +182,10 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     def read_changes(self, base: str, reply: Reply) -> Changes | None:
         """Read `{changes, next}`; a service without the feed may take "changes" for the id of a job."""
         try:
-            told = document(reply)
+            shown = document(reply)
         except BadReply:
             return None
-        jobs, cursor = as_list(told.get("changes")), told.get("next")
+        jobs, cursor = as_list(shown.get("changes")), shown.get("next")
         if jobs is None or not isinstance(cursor, str) or not may_be_id(cursor):
             return None
         ended = tuple(

@@ -5,6 +5,7 @@ It has the shape of `Run`: a driver asks for the next step, performs it, and han
     Load(count, numbers)     -> entries of the journal, given to `loaded`
     Consult(...)             -> what the caller's `again=` says of a failure, given to `decided`
     Finish(...)              -> written into the journal, then shown to the caller; then `finished`
+    Retract(entry)           -> written into the journal; then `finished`
     Task(seat, command)      -> an outcome, given to `advance`
 
 A failure is an errand's. What concerns every errand stops the batch, and all that is not done stays in the journal.
@@ -65,7 +66,14 @@ class Finish:
     ticket: str | None = None
 
 
-Step = Load | Consult | Finish | Task
+@frozen
+class Retract:
+    """Write down that the submission of an errand that was closed has not left."""
+
+    entry: Entry
+
+
+Step = Load | Consult | Finish | Retract | Task
 
 
 class BatchRun(Generic[In, Out]):
@@ -95,6 +103,7 @@ class BatchRun(Generic[In, Out]):
         self._finishing = 0  # steps about errands that are over, and have not been written down yet
         self._later = list[tuple[float, int]]()  # errands that are tried again, and when
         self._alike = 0  # failures in a row
+        self._retracted = list[Retract]()
         self.reason: errors.GoferError | None = None
         """Why the batch has stopped before its end."""
 
@@ -106,7 +115,7 @@ class BatchRun(Generic[In, Out]):
     @property
     def over(self) -> bool:
         """Whether nothing is under way and nothing is left to be begun."""
-        if self._runs or self._schedule.ended or self._loading or self._finishing:
+        if self._runs or self._schedule.ended or self._retracted or self._loading or self._finishing:
             return False
         return self._stopping or (self._exhausted and not self._later)
 
@@ -120,6 +129,9 @@ class BatchRun(Generic[In, Out]):
             if step is not None:
                 self._finishing += 1
                 return step
+        if self._retracted:
+            self._finishing += 1
+            return self._retracted.pop()
         if self._may_load():
             load = self._load(now)
             if load is not None:
@@ -159,8 +171,8 @@ class BatchRun(Generic[In, Out]):
         words = Ending(Fate.WAITING, error=type(consult.error).__name__, message=str(consult.error))
         return _finish(consult.seat, words, error=consult.error)
 
-    def finished(self, _: Finish) -> None:
-        """Hear that an ending was written down."""
+    def finished(self) -> None:
+        """Hear that an ending was written down, or that a submission has not left."""
         self._finishing -= 1
 
     def stop(self, reason: errors.GoferError | None = None) -> None:
@@ -168,7 +180,7 @@ class BatchRun(Generic[In, Out]):
         self.reason = self.reason or reason
         if not self._stopping:
             self._stopping = True
-            self._schedule.stop()
+            self._retracted += [Retract(seat.entry) for seat in self._schedule.stop() if _is_unsent(seat)]
 
     def late(self, timeout: float | None) -> None:
         """Stop because the caller's time is up."""
@@ -260,6 +272,12 @@ def _finish(seat: Seat, ending: Ending, error: Exception | None = None) -> Finis
         None if record.ref is None else record.ref.id,
         None if record.ref is None else str(seat.errand.ticket),
     )
+
+
+def _is_unsent(seat: Seat) -> bool:
+    """Tell whether the journal may say of a run that was closed that its submission has left, and it has not."""
+    errand = seat.errand
+    return errand.submission is not None and errand.record.ref is None and not errand.at_risk
 
 
 def _concerns_all(error: errors.GoferError, *, accepted: bool) -> bool:

@@ -46,6 +46,11 @@ class Sending:
 
 
 @frozen
+class Unsent:
+    """No submission of it has made a job: the last one has not left, or was refused for now."""
+
+
+@frozen
 class Accepted:
     """The service has answered the submission: the job is found by its ticket from now on."""
 
@@ -72,7 +77,7 @@ class Keeping:
     verified: str
 
 
-Fact = Sending | Accepted | Keeping
+Fact = Sending | Unsent | Accepted | Keeping
 
 
 @frozen

@@ -115,8 +115,8 @@ def await_end(errand: AnyErrand) -> Flow[None]:
         yield from start_if_idle(errand)
         before, first = errand.record.status, errand.record.seen is None
         # The first poll is not held: it shows the job as it is, and its entity tag makes a held poll wait for news.
-        told = errand.news is not None and errand.news.live
-        hold = 0 if first or told else int(min(errand.hold, max(0.0, errand.left - errand.reserve)))
+        fed = errand.news is not None and errand.news.live
+        hold = 0 if first or fed else int(min(errand.hold, max(0.0, errand.left - errand.reserve)))
         reply = yield from poll_once(errand, errand.rules.patience, hold=hold)
         rounds += 1
         if errand.record.status.done:

@@ -45,7 +45,7 @@ from gofer.core.run import Run
 from gofer.core.table import Stage
 
 MOST_EARLY = 10_000
-"""Jobs of which the feed has told and that no run waits for: others of the same caller's are among them."""
+"""Jobs that the feed has named and that no run waits for: others of the same caller's are among them."""
 
 
 @frozen
@@ -115,7 +115,7 @@ class Schedule:
         )
         self._downloads, self._stopping = 0, False
         self._listening = dict[str, Seat]()  # runs that sleep until there is news, by their jobs
-        self._early = dict[str, None]()  # jobs of which the feed told while nobody listened, the oldest first
+        self._early = dict[str, None]()  # jobs that the feed named while nobody listened, the oldest first
 
     def add(self, seat: Seat, now: Now) -> None:
         """Take a run in, and begin it."""
@@ -162,15 +162,16 @@ class Schedule:
             self._end_download(seat)
         self._advance(seat, partial(seat.run.advance, outcome))
 
-    def stop(self) -> None:
-        """Begin no request any more: runs that have none under way are closed, the others end with its outcome.
+    def stop(self) -> list[Seat]:
+        """Begin no request any more: close and return the runs without one under way; the others end with its outcome.
 
         What an answer says is still written into the journal, and a file that is complete takes its place.
         """
         self._stopping = True
-        for seat in list(self.seats):
-            if not seat.busy and _needs_the_service(seat.step):
-                self.close(seat)
+        idle = [seat for seat in self.seats if not seat.busy and _needs_the_service(seat.step)]
+        for seat in idle:
+            self.close(seat)
+        return idle
 
     def close(self, seat: Seat) -> None:
         """End a run where it is; its job goes on at the service."""

@@ -15,7 +15,7 @@ from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
 from gofer.core.exchange import Tries, accept, describe, exchange, is_transient, means_later, too_many
-from gofer.core.journal import Accepted, Sending, mark_of
+from gofer.core.journal import Accepted, Sending, Unsent, mark_of
 from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.run import Flow
 from gofer.core.slots import Use
@@ -62,7 +62,6 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
         hold = 0  # too many requests are held already: polls follow by the schedule
     build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
     errand.submission = build(hold=0)
-    yield from verbs.note(errand, Sending(key, mark_of(errand.submission), errand.now.wall))
     errand.move(Move.SUBMIT)
     snapshot = yield from _deliver(errand, build(hold=hold), errand.submission, hold, again)
     errand.submitted(snapshot)
@@ -77,8 +76,12 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
     tries = Tries(errand, errand.rules.retry)
     timeout = max(errand.rules.timeout, hold + ANSWER_MARGIN) if hold else errand.rules.timeout
     lost: GoferError | None = None  # the first try of ours that may have made a job
+    noted = False  # whether the journal has that the submission may have left
     while True:
         before = errand.at_risk
+        if not noted:
+            yield from verbs.note(errand, Sending(errand.key or "", mark_of(unheld), errand.now.wall))
+            noted = True
         try:
             reply = accept(errand, (yield from _hand_in(errand, request, timeout)), "submit")
             return errand.contract.read_submission(errand.service.base, request, reply)
@@ -101,8 +104,11 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
                     why = "its answer was lost or made no sense, and the service does not promise to replay keys"
                     raise _uncertain(errand, failure, why) from failure
                 request, timeout = unheld, errand.rules.timeout  # something in between may cut what is held
+            case _ if lost is None and not again:  # nothing was made
+                yield from verbs.note(errand, Unsent())
+                noted = False
             case _:
-                pass  # nothing was made, or the same key finds what was
+                pass  # the same key finds what was made
         try:
             yield from tries.back_off(failure)
         except (TransportError, ServiceError, BadReply) as given_up:

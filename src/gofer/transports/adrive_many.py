@@ -18,7 +18,7 @@ from anyio.to_thread import run_sync
 from attrs import evolve
 
 from gofer.core import commands
-from gofer.core.batch import BatchRun, Consult, Finish, Load, Step
+from gofer.core.batch import BatchRun, Consult, Finish, Load, Retract, Step
 from gofer.core.flows import FAREWELL
 from gofer.core.journal import Entry
 from gofer.core.schedule import Task
@@ -110,7 +110,7 @@ class AsyncDriveMany:
                 case Task(command=commands.Tell(event)):
                     self._tell(event)
                     batch.advance(step, commands.Answered(self._io.now(), None))
-                case Task(command=commands.Note()) | Load() | Finish():
+                case Task(command=commands.Note()) | Load() | Finish() | Retract():
                     self._bunch.append(step)
                 case Consult(seat, error):
                     pause = None if self._again is None else self._again(error, seat.entry.attempt)
@@ -181,9 +181,11 @@ class AsyncDriveMany:
                 case Load():
                     self._batch.loaded(step, loaded.get(at, []), now)
                 case Finish():
-                    self._batch.finished(step)
+                    self._batch.finished()
                     if failure is None:
                         self._show(step)
+                case Retract():
+                    self._batch.finished()
                 case Consult():
                     pass
 

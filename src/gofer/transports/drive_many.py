@@ -16,9 +16,9 @@ from typing import Any
 from attrs import evolve
 
 from gofer.core import commands
-from gofer.core.batch import BatchRun, Consult, Finish, Load, Step
+from gofer.core.batch import BatchRun, Consult, Finish, Load, Retract, Step
 from gofer.core.flows import FAREWELL
-from gofer.core.journal import Ending, Entry, Fact
+from gofer.core.journal import Ending, Entry, Fact, Unsent
 from gofer.core.schedule import Task
 from gofer.errors import GoferError, JournalError
 from gofer.events import Event
@@ -110,7 +110,7 @@ class DriveMany:
                 case Task(command=commands.Tell(event)):
                     self._hear(event)
                     batch.advance(step, commands.Answered(self._io.now(), None))
-                case Task(command=commands.Note()) | Load() | Finish():
+                case Task(command=commands.Note()) | Load() | Finish() | Retract():
                     self._bunch.append(step)
                 case Consult(seat, error):
                     pause = None if self._again is None else self._again(error, seat.entry.attempt)
@@ -177,10 +177,12 @@ class DriveMany:
                 case Load():
                     self._batch.loaded(step, loaded.get(at, []), now)
                 case Finish():
-                    self._batch.finished(step)
+                    self._batch.finished()
                     self._forget(step.entry)
                     if failure is None:
                         self._show(step)
+                case Retract():
+                    self._batch.finished()
                 case Consult():
                     pass
 
@@ -236,6 +238,8 @@ def facts_of(bunch: list[Step]) -> list[tuple[int, Fact | Ending]]:
     for step in bunch:
         if isinstance(step, Finish):
             facts.append((step.entry.number, step.ending))
+        elif isinstance(step, Retract):
+            facts.append((step.entry.number, Unsent()))
         elif isinstance(step, Task) and isinstance(step.command, commands.Note):
             facts.append((step.command.number, step.command.fact))
     return facts

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from attrs import asdict, frozen, has
 
-from gofer.core.journal import Accepted, Ending, Entry, Fact, Fate, Keeping, Sending
+from gofer.core.journal import Accepted, Ending, Entry, Fact, Fate, Keeping, Sending, Unsent
 from gofer.errors import JournalError, UsageError
 from gofer.transports.journal_file import APPLICATION, check_file, hold, making, release
 
@@ -219,6 +219,9 @@ class Journal:
             case Sending():
                 change = "fate = 'open', key = ?, mark = ?, sent = coalesce(sent, ?)"
                 values: tuple[object, ...] = (fact.key, fact.mark, fact.at)
+            case Unsent():
+                self._again.add(number)
+                change, values = "fate = 'waiting', mark = NULL, sent = NULL", ()
             case Accepted():
                 change, values = "ticket = ?, job = ?", (fact.ticket, fact.job_id)
             case Keeping():
