@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing, suppress
 from os import PathLike
 from types import TracebackType
 from typing import Generic, Self
@@ -52,6 +52,7 @@ class AsyncBatch(Generic[In, Out]):
         self._opened: Book[In, Out] | None = None
         self._io, self._listeners, self._new_key, self._own_clock = io, listeners, new_key, own_clock
         self._drive: AsyncDriveMany | None = None
+        self._added = False  # whether something was added since the last pass began
         self._stack = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -122,13 +123,28 @@ class AsyncBatch(Generic[In, Out]):
             OutOfTime: the timeout ended; what is not done is left.
             JournalError: the journal cannot be written.
         """
-        seconds, book = setup.budget(timeout), self._book
+        until = None if (seconds := setup.budget(timeout)) is None else self._io.now().mono + seconds
         if self._drive is not None:
             raise UsageError("This batch is run already, in another loop.")
-        show, shown = anyio.create_memory_object_stream[Finish](math.inf)
+        self._added = True
+        while self._added:  # also what was added since the last errand has ended
+            self._added = False
+            left = None if until is None else max(0.001, until - self._io.now().mono)
+            async with aclosing(self._pass(left)) as ended:
+                async for errand in ended:
+                    yield errand
+
+    async def _pass(self, seconds: float | None) -> AsyncGenerator[BatchErrand[Out], None]:
+        book = self._book
+        send, shown = anyio.create_memory_object_stream[Finish](math.inf)
+
+        def show(finish: Finish) -> None:
+            with suppress(anyio.BrokenResourceError):  # the caller has left the loop
+                send.send_nowait(finish)
+
         with listening(self._listeners) as tell:
             drive = self._drive = AsyncDriveMany(
-                self._io, book.journal, tell, show.send_nowait, book.options.again, self._new_key,
+                self._io, book.journal, tell, show, book.options.again, self._new_key,
                 own_clock=self._own_clock,
             )  # fmt: skip
             batch = await run_sync(lambda: book.run(drive.wake, heard=bool(self._listeners)))
@@ -136,7 +152,7 @@ class AsyncBatch(Generic[In, Out]):
 
             async def work() -> None:
                 try:
-                    with ungrouped(), show:
+                    with ungrouped(), send:
                         await drive.run(batch, seconds)
                 finally:
                     self._drive = None
@@ -175,5 +191,6 @@ class AsyncBatch(Generic[In, Out]):
         return await self._stack.__aexit__(kind, error, traceback)
 
     def _more(self) -> None:
+        self._added = True
         if self._drive is not None:
             self._drive.more()

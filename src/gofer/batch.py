@@ -45,6 +45,7 @@ class Batch(Generic[In, Out]):
         self._book = Book(service, journal, options)
         self._io, self._listeners, self._new_key, self._own_clock = io, listeners, new_key, own_clock
         self._drive: DriveMany | None = None
+        self._added = False  # whether something was added since the last pass began
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._book.service.base!r}, {self.counts})"
@@ -72,6 +73,7 @@ class Batch(Generic[In, Out]):
         count = 0
         for rows in self._book.chunks(requests):
             count += self._book.journal.add(rows)
+            self._added = True
             if self._drive is not None:
                 self._drive.more()
         return count
@@ -102,9 +104,15 @@ class Batch(Generic[In, Out]):
             OutOfTime: the timeout ended; what is not done is left.
             JournalError: the journal cannot be written.
         """
-        seconds = setup.budget(timeout)
+        until = None if (seconds := setup.budget(timeout)) is None else self._io.now().mono + seconds
         if self._drive is not None:
             raise UsageError("This batch is run already, in another loop.")
+        self._added = True
+        while self._added:  # also what was added since the last errand has ended
+            self._added = False
+            yield from self._pass(None if until is None else max(0.001, until - self._io.now().mono))
+
+    def _pass(self, seconds: float | None) -> Iterator[BatchErrand[Out]]:
         shown, failures = SimpleQueue[Finish | None](), list[BaseException]()
         options, total = self._book.options, self._book.service.slots.total
         with listening(self._listeners) as tell:

@@ -55,6 +55,8 @@ class BatchOptions:
         Raises:
             UsageError: one of them is wrong.
         """
+        if self.to is not None:
+            _ = setup.path_of(self.to)
         if self.exists not in ("replace", "refuse"):
             raise UsageError(f'exists is "replace" or "refuse", not {self.exists!r}.')
         if self.again is not None and not callable(self.again):
@@ -81,8 +83,6 @@ class Book(Generic[In, Out]):
 
     def __init__(self, service: Service[In, Out], journal: str | PathLike[str] | None, options: BatchOptions) -> None:
         self.service, self.options, self.limits = service, options, options.limits()
-        if options.to is not None:
-            _ = setup.path_of(options.to)
         path = None if journal is None else Path(setup.path_of(journal)).absolute()
         self.journal = Journal(path, contract=service.contract.name, base=service.base)
 

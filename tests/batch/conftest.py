@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -41,6 +42,37 @@ def runner(face, url, journal, to, count, **options):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as child:
         try:
             yield child
+        finally:
+            child.kill()
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(library, data, port):
+    """The reference service as a process on this port, and its address; it is killed at the end."""
+    command = [
+        sys.executable,
+        "-m",
+        "gofer_service",
+        "--port",
+        str(port),
+        "--data",
+        str(data),
+        "--library",
+        str(library),
+    ]
+    env = {**os.environ, "PYTHONPATH": SOURCES}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as child:
+        try:
+            assert child.stderr is not None
+            line = child.stderr.readline()
+            assert line.startswith("gofer service on "), line + child.stderr.read()
+            yield child, f"http://127.0.0.1:{port}"
         finally:
             child.kill()
 

@@ -13,8 +13,8 @@ import gofer
 
 
 def requests(count):
-    """The papers of a batch: those of the library that `papers` makes."""
-    return [{"doi": f"10.5555/batch.{number}"} for number in range(count)]
+    """The requests of a batch: papers of the library that `papers` makes, by their numbers."""
+    return [{"doi": f"10.5555/batch.{number}", "n": number} for number in range(count)]
 
 
 def client_of(face, url, options):

@@ -1,16 +1,21 @@
 """A batch that is killed with -9 at any moment goes on: one job for each errand, and every file right."""
 
+import contextlib
 import json
 import os
+import random
 import sqlite3
+import subprocess
 from contextlib import closing
 
 import pytest
 
 import gofer
 from gofer_service import embedded
+from support.declared import service
 
-from .conftest import content_of, killed_at_random, papers
+from .conftest import content_of, free_port, killed_at_random, papers, runner, serving
+from .works import CONTRACT, Works
 
 MANY = bool(os.environ.get("EVERY_CASE"))
 COUNT, KILLS = (500, 100) if MANY else (24, 6)
@@ -42,3 +47,52 @@ def test_a_batch_that_is_killed_again_and_again_makes_each_job_once(tmp_path, fa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "library", "out", "run.gofer"]
     with closing(sqlite3.connect(journal)) as db:
         assert db.execute("SELECT count(DISTINCT job), count(*) FROM errand").fetchone() == (COUNT, COUNT)
+
+
+@pytest.mark.parametrize("face", ["blocking", "asyncio", "trio"])
+def test_a_service_that_replays_no_keys_gets_no_second_job(tmp_path, face):
+    """Never more jobs than errands; only an errand whose submission was under way at a kill may be uncertain."""
+    model, count = Works(replays=False), 2 * COUNT
+    contract = tmp_path / "works.toml"
+    contract.write_text(CONTRACT.replace("REPLAYS", "false"))
+    journal, to = tmp_path / "run.gofer", f"{tmp_path}/{{n}}.txt"
+    model.pause = 0.02
+    with service(model) as server:
+        options = {"contract": contract, "jobs": 4}
+        lines = killed_at_random(face, server.url, journal, to, count, kills=KILLS, seed=f"plain {face}", **options)
+    counts = json.loads(lines[-1])
+    assert counts["done"] + counts["uncertain"] == count, lines
+    assert counts["uncertain"] <= 4 * KILLS
+    made = [job["n"] for job in model.jobs.values()]
+    assert len(set(made)) == len(made) <= count
+    with closing(sqlite3.connect(journal)) as db:
+        done = [json.loads(one)["n"] for (one,) in db.execute("SELECT request FROM errand WHERE fate = 'done'")]
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.txt")} == {
+        f"{n}.txt": f"content of {n}" for n in done
+    }
+
+
+def test_client_and_service_are_killed_in_turn(tmp_path):
+    """The service loses nothing either: what was accepted is done after its restart, on the same port."""
+    library = papers(tmp_path / "library", COUNT)
+    journal, to = tmp_path / "run.gofer", f"{tmp_path}/out/{{doi}}.{{format}}"
+    port = free_port()
+    rng = random.Random("both")
+    for _ in range(KILLS):
+        with (
+            serving(library, tmp_path / "data", port) as (child, url),
+            runner("blocking", url, journal, to, COUNT) as client,
+        ):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                client.wait(rng.uniform(0.3, 1.5))
+            (child if rng.random() < 0.5 else client).kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                client.wait(0.3)
+            client.kill()
+            client.communicate()
+    with serving(library, tmp_path / "data", port) as (_, url):
+        lines = killed_at_random("blocking", url, journal, to, COUNT, kills=0, seed="last")
+        assert json.loads(lines[-1])["done"] == COUNT, lines
+        assert len(jobs_of(url)) == COUNT
+    for number in range(COUNT):
+        assert (tmp_path / "out" / f"10.5555_batch.{number}.xml").read_bytes() == content_of(number)

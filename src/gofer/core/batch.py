@@ -103,7 +103,6 @@ class BatchRun(Generic[In, Out]):
         self._finishing = 0  # steps about errands that are over, and have not been written down yet
         self._later = list[tuple[float, int]]()  # errands that are tried again, and when
         self._alike = 0  # failures in a row
-        self._retracted = list[Retract]()
         self.reason: errors.GoferError | None = None
         """Why the batch has stopped before its end."""
 
@@ -115,7 +114,7 @@ class BatchRun(Generic[In, Out]):
     @property
     def over(self) -> bool:
         """Whether nothing is under way and nothing is left to be begun."""
-        if self._runs or self._schedule.ended or self._retracted or self._loading or self._finishing:
+        if self._runs or self._schedule.ended or self._schedule.stopped or self._loading or self._finishing:
             return False
         return self._stopping or (self._exhausted and not self._later)
 
@@ -129,16 +128,20 @@ class BatchRun(Generic[In, Out]):
             if step is not None:
                 self._finishing += 1
                 return step
-        if self._retracted:
-            self._finishing += 1
-            return self._retracted.pop()
+        while self._schedule.stopped:
+            seat = self._schedule.stopped.popleft()
+            if _is_unsent(seat):
+                self._finishing += 1
+                return Retract(seat.entry)
         if self._may_load():
             load = self._load(now)
             if load is not None:
                 self._loading = True
                 return load
         task = self._schedule.next(now)
-        return self.next(now) if task is None and self._schedule.ended else task
+        if task is None and (self._schedule.ended or self._schedule.stopped):
+            return self.next(now)
+        return task
 
     def due(self) -> float | None:
         """Return the monotonic time at which a step may come up by itself; None if only outcomes bring one."""
@@ -180,7 +183,7 @@ class BatchRun(Generic[In, Out]):
         self.reason = self.reason or reason
         if not self._stopping:
             self._stopping = True
-            self._retracted += [Retract(seat.entry) for seat in self._schedule.stop() if _is_unsent(seat)]
+            self._schedule.stop()
 
     def late(self, timeout: float | None) -> None:
         """Stop because the caller's time is up."""

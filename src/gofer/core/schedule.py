@@ -42,7 +42,7 @@ from gofer.core.errand import Errand
 from gofer.core.journal import Entry, Sending
 from gofer.core.pace import Pace
 from gofer.core.run import Run
-from gofer.core.table import Stage
+from gofer.core.table import LEGS
 
 MOST_EARLY = 10_000
 """Jobs that the feed has named and that no run waits for: others of the same caller's are among them."""
@@ -96,13 +96,14 @@ class Schedule:
     """The runs of one batch. Not for two threads or tasks at once.
 
     `wake` is called, from any thread, when a run may go on that waited for another errand of the client. `ended` has
-    the runs that are over, for whoever takes them out.
+    the runs that are over, and `stopped` those that `stop` has closed, for whoever takes them out.
     """
 
     def __init__(self, limits: Limits, wake: Callable[[], None]) -> None:
         self.limits = limits
         self.seats = set[Seat]()
         self.ended = deque[Seat]()
+        self.stopped = deque[Seat]()
         self.unfinished = 0
         """How many jobs may be unfinished at the service."""
         self._wake, self._pace, self._order = wake, Pace(limits.per_second), count()
@@ -162,22 +163,24 @@ class Schedule:
             self._end_download(seat)
         self._advance(seat, partial(seat.run.advance, outcome))
 
-    def stop(self) -> list[Seat]:
-        """Begin no request any more: close and return the runs without one under way; the others end with its outcome.
+    def stop(self) -> None:
+        """Begin no request any more: runs that have none under way are closed, the others end with its outcome.
 
         What an answer says is still written into the journal, and a file that is complete takes its place.
         """
         self._stopping = True
-        idle = [seat for seat in self.seats if not seat.busy and _needs_the_service(seat.step)]
-        for seat in idle:
-            self.close(seat)
-        return idle
+        for seat in [seat for seat in self.seats if not seat.busy and _needs_the_service(seat.step)]:
+            self._stop(seat)
 
     def close(self, seat: Seat) -> None:
         """End a run where it is; its job goes on at the service."""
         self.seats.discard(seat)
         self._settle(seat)
         seat.run.close()
+
+    def _stop(self, seat: Seat) -> None:
+        self.close(seat)
+        self.stopped.append(seat)
 
     def _taken(self, queue: deque[Seat]) -> Task | None:
         while queue:
@@ -202,7 +205,7 @@ class Schedule:
             return
         self._settle(seat)
         if self._stopping and _needs_the_service(step):
-            self.close(seat)
+            self._stop(seat)
             return
         match step:
             case Sleep():
@@ -245,7 +248,7 @@ class Schedule:
             return self._wire
         if not isinstance(seat.step, Send | Open):
             return self._ready
-        if isinstance(seat.step, Open) and seat.errand.stage is Stage.DOWNLOADING and not seat.downloads:
+        if isinstance(seat.step, Open) and LEGS.get(seat.errand.stage) == "download" and not seat.downloads:
             return self._fetching
         paced, seat.paced = seat.paced, False
         return self._ready if seat.step.request.anonymous or paced else self._wire
@@ -275,4 +278,6 @@ class Schedule:
 
 def _needs_the_service(step: Command | None) -> bool:
     """Tell whether a run cannot go on without asking the service, or waits."""
+    if isinstance(step, Note):
+        return isinstance(step.fact, Sending)
     return step is None or isinstance(step, Send | Open | Sleep | AwaitTurn | Authorise)

@@ -88,7 +88,11 @@ class Journal:
         try:
             with self._writing():
                 self._db = _connect(path)
-                self._open(contract, base)
+                try:
+                    self._open(contract, base)
+                except BaseException:
+                    self._db.close()
+                    raise
         except BaseException:
             self._release()
             raise
