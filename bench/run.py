@@ -1,6 +1,6 @@
 """Compare gofer with the code that people write today, in one run, and print one table (`hops` only counts).
 
-python bench/run.py [hops] [imports] [declared] [cpu] [many] [papers] [lag] [download] [--quick]
+python bench/run.py [hops] [imports] [declared] [cpu] [many] [batches] [papers] [lag] [download] [--quick]
 """
 
 import argparse
@@ -9,7 +9,7 @@ import time
 
 from figures import Figure, table
 
-NAMES = ("hops", "imports", "declared", "cpu", "many", "papers", "lag", "download")
+NAMES = ("hops", "imports", "declared", "cpu", "many", "batches", "papers", "lag", "download")
 
 
 def main() -> None:

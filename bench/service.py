@@ -1,7 +1,7 @@
 """The services of the benchmarks, each in a process of its own, so that only the client's work is measured.
 
-`quick` answers from constants, so that it takes little time. `timed` is the reference service with jobs that take as
-long as their title says.
+`quick` answers from constants, so that it takes little time. `crowd` has very many jobs in memory. `timed` is the
+reference service with jobs that take as long as their title says.
 """
 
 import argparse
@@ -16,8 +16,9 @@ from pathlib import Path
 
 import anyio
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from crowd import Crowd
 from gofer_service import create_app, running, sample_library
 from gofer_service.engine import Result, Run, Status
 from gofer_service.health import Health
@@ -75,8 +76,8 @@ class Quick:
         await send({"type": "http.response.body", "body": body})
 
 
-async def _serve_quick() -> None:
-    config = uvicorn.Config(Quick(), lifespan="off", log_config=None, access_log=False)
+async def _serve(app: ASGIApp) -> None:
+    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
     # The protocol is named because asyncio turns off Nagle's delay (40 ms a reply) only if the socket names TCP.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
@@ -116,11 +117,12 @@ def _serve_timed() -> None:
 def main() -> None:
     """Serve until the end of standard input, or SIGTERM."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["quick", "timed"])
-    if parser.parse_args().kind == "timed":
+    parser.add_argument("kind", choices=["quick", "crowd", "timed"])
+    kind = parser.parse_args().kind
+    if kind == "timed":
         _serve_timed()
     else:
-        anyio.run(_serve_quick)
+        anyio.run(_serve, Quick() if kind == "quick" else Crowd())
 
 
 if __name__ == "__main__":

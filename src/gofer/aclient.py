@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
 from os import PathLike
@@ -26,6 +26,7 @@ from gofer.core.record import JobMemory, JobRecord
 from gofer.core.run import Flow, Run
 from gofer.core.service import Service
 from gofer.core.target import Target
+from gofer.errors import GoferError
 from gofer.events import Event
 from gofer.models import BatchErrand, Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
@@ -38,7 +39,6 @@ from gofer.transports.family import AwaitedClient
 
 if TYPE_CHECKING:
     from gofer.abatch import AsyncBatch
-    from gofer.batches import Again
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ class AsyncClient(Generic[In, Out]):
         downloads: int = 8,
         requests_per_second: float | None = None,
         exists: Literal["replace", "refuse"] = "replace",
-        again: Again | None = None,
+        again: Callable[[GoferError, int], float | None] | None = None,
         stop_after: int | None = None,
         look_every: float = 900.0,
     ) -> AsyncBatch[In, Out]:

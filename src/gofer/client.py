@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from gofer.core.record import JobMemory, JobRecord
 from gofer.core.run import Flow, Run
 from gofer.core.service import Service
 from gofer.core.target import Target
+from gofer.errors import GoferError
 from gofer.events import Event
 from gofer.models import BatchErrand, Fetched, Outcome, ResultFile, Status
 from gofer.options import TIMEOUT, Options, options_of, shows_options
@@ -34,7 +35,6 @@ from gofer.transports.httpx_io import HttpxIO
 
 if TYPE_CHECKING:
     from gofer.batch import Batch
-    from gofer.batches import Again
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ class Client(Generic[In, Out]):
         downloads: int = 8,
         requests_per_second: float | None = None,
         exists: Literal["replace", "refuse"] = "replace",
-        again: Again | None = None,
+        again: Callable[[GoferError, int], float | None] | None = None,
         stop_after: int | None = None,
         look_every: float = 900.0,
     ) -> Batch[In, Out]:

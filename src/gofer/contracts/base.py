@@ -12,7 +12,7 @@ has a default that says "this service has no such thing".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -69,13 +69,13 @@ class Changes:
 
     Attributes:
         cursor: where the next request goes on.
-        ended: the ids of the jobs that have ended.
+        ended: the jobs that have ended, by their ids; None for one whose document cannot be read.
         more: whether more can be had at once.
         reply: the reply itself.
     """
 
     cursor: str
-    ended: tuple[str, ...]
+    ended: Mapping[str, Snapshot[Any] | None]
     more: bool
     reply: Reply = field(repr=False)
 

@@ -188,11 +188,14 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
         jobs, cursor = as_list(shown.get("changes")), shown.get("next")
         if jobs is None or not isinstance(cursor, str) or not may_be_id(cursor):
             return None
-        ended = tuple(
-            job["job_id"]
-            for job in map(as_map, jobs)
-            if job and isinstance(job.get("job_id"), str) and job.get("status") in ("completed", "failed")
-        )
+        ended = dict[str, Snapshot[RetrieveResult] | None]()
+        for job in filter(None, map(as_map, jobs)):
+            job_id = job.get("job_id")
+            if isinstance(job_id, str) and job.get("status") in ("completed", "failed"):
+                try:
+                    ended[job_id] = _snapshot(base, reply, structure(job, RetrieveResult, _converter))
+                except BadReply:
+                    ended[job_id] = None  # its own poll will say what is wrong
         return Changes(cursor, ended, bool(jobs), reply)
 
     def read_problem(self, reply: Reply) -> Problem:

@@ -10,10 +10,11 @@ names the type of its answer, so that a flow gets it typed (`run.ask`).
     Store(target, ...)               -> Stored         its body into the part file; bytes never pass through the core
     Read(cap, until)                 -> Body           its body in memory, up to `cap` bytes
     Drop()                           -> None           its body is not wanted
-    Sleep(seconds, news)             -> None           with `news`, the feed of a batch may end it
+    Sleep(seconds)                   -> None
+    AwaitNews(seconds)               -> Snapshot | None  of a batch: what its feed shows of the job, if it does in time
     AwaitTurn(turn, until)           -> bool           a slot, or renewed credentials; False when it is too late
     Tell(event)                      -> None           best-effort progress
-    Wake(jobs)                       -> None           those of a batch that sleep until there is news go on
+    Wake(jobs)                       -> None           of a batch: those that wait for news of these jobs go on
     Note(number, fact)               -> None           a fact about an errand of a batch, in the journal and on the disk
 
 The disk performs the others (`DiskCommand`), all behind one method:
@@ -32,13 +33,14 @@ The disk performs the others (`DiskCommand`), all behind one method:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from attrs import field, frozen
 from attrs.validators import instance_of, optional
 
+from gofer.contracts.base import Snapshot
 from gofer.core.digests import Digest
 from gofer.core.journal import Fact
 from gofer.core.slots import Turn
@@ -213,10 +215,19 @@ class Drop(Asks[None]):
 
 @frozen
 class Sleep(Asks[None]):
-    """Wait for a number of seconds; with `news`, less if the feed of a batch tells of the job before."""
+    """Wait for a number of seconds."""
 
     seconds: float
-    news: bool = False
+
+
+@frozen
+class AwaitNews(Asks["Snapshot[Any] | None"]):
+    """Wait until the feed of a batch names the job, for a number of seconds at most; the schedule obeys it itself.
+
+    The answer is the job as the feed has shown it, None where it has not.
+    """
+
+    seconds: float
 
 
 @frozen
@@ -236,12 +247,12 @@ class Tell(Asks[None]):
 
 @frozen
 class Wake(Asks[None]):
-    """Have the errands of a batch go on that sleep until there is news: of these jobs, or of all for None.
+    """Have the errands of a batch go on that wait for news: of these jobs, with what was shown of them, or of all.
 
     The schedule obeys it itself; no driver sees one.
     """
 
-    jobs: frozenset[str] | None
+    jobs: Mapping[str, Snapshot[Any] | None] | None
 
 
 @frozen
@@ -329,7 +340,9 @@ class Recognise(Asks[bool]):
 
 
 DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble | Recognise
-Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | Wake | Note | DiskCommand
+Command = (
+    Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitNews | AwaitTurn | Tell | Wake | Note | DiskCommand
+)
 
 
 # --- outcomes ---

@@ -1,7 +1,7 @@
-"""The feed of changes: one held request that tells which of the caller's jobs have ended, in place of one for each.
+"""The feed of changes: one held request that shows which of the caller's jobs have ended, in place of one for each.
 
-It wakes errands, and is not the only truth: what an errand believes is the answer to its own poll, and each job is
-polled now and then although the feed is silent.
+It is not the only truth: a batch polls each of its jobs once after the feed has begun or was interrupted, and now and
+then although the feed is silent.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from gofer.core.exchange import AnyErrand, Tries, follow, is_transient, refused
 from gofer.core.run import Flow, ask
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.errors import BadReply, ServiceError, TransportError
+
+GATHER = 0.03
+"""Seconds between an answer of the feed and the next request: jobs that end about together come in one answer."""
 
 UNHELD = 1.0
 """Seconds between two requests to a feed that does not hold them."""
@@ -51,9 +54,11 @@ def follow_changes(errand: AnyErrand, news: News) -> Flow[None]:
             news.live = True
             yield from ask(Wake(None))  # polled once after there is a cursor, nothing is missed
         else:
-            yield from ask(Wake(frozenset(changes.ended)))
+            yield from ask(Wake(changes.ended))
         took = errand.now.mono - errand.polled_at
-        if hold and not changes.more and not errand.contract.held(changes.reply, hold=hold, took=took):
+        if changes.more:
+            yield from verbs.sleep(errand, GATHER)
+        elif hold and not errand.contract.held(changes.reply, hold=hold, took=took):
             yield from verbs.sleep(errand, UNHELD)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from gofer.core import verbs
-from gofer.core.commands import Sleep
+from gofer.core.commands import AwaitNews
 from gofer.core.exchange import BRIEFLY, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
 from gofer.core.judging import retry_after
 from gofer.core.policies import Retry, pause_between
-from gofer.core.run import Flow
+from gofer.core.run import Flow, ask
 from gofer.core.slots import Use
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.core.table import Move
@@ -110,7 +110,7 @@ def await_end(errand: AnyErrand) -> Flow[None]:
     unknown_since: float | None = None
     if errand.record.seen is not None and not errand.record.status.done:
         yield from start_if_idle(errand)
-        yield from _await_news(errand)  # the submission has shown the job, and the feed tells what comes after
+        _ = yield from _await_news(errand)  # the submission has shown the job, and the feed shows what comes after
     while not errand.record.status.done:
         yield from start_if_idle(errand)
         before, first = errand.record.status, errand.record.seen is None
@@ -140,12 +140,16 @@ def await_end(errand: AnyErrand) -> Flow[None]:
 
 
 def _await_news(errand: AnyErrand) -> Flow[bool]:
-    """Wait until the feed of the batch tells of the job, or for long; False at once where nothing tells."""
+    """Wait until the feed of the batch shows the end of the job, or for long; False at once where there is no feed."""
     news = errand.news
     if news is None or not news.live:
         return False
     errand.move(Move.ACTIVE)
-    yield Sleep(news.every, news=True)
+    shown = yield from ask(AwaitNews(news.every))
+    if shown is not None:
+        before, after = (record.status for record in errand.polled(shown, errand.memory.next_poll()))
+        if after != before:
+            yield from verbs.tell(errand, Changed(errand.ref.id, after))
     return True
 
 

@@ -14,16 +14,18 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
 
 from attrs import define, frozen
 
+from gofer.contracts.base import Snapshot
 from gofer.core.commands import (
     Answered,
     Authorise,
+    AwaitNews,
     AwaitTurn,
     Command,
     Done,
@@ -81,7 +83,7 @@ class Seat:
     value: Any = None
     error: Exception | None = None
     asleep: int = -1  # which of the sleeps in the heap is its present one
-    for_news: bool = False  # whether news of its job end that sleep
+    news: Any = None  # what the feed has shown of its job
 
 
 @frozen
@@ -116,7 +118,9 @@ class Schedule:
         )
         self._downloads, self._stopping = 0, False
         self._listening = dict[str, Seat]()  # runs that sleep until there is news, by their jobs
-        self._early = dict[str, None]()  # jobs that the feed named while nobody listened, the oldest first
+        self._early = dict[
+            str, Snapshot[Any] | None
+        ]()  # jobs that the feed named while nobody listened, the oldest first
 
     def add(self, seat: Seat, now: Now) -> None:
         """Take a run in, and begin it."""
@@ -128,8 +132,9 @@ class Schedule:
         while self._due and self._due[0][0] <= now.mono:
             _, number, seat = heapq.heappop(self._due)
             if number == seat.asleep:  # else it was woken before
-                seat.for_news = False
-                self._advance(seat, partial(seat.run.advance, Answered(now, None)))
+                news, seat.news = seat.news, None
+                _ = self._listening.pop(seat.errand.job_id or "", None)
+                self._advance(seat, partial(seat.run.advance, Answered(now, news)))
         while self._granted:
             seat = self._granted.popleft()
             self._advance(seat, partial(seat.run.advance, Answered(now, True)))
@@ -209,7 +214,9 @@ class Schedule:
             return
         match step:
             case Sleep():
-                self._sleep(seat, step)
+                self._sleep(seat, step.seconds)
+            case AwaitNews():
+                self._listen(seat, step.seconds)
             case Wake():
                 self._wake_up(step.jobs)
                 self._advance(seat, partial(seat.run.advance, Answered(seat.errand.now, None)))
@@ -219,26 +226,28 @@ class Schedule:
                 seat.step = step
                 self._queue_of(seat).append(seat)
 
-    def _sleep(self, seat: Seat, step: Sleep) -> None:
-        seconds, job = step.seconds, seat.errand.job_id
-        if step.news and job is not None:
-            if job in self._early:  # the feed was quicker than the answer that named the job, or than a poll
-                del self._early[job]
-                seconds = 0.0
-            else:
-                self._listening[job] = seat
-        seat.asleep, seat.for_news = next(self._order), step.news
+    def _sleep(self, seat: Seat, seconds: float) -> None:
+        seat.asleep = next(self._order)
         heapq.heappush(self._due, (seat.errand.now.mono + seconds, seat.asleep, seat))
 
-    def _wake_up(self, jobs: frozenset[str] | None) -> None:
+    def _listen(self, seat: Seat, seconds: float) -> None:
+        job = seat.errand.job_id or ""
+        if job in self._early:  # the feed was quicker than the answer that named the job, or than a poll
+            seat.news, seconds = self._early.pop(job), 0.0
+        else:
+            self._listening[job] = seat
+        self._sleep(seat, seconds)
+
+    def _wake_up(self, jobs: Mapping[str, Snapshot[Any] | None] | None) -> None:
         """Have runs go on that wait for news of these jobs; news of any other is kept for a while."""
         for job in list(self._listening) if jobs is None else jobs:
             seat = self._listening.pop(job, None)
+            news = None if jobs is None else jobs[job]
             if seat is None:
-                self._early[job] = None
-            elif seat.for_news and seat in self.seats:
-                seat.asleep, seat.for_news = next(self._order), False
-                heapq.heappush(self._due, (-math.inf, seat.asleep, seat))
+                self._early[job] = news
+            elif seat in self.seats:
+                seat.news = news
+                self._sleep(seat, -math.inf)
         while len(self._early) > MOST_EARLY:
             del self._early[next(iter(self._early))]
 
@@ -280,4 +289,4 @@ def _needs_the_service(step: Command | None) -> bool:
     """Tell whether a run cannot go on without asking the service, or waits."""
     if isinstance(step, Note):
         return isinstance(step.fact, Sending)
-    return step is None or isinstance(step, Send | Open | Sleep | AwaitTurn | Authorise)
+    return step is None or isinstance(step, Send | Open | Sleep | AwaitNews | AwaitTurn | Authorise)

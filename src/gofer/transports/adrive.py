@@ -157,7 +157,7 @@ class Hands:
                 return granted.is_set()
             case commands.Tell():
                 self._tell(command.event)
-            case commands.Drop() | commands.Note() | commands.Wake():  # the last two are for a batch
+            case commands.Drop() | commands.Note() | commands.Wake() | commands.AwaitNews():  # the last are a batch's
                 pass
             case _:
                 return await run_sync(self._disk.perform, command)

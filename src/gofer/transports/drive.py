@@ -118,7 +118,7 @@ class Hands:
                 return granted.wait(min(max(0.0, left), threading.TIMEOUT_MAX))
             case commands.Tell():
                 self._tell(command.event)
-            case commands.Drop() | commands.Note() | commands.Wake():  # the last two are for a batch
+            case commands.Drop() | commands.Note() | commands.Wake() | commands.AwaitNews():  # the last are a batch's
                 pass
             case _:
                 return self._disk.perform(command)
