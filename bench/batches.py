@@ -116,7 +116,8 @@ def _ending(count: int) -> list[Figure]:
 
 async def _polled(url: str, asked: list[RetrieveRequest]) -> None:
     """Do the same with a loop for each job, which polls every two seconds."""
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http, anyio.create_task_group() as group:
+    patient = httpx.Timeout(60, pool=None)  # a thousand at once wait for each other's connections
+    async with httpx.AsyncClient(base_url=url, timeout=patient) as http, anyio.create_task_group() as group:
 
         async def one(request: RetrieveRequest) -> None:
             reply = await http.post("/retrieve", json={"doi": request.doi, "title": request.title})

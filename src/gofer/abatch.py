@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing, suppress
+from itertools import islice
 from os import PathLike
 from types import TracebackType
-from typing import Generic, Self
+from typing import Any, Generic, Self
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.to_thread import run_sync
 
 from gofer import setup
-from gofer.batches import BatchOptions, Book, ended, recorded
+from gofer.batches import CHUNK, BatchOptions, Book, ended, recorded
 from gofer.core.batch import Finish
 from gofer.core.journal import Fate
 from gofer.core.service import Service
@@ -169,6 +170,38 @@ class AsyncBatch(Generic[In, Out]):
                     await over.wait()
         if batch.reason is not None:
             raise BatchStopped.because(batch.reason)
+
+    async def feed(
+        self, requests: Iterable[In] | Iterable[str] | AsyncIterable[In], timeout: float | None = None
+    ) -> AsyncGenerator[BatchErrand[Out], None]:
+        """Add requests as there is room, and run them: they may be more than fit into memory, or without end.
+
+        Args:
+            requests: as in `add`.
+            timeout: as in `run`.
+
+        Raises:
+            UsageError, TargetError: as in `add`; what was added before is left.
+            BatchStopped, OutOfTime, JournalError: as in `run`.
+        """
+        awaited = aiter(requests) if isinstance(requests, AsyncIterable) else None
+        source: Iterator[Any] = iter(()) if isinstance(requests, AsyncIterable) else self._book.source(requests)
+
+        async def more() -> int:
+            if awaited is None:
+                return await self.add(islice(source, CHUNK))
+            found = list[In]()
+            while len(found) < CHUNK and (request := await anext(awaited, None)) is not None:
+                found.append(request)
+            return await self.add(found)
+
+        left = await more()
+        async with aclosing(self.run(timeout)) as ended:
+            async for errand in ended:
+                yield errand
+                left -= errand.state != "waiting"
+                if left < CHUNK // 2:
+                    left += await more()
 
     async def close(self) -> None:
         """Close the journal. A second call does nothing."""

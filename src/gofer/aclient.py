@@ -186,27 +186,28 @@ class AsyncClient(Generic[In, Out]):
         self,
         requests: Iterable[In] | Iterable[str] | AsyncIterable[In],
         *,
+        journal: str | PathLike[str] | None = None,
         to: str | PathLike[str] | None = None,
         jobs: int = 20,
         timeout: float | None = None,
     ) -> AsyncGenerator[BatchErrand[Out], None]:
-        """Do many errands and yield each as it ends, well or not: a batch whose journal is in memory.
+        """Do many errands and yield each as it ends, well or not: the short form of a batch.
 
         Args:
-            requests: what the contract takes; DOIs for a `AsyncRetrieveClient`. All are read first.
+            requests: what the contract takes; DOIs for a `AsyncRetrieveClient`. They are read as there is
+                room, so that they may be more than fit into memory, or without end.
+            journal: the file with the batch, as in `batch`; None keeps it in memory.
             to: where each result goes, as in `batch`.
             jobs: unfinished jobs at the service, at most.
             timeout: seconds in total; None for no deadline.
 
         Raises:
-            UsageError: a request is wrong, or two errands would write to one path; nothing was sent.
+            UsageError: a request is wrong, or two errands would write to one path; what was added before is left.
             BatchStopped, OutOfTime: see `AsyncBatch.run`.
         """
-        async with self.batch(to=to, jobs=jobs) as batch:
-            _ = await batch.add(requests)
-            async with aclosing(batch.run(timeout)) as ended:
-                async for errand in ended:
-                    yield errand
+        async with self.batch(journal, to=to, jobs=jobs) as batch, aclosing(batch.feed(requests, timeout)) as ended:
+            async for errand in ended:
+                yield errand
 
     def job(self, id: str) -> AsyncJob[Out]:
         """Return the handle of a job by its id. No request is sent."""

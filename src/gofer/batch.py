@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from os import PathLike
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self
 
 from gofer import setup
-from gofer.batches import BatchOptions, Book, ended, recorded
+from gofer.batches import CHUNK, BatchOptions, Book, ended, recorded
 from gofer.core.batch import Finish
 from gofer.core.journal import Fate
 from gofer.core.service import Service
@@ -143,6 +144,25 @@ class Batch(Generic[In, Out]):
             raise failure
         if batch.reason is not None:
             raise BatchStopped.because(batch.reason)
+
+    def feed(self, requests: Iterable[In] | Iterable[str], timeout: float | None = None) -> Iterator[BatchErrand[Out]]:
+        """Add requests as there is room, and run them: they may be more than fit into memory, or without end.
+
+        Args:
+            requests: as in `add`.
+            timeout: as in `run`.
+
+        Raises:
+            UsageError, TargetError: as in `add`; what was added before is left.
+            BatchStopped, OutOfTime, JournalError: as in `run`.
+        """
+        source = self._book.source(requests)
+        left = self.add(islice(source, CHUNK))
+        for errand in self.run(timeout):
+            yield errand
+            left -= errand.state != "waiting"
+            if left < CHUNK // 2:
+                left += self.add(islice(source, CHUNK))
 
     def close(self) -> None:
         """Close the journal. A second call does nothing."""

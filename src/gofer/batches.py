@@ -86,16 +86,20 @@ class Book(Generic[In, Out]):
         path = None if journal is None else Path(setup.path_of(journal)).absolute()
         self.journal = Journal(path, contract=service.contract.name, base=service.base)
 
+    def source(self, requests: Iterable[Any]) -> Iterator[Any]:
+        """Return an iterator over requests, or raise `UsageError`."""
+        if isinstance(requests, Mapping | str | bytes) or not isinstance(requests, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError("A batch takes several requests: put a single one into a list.")
+        return iter(requests)
+
     def chunks(self, requests: Iterable[In] | Iterable[str]) -> Iterator[list[tuple[str, str | None, str | None]]]:
         """Make rows for the journal of requests, some at a time.
 
         Raises:
             UsageError, TargetError: a request or its target is wrong; what was yielded before is right.
         """
-        if isinstance(requests, Mapping | str | bytes) or not isinstance(requests, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError("add() takes several requests: put a single one into a list.")
         rows = list[tuple[str, str | None, str | None]]()
-        for request in requests:
+        for request in self.source(requests):
             rows.append(self.row(request))
             if len(rows) == CHUNK:
                 yield rows

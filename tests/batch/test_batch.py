@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import anyio
@@ -377,3 +377,55 @@ def test_events_of_every_errand_are_heard(mode, model, url, tmp_path):
     assert run_batch(mode, url, model.contract(), works(5), to=to, client={"progress": listen}).counts == all_done(5)
     assert {job for kind, job in heard if kind == "Submitted"} == set(model.jobs)
     assert {job for kind, job in heard if kind == "Saved"} == set(model.jobs)
+
+
+def test_requests_may_have_no_end(mode, model, url, tmp_path):
+    """`map` reads them as there is room: leaving it early has read a few only, and its journal can be gone on with."""
+    read, journal = [0], tmp_path / "run.gofer"
+
+    def endless():
+        while True:
+            read[0] += 1
+            yield {"n": read[0]}
+
+    async def awaited_endless():
+        for request in endless():
+            yield request
+
+    if mode == "blocking":
+        client = gofer.Client(url, contract=model.contract(), **options_of({}))
+        with client, closing(client.map(endless(), journal=journal, jobs=5)) as ended:
+            seen = [next(ended).request["n"] for _ in range(20)]
+    else:
+
+        async def main():
+            async with (
+                gofer.AsyncClient(url, contract=model.contract(), **options_of({})) as client,
+                aclosing(client.map(awaited_endless(), journal=journal, jobs=5)) as ended,
+            ):
+                return [(await anext(ended)).request["n"] for _ in range(20)]
+
+        seen = anyio.run(main, backend=mode)
+    assert len(set(seen)) == 20
+    assert read[0] <= 600
+    with closing(journals.Reader(journal)) as reader:
+        counts = reader.counts()
+        assert counts["done"] >= 20
+        assert sum(counts.values()) == read[0]
+
+
+def test_more_requests_than_are_read_at_once_are_all_done(mode, model, url):
+    """They are topped up while the batch runs."""
+    if mode == "blocking":
+        with gofer.Client(url, contract=model.contract(), **options_of({})) as client:
+            states = [errand.state for errand in client.map(({"n": n, "polls": 0} for n in range(600)), jobs=50)]
+    else:
+
+        async def main():
+            async with gofer.AsyncClient(url, contract=model.contract(), **options_of({})) as client:
+                asked = ({"n": n, "polls": 0} for n in range(600))
+                return [errand.state async for errand in client.map(asked, jobs=50)]
+
+        states = anyio.run(main, backend=mode)
+    assert states == ["done"] * 600
+    assert len(model.jobs) == 600

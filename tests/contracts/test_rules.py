@@ -79,6 +79,7 @@ BROKEN = [
         "submit.idempotent",
         "a lost submission is repeated by its key, and no {key} is sent",
     ),
+    ('id = "/id"', 'id = "/id"\nkeeps_keys = 0', "submit.keeps_keys", "it must be a number above 0"),
     (
         'value = "/out"',
         'value = "/out"\nfile = true',

@@ -244,6 +244,8 @@ RULES: tuple[Rule, ...] = (
     _rule("submit.idempotent", _itself,
           lambda it: it.submit.idempotent and not it.submit.sends_key,
           "a lost submission is repeated by its key, and no {{key}} is sent", ("submit", "idempotent")),
+    _rule("submit.keeps_keys", _itself, lambda it: not 0 < it.submit.keeps_keys < math.inf,
+          "it must be a number above 0", ("submit", "keeps_keys")),
     _rule("result.file", _results, lambda result: result.file and (result.value or result.failed or result.files),
           "the answer is the file itself, and nothing is read out of it", ("file",)),
     _rule("result.files.depth", _files, lambda files: files.depth < 0, "it must be 0 or more", ("depth",)),

@@ -61,6 +61,11 @@ class DeclaredContract(Contract[Any, Any]):
         return self.declaration.submit.sends_key
 
     @property
+    def keeps_keys(self) -> float:
+        """The declaration's `submit.keeps_keys`, in seconds."""
+        return self.declaration.submit.keeps_keys
+
+    @property
     def grace(self) -> float | None:
         """The declaration's `grace`, in seconds."""
         return self.declaration.grace

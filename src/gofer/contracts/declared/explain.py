@@ -96,7 +96,8 @@ def _submit(declaration: Declaration) -> Rows:
     yield from _codes(submit.codes)
     codes = _listed(submit.finished)
     yield "finished", [f"{codes}, where it names no job: the answer is the result"] if codes else []
-    repeats = "the same key gives the same job" if submit.idempotent else "never where it might make a second job"
+    kept = f"the same key gives the same job, for {submit.keeps_keys / 3600:g} h"
+    repeats = kept if submit.idempotent else "never where it might make a second job"
     yield "sent again", [repeats]
 
 
