@@ -74,6 +74,14 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """Kill a batch of 500 errands a hundred times with -9, on each face, and the service too: a quarter of an hour."""
+    session.install("-q", EVERYTHING, *groups("tests"))
+    session.env["MANY_KILLS"] = "1"
+    session.run("pytest", *([] if session.posargs else WORKERS), "tests/batch/test_kills.py", *session.posargs)
+
+
+@nox.session
 def simulate(session: nox.Session) -> None:
     """Play a million errands with the model service, in virtual time: `nox -s simulate -- --seed 7`."""
     session.install("-q", EVERYTHING, *groups("tests"))

@@ -20,7 +20,7 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-SCRIPT, SERVICE, ANY, TEST = blocks("python")
+SCRIPT, SERVICE, BATCH, ANY, TEST = blocks("python")
 (DECLARATION,) = blocks("toml")
 
 
@@ -63,6 +63,14 @@ def test_async_service(tmp_path: Path, address: dict[str, str]) -> None:
     """The async example brings every paper that is there, and says which one is not."""
     assert "no source has 10.5555/nothing" in run(SERVICE, tmp_path, address)
     assert len(list((tmp_path / "papers").glob("*.pdf"))) == 3
+
+
+def test_many_errands(tmp_path: Path, address: dict[str, str]) -> None:
+    """The batch brings what is there and says what is not; run again, it has nothing to do."""
+    said = run(BATCH, tmp_path, address)
+    assert "10.5555/nothing The job ended as failed with NOT_FOUND" in said
+    assert len(list((tmp_path / "many").glob("*.pdf"))) == 2
+    assert run(BATCH, tmp_path, address) == ""
 
 
 def test_any_job_api(tmp_path: Path, address: dict[str, str]) -> None:

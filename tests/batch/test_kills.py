@@ -15,10 +15,10 @@ from gofer_service import embedded
 from support.declared import service
 
 from .conftest import content_of, free_port, killed_at_random, papers, runner, serving
-from .works import CONTRACT, Works
+from .works import CONTRACT, MODES, Works
 
-MANY = bool(os.environ.get("EVERY_CASE"))
-COUNT, KILLS = (500, 100) if MANY else (24, 6)
+MANY = bool(os.environ.get("MANY_KILLS"))
+COUNT, KILLS = (500, 100) if MANY else (16, 3)
 
 
 def jobs_of(url):
@@ -32,7 +32,7 @@ def jobs_of(url):
         return jobs
 
 
-@pytest.mark.parametrize("face", ["blocking", "asyncio", "trio"])
+@pytest.mark.parametrize("face", MODES if MANY else ("blocking", "trio"))
 def test_a_batch_that_is_killed_again_and_again_makes_each_job_once(tmp_path, face):
     """Keys, tickets and digests are in the journal before the step that depends on them."""
     library = papers(tmp_path / "library", COUNT)
@@ -49,7 +49,7 @@ def test_a_batch_that_is_killed_again_and_again_makes_each_job_once(tmp_path, fa
         assert db.execute("SELECT count(DISTINCT job), count(*) FROM errand").fetchone() == (COUNT, COUNT)
 
 
-@pytest.mark.parametrize("face", ["blocking", "asyncio", "trio"])
+@pytest.mark.parametrize("face", MODES if MANY else ("asyncio",))
 def test_a_service_that_replays_no_keys_gets_no_second_job(tmp_path, face):
     """Never more jobs than errands; only an errand whose submission was under way at a kill may be uncertain."""
     model, count = Works(replays=False), 2 * COUNT
