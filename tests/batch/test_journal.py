@@ -11,11 +11,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tenacity.stop import stop_after_attempt
+from tenacity.wait import wait_fixed
 
 import gofer
 from gofer.core.journal import Fate, Sending
 from gofer.transports import journal_file
 from gofer.transports.journal import Journal, Reader
+from gofer_service import embedded
 from support.declared import path_of, said, service
 
 from .conftest import SOURCES
@@ -312,3 +315,21 @@ def test_paths_of_results_are_asked_for_once(model, url, tmp_path):
         alone = sum(path_of(call).endswith("/file") for call in server.calls)
     assert set(model.files.values()) == {alone}
     assert Path(tmp_path / "one").read_text() == "content of 0"
+
+
+def test_a_service_that_cannot_be_asked_leaves_an_unanswered_submission_open(tmp_path):
+    """Whether keys are replayed is not certain then: the errand neither fails nor gets another key."""
+    journal = tmp_path / "run.gofer"
+    with embedded() as url, gofer.RetrieveClient(base_url=url) as client:
+        assert [one.state for one in client.map(["10.5555/12345678"], journal=journal)] == ["done"]
+    left_open(journal, 1, time.time())
+    few = gofer.Retry(wait_fixed(0.01), stop_after_attempt(2))
+    with (
+        gofer.RetrieveClient(base_url=url, patience=few) as client,
+        client.batch(journal) as batch,
+        pytest.raises(gofer.BatchStopped) as stopped,
+    ):
+        list(batch.run())
+    assert isinstance(stopped.value.reason, gofer.Unreachable)
+    with closing(sqlite3.connect(journal)) as db:
+        assert db.execute("SELECT fate, attempt, key IS NULL FROM errand").fetchall() == [("open", 1, 0)]

@@ -99,7 +99,7 @@ class BatchRun(Generic[In, Out]):
         self._news = News(look_every)
         self._feed: Seat | None = None
         self._decided = False  # whether it is certain if there is a feed
-        self._loading, self._exhausted, self._stopping = False, False, False
+        self._loading, self._exhausted, self._more, self._stopping = False, False, False, False
         self._finishing = 0  # steps about errands that are over, and have not been written down yet
         self._later = list[tuple[float, int]]()  # errands that are tried again, and when
         self._alike = 0  # failures in a row
@@ -136,7 +136,7 @@ class BatchRun(Generic[In, Out]):
         if self._may_load():
             load = self._load(now)
             if load is not None:
-                self._loading = True
+                self._loading, self._more = True, False
                 return load
         task = self._schedule.next(now)
         if task is None and (self._schedule.ended or self._schedule.stopped):
@@ -150,14 +150,14 @@ class BatchRun(Generic[In, Out]):
         return min(times if mine is None else [*times, mine], default=None)
 
     def more(self) -> None:
-        """Hear that the journal has new entries."""
-        self._exhausted = False
+        """Hear that the journal has new entries; entries that are being loaded may not have them."""
+        self._exhausted, self._more = False, True
 
     def loaded(self, load: Load, entries: Sequence[Entry], now: Now) -> None:
         """Take in entries; fewer than were asked for means that no others wait."""
         self._loading = False
         if not load.numbers:
-            self._exhausted = len(entries) < load.count
+            self._exhausted = len(entries) < load.count and not self._more
         for entry in () if self._stopping else entries:
             self._schedule.add(self._seat(entry), now)
 

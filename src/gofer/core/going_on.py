@@ -18,7 +18,7 @@ from gofer.core.run import Flow, ask
 from gofer.core.submit import promises_replay, submit
 from gofer.core.table import Move
 from gofer.core.target import Target, check_target
-from gofer.errors import SubmitUncertain
+from gofer.errors import BadReply, ServiceError, SubmitUncertain, TransportError, Unreachable
 from gofer.models import Outcome, Verified
 
 In = TypeVar("In")
@@ -58,7 +58,7 @@ def _may_be_repeated(errand: Errand[In, Out], request: In, key: str, sent: Sendi
     """Return if the same submission again cannot make a second job, else raise `SubmitUncertain`."""
     contract = errand.contract
     age = errand.now.wall - sent.at
-    if not contract.sends_key or not (yield from promises_replay(errand)):
+    if not contract.sends_key or not (yield from _replays(errand)):
         why = "the service does not promise to replay keys"
     elif age > contract.keeps_keys:
         why = f"its key is {age / 3600:.1f} hours old, and the service forgets keys after {contract.keeps_keys:g} s"
@@ -69,3 +69,15 @@ def _may_be_repeated(errand: Errand[In, Out], request: In, key: str, sent: Sendi
     raise SubmitUncertain(
         f"The submission may have made a job: the process ended before the answer was written down, and {why}.", key=key
     )
+
+
+def _replays(errand: Errand[In, Out]) -> Flow[bool]:
+    """Find out whether the service replays keys.
+
+    Raises:
+        Unreachable: it cannot be asked; this is no reason to be uncertain for good, and concerns every errand.
+    """
+    try:
+        return (yield from promises_replay(errand))
+    except (TransportError, ServiceError, BadReply) as error:
+        raise Unreachable(f"The service cannot be asked whether it replays keys: {error.message}") from error

@@ -110,17 +110,11 @@ class Schedule:
         """How many jobs may be unfinished at the service."""
         self._wake, self._pace, self._order = wake, Pace(limits.per_second), count()
         self._due = list[tuple[float, int, Seat]]()
-        self._ready, self._wire, self._fetching, self._granted = (
-            deque[Seat](),
-            deque[Seat](),
-            deque[Seat](),
-            deque[Seat](),
-        )
+        self._ready, self._granted = deque[Seat](), deque[Seat]()
+        self._wire, self._fetching = deque[Seat](), deque[Seat]()
         self._downloads, self._stopping = 0, False
         self._listening = dict[str, Seat]()  # runs that sleep until there is news, by their jobs
-        self._early = dict[
-            str, Snapshot[Any] | None
-        ]()  # jobs that the feed named while nobody listened, the oldest first
+        self._early = dict[str, Snapshot[Any] | None]()  # what the feed has shown while nobody listened
 
     def add(self, seat: Seat, now: Now) -> None:
         """Take a run in, and begin it."""
