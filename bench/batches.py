@@ -30,7 +30,7 @@ def measure(*, quick: bool) -> list[Figure]:
     return [
         *_waiting(2000 if quick else 10_000),
         *_ending(200 if quick else 1000),
-        *_quick(400 if quick else 2000, 3 if quick else 5),
+        *_quick(400 if quick else 2000, 2 if quick else 3),
         *_opening(100_000),
     ]
 

@@ -279,8 +279,7 @@ def _finish(seat: Seat, ending: Ending, error: Exception | None = None) -> Finis
 
 def _is_unsent(seat: Seat) -> bool:
     """Tell whether the journal may say of a run that was closed that its submission has left, and it has not."""
-    errand = seat.errand
-    return errand.submission is not None and errand.record.ref is None and not errand.at_risk
+    return seat.errand.submission is not None and seat.errand.record.ref is None and not seat.submits
 
 
 def _concerns_all(error: errors.GoferError, *, accepted: bool) -> bool:

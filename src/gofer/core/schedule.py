@@ -41,10 +41,10 @@ from gofer.core.commands import (
     Wake,
 )
 from gofer.core.errand import Errand
-from gofer.core.journal import Entry, Sending
+from gofer.core.journal import Entry, Sending, Unsent
 from gofer.core.pace import Pace
 from gofer.core.run import Run
-from gofer.core.table import LEGS
+from gofer.core.table import LEGS, Stage
 
 MOST_EARLY = 10_000
 """Jobs that the feed has named and that no run waits for: others of the same caller's are among them."""
@@ -79,6 +79,7 @@ class Seat:
     busy: bool = False  # whether one was handed out that has no outcome yet
     counts: bool = False  # whether it counts as an unfinished job
     paced: bool = False  # whether its next request may leave without another turn
+    submits: bool = False  # whether a submission of it was handed out, and none is noted as unsent since
     downloads: bool = False  # whether it has one of the open downloads
     value: Any = None
     error: Exception | None = None
@@ -186,6 +187,10 @@ class Schedule:
             seat = queue.popleft()
             if seat in self.seats and seat.step is not None:
                 task, seat.step, seat.busy = Task(seat, seat.step), None, True
+                if isinstance(task.command, Note):
+                    seat.submits = seat.submits and not isinstance(task.command.fact, Unsent)
+                elif isinstance(task.command, Send) and seat.errand.stage is Stage.SUBMITTING:
+                    seat.submits = True
                 return task
         return None
 
