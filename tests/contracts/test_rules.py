@@ -79,6 +79,19 @@ BROKEN = [
         "submit.idempotent",
         "a lost submission is repeated by its key, and no {key} is sent",
     ),
+    ("[poll.hold]", '[poll.many]\nid = "/id"\n[poll.hold]', "poll.many.url", "it has no url"),
+    (
+        "[poll.hold]",
+        '[poll.many]\nurl = "{base}/jobs"\n[poll.hold]',
+        "poll.many.id",
+        "nothing says which job an entry is: declare its id",
+    ),
+    (
+        "[poll.hold]",
+        '[poll.many]\nurl = "{base}/jobs"\nid = "/id"\nmost = 0\n[poll.hold]',
+        "poll.many.most",
+        "it must be 1 or more",
+    ),
     ('id = "/id"', 'id = "/id"\nkeeps_keys = 0', "submit.keeps_keys", "it must be a number above 0"),
     (
         'value = "/out"',

@@ -11,7 +11,7 @@ has a default that says "this service has no such thing".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 from attrs import field, frozen
@@ -78,6 +78,14 @@ class Changes:
     ended: Mapping[str, Snapshot[Any] | None]
     more: bool
     reply: Reply = field(repr=False)
+
+
+@frozen
+class Look:
+    """What one look at many jobs has shown: the ids of those that have ended, and where the next page is."""
+
+    ended: frozenset[str]
+    next: str | None
 
 
 class Contract(Protocol[In_contra, Out]):
@@ -262,6 +270,19 @@ class Contract(Protocol[In_contra, Out]):
 
     def read_changes(self, base: str, reply: Reply) -> Changes | None:
         """Read the answer; None if it shows that the service has no feed at this address."""
+        return None
+
+    @property
+    def most_at_once(self) -> int:
+        """How many jobs one look at many can be asked about; 0 where the service has no such request."""
+        return 0
+
+    def build_many(self, base: str, ids: Sequence[str], page: str | None) -> Request | None:
+        """Build a look at these jobs, or the request for the page that the last answer named."""
+        return None
+
+    def read_many(self, base: str, reply: Reply) -> Look | None:
+        """Read which jobs have ended; others than were asked about may be among them."""
         return None
 
     def read_problem(self, reply: Reply) -> Problem:

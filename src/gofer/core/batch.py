@@ -22,7 +22,7 @@ from attrs import evolve, frozen
 from gofer import errors
 from gofer.core.commands import Now, Outcome
 from gofer.core.errand import Errand, News
-from gofer.core.feed import follow_changes
+from gofer.core.feed import follow_changes, look_at_many
 from gofer.core.going_on import Prepare, go_on
 from gofer.core.journal import Ending, Entry, Fate
 from gofer.core.record import JobMemory
@@ -227,7 +227,9 @@ class BatchRun(Generic[In, Out]):
     def _begin_feed(self) -> Seat:
         """Begin to follow the service's feed; nothing is loaded before its cursor is there, or it proves to be none."""
         errand = Errand(self._service, heard=False)
-        return Seat(Entry(0, None, None, Fate.OPEN, ""), Run(follow_changes(errand, self._news), errand), errand)
+        many = self._service.contract.most_at_once > 0
+        flow = look_at_many(errand, self._news) if many else follow_changes(errand, self._news)
+        return Seat(Entry(0, None, None, Fate.OPEN, ""), Run(flow, errand), errand)
 
     @property
     def _runs(self) -> int:

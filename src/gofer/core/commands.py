@@ -15,6 +15,7 @@ names the type of its answer, so that a flow gets it typed (`run.ask`).
     AwaitTurn(turn, until)           -> bool           a slot, or renewed credentials; False when it is too late
     Tell(event)                      -> None           best-effort progress
     Wake(jobs)                       -> None           of a batch: those that wait for news of these jobs go on
+    Listening()                      -> tuple          of a batch: the jobs that news is waited for, the first first
     Note(number, fact)               -> None           a fact about an errand of a batch, in the journal and on the disk
 
 The disk performs the others (`DiskCommand`), all behind one method:
@@ -256,6 +257,11 @@ class Wake(Asks[None]):
 
 
 @frozen
+class Listening(Asks[tuple[str, ...]]):
+    """Return the jobs of which the errands of a batch wait for news; the schedule answers itself."""
+
+
+@frozen
 class Note(Asks[None]):
     """Write a fact about an errand into the journal of its batch, and have it on the disk (`JournalError`)."""
 
@@ -340,9 +346,8 @@ class Recognise(Asks[bool]):
 
 
 DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble | Recognise
-Command = (
-    Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitNews | AwaitTurn | Tell | Wake | Note | DiskCommand
-)
+BatchCommand = AwaitNews | Wake | Listening | Note
+Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | BatchCommand | DiskCommand
 
 
 # --- outcomes ---

@@ -1,22 +1,27 @@
-"""The feed of changes: one held request that shows which of the caller's jobs have ended, in place of one for each.
+"""Many jobs in one request: the feed of changes, which is held until a job has ended, or one look at many of them.
 
-It is not the only truth: a batch polls each of its jobs once after the feed has begun or was interrupted, and now and
-then although the feed is silent.
+Neither is the only truth: a batch polls each of its jobs once after the feed has begun or was interrupted, and now and
+then although it is silent.
 """
 
 from __future__ import annotations
 
 from gofer.contracts.base import Changes
 from gofer.core import verbs
-from gofer.core.commands import Wake
+from gofer.core.commands import Listening, Wake
 from gofer.core.errand import News
 from gofer.core.exchange import AnyErrand, Tries, follow, is_transient, refused
+from gofer.core.policies import pause_between
+from gofer.core.poll import CLOSEST
 from gofer.core.run import Flow, ask
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.errors import BadReply, ServiceError, TransportError
 
 GATHER = 0.03
 """Seconds between an answer of the feed and the next request: jobs that end about together come in one answer."""
+
+MOST_PAGES = 1000
+"""Pages of one look at most: a service may name the same page for ever."""
 
 UNHELD = 1.0
 """Seconds between two requests to a feed that does not hold them."""
@@ -60,6 +65,52 @@ def follow_changes(errand: AnyErrand, news: News) -> Flow[None]:
             yield from verbs.sleep(errand, GATHER)
         elif hold and not errand.contract.held(changes.reply, hold=hold, took=took):
             yield from verbs.sleep(errand, UNHELD)
+
+
+def look_at_many(errand: AnyErrand, news: News) -> Flow[None]:
+    """Look at all jobs that are waited for, some in each request, again and again; those that have ended wake up.
+
+    The pauses are those of `poll=` of the client, and begin anew when another job is waited for.
+    """
+    news.live = True
+    tries, before, rounds, began = Tries(errand, errand.rules.patience), frozenset[str](), 0, errand.now.mono
+    while True:
+        waited = frozenset((yield from ask(Listening())))
+        if waited - before:
+            rounds, began = 0, errand.now.mono
+        before, rounds = waited, rounds + 1
+        pause = pause_between(errand.rules.poll, attempt=rounds, began=began, now=errand.now.mono)
+        yield from verbs.sleep(errand, max(pause, CLOSEST))
+        try:
+            yield from _look(errand)
+        except (TransportError, ServiceError, BadReply) as error:
+            news.live = False
+            yield from ask(Wake(None))
+            yield from tries.back_off(error)
+            news.live = True
+        else:
+            tries.reset()
+
+
+def _look(errand: AnyErrand) -> Flow[None]:
+    contract, base = errand.contract, errand.service.base
+    waited, most = (yield from ask(Listening())), contract.most_at_once
+    for at in range(0, len(waited), most):
+        some, page = waited[at : at + most], None
+        for _ in range(MOST_PAGES):
+            request = contract.build_many(base, some, page)
+            if request is None:
+                return
+            reply = yield from follow(errand, request, errand.rules.timeout)
+            if not 200 <= reply.status < 300:
+                raise refused(errand, reply)
+            look = contract.read_many(base, reply)
+            if look is None:
+                return
+            yield from ask(Wake(dict.fromkeys(look.ended.intersection(some))))
+            page = look.next
+            if page is None:
+                break
 
 
 def _ask(errand: AnyErrand, cursor: str | None, hold: int) -> Flow[Changes | None]:

@@ -30,6 +30,7 @@ from gofer.core.commands import (
     Command,
     Done,
     Drop,
+    Listening,
     Note,
     Now,
     Open,
@@ -219,6 +220,8 @@ class Schedule:
             case Wake():
                 self._wake_up(step.jobs)
                 self._advance(seat, partial(seat.run.advance, Answered(seat.errand.now, None)))
+            case Listening():
+                self._advance(seat, partial(seat.run.advance, Answered(seat.errand.now, tuple(self._listening))))
             case AwaitTurn():
                 step.turn.when_granted(partial(self._grant, seat))
             case _:

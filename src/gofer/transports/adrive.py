@@ -157,8 +157,8 @@ class Hands:
                 return granted.is_set()
             case commands.Tell():
                 self._tell(command.event)
-            case commands.Drop() | commands.Note() | commands.Wake() | commands.AwaitNews():  # the last are a batch's
-                pass
+            case commands.Drop() | commands.Note() | commands.Wake() | commands.AwaitNews() | commands.Listening():
+                pass  # all but the first are a batch's
             case _:
                 return await run_sync(self._disk.perform, command)
         return None

@@ -118,8 +118,8 @@ class Hands:
                 return granted.wait(min(max(0.0, left), threading.TIMEOUT_MAX))
             case commands.Tell():
                 self._tell(command.event)
-            case commands.Drop() | commands.Note() | commands.Wake() | commands.AwaitNews():  # the last are a batch's
-                pass
+            case commands.Drop() | commands.Note() | commands.Wake() | commands.AwaitNews() | commands.Listening():
+                pass  # all but the first are a batch's
             case _:
                 return self._disk.perform(command)
         return None

@@ -117,6 +117,23 @@ class Calls:
             where = self.declaration.place(*self.declaration.key_of(call))
             raise UsageError(f"{where}: {{{error.name}}} has no value for this job.") from error
 
+    def build_many(self, base: str, ids: str, page: str | None) -> Request:
+        """Build a look at many jobs, or the request for its next page; only to the service's own origin."""
+        assert self.declaration.many is not None  # noqa: S101  (asked where there is one)
+        key, many = self.declaration.many
+        lookup = self._lookup(base, None, {"ids": ids})
+        assert many.url is not None  # noqa: S101  (a rule of `checks`)
+        try:
+            url = address(many.url, lookup) if page is None else without(resolve(base, page), self.secret_parameters)
+            if origin(url) != origin(base):
+                raise self.declaration.bad_reply("the next page is on another origin.", *key, "next")
+            kept = many if page is None else evolve(many, query={})  # a link has its own
+            return build_request(kept, url, lookup, set_later=self._every_header)
+        except (UsageError, UnicodeEncodeError) as error:
+            raise self.declaration.bad_reply(str(error), *key) from error
+        except Unfilled as error:
+            raise UsageError(f"{self.declaration.place(*key)}: {{{error.name}}} has no value.") from error
+
     def file_address(self, base: str, ref: Ref, files: Files, name: str, url: str) -> str | None:
         """Return the address of the file that the document from `url` names so; None where it is not an HTTP one."""
         if files.link is not None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from gofer.contracts.declared.declaration import Declaration, Files, Poll, Result, StatusDocument, Variable
+from gofer.contracts.declared.declaration import Declaration, Files, Many, Poll, Result, StatusDocument, Variable
 from gofer.contracts.declared.templates import Template
 from gofer.contracts.declared.variables import OWN, allowed
 from gofer.contracts.faults import Key
@@ -129,6 +129,11 @@ def _polls(declaration: Declaration) -> Parts[tuple[StatusDocument, Poll]]:
     return ((key, (declaration.status, call)) for key, call in declaration.calls() if isinstance(call, Poll))
 
 
+def _many(declaration: Declaration) -> Parts[Many]:
+    if declaration.many is not None:
+        yield declaration.many
+
+
 def _results(declaration: Declaration) -> Parts[Result]:
     return ((key, call) for key, call in declaration.calls() if isinstance(call, Result))
 
@@ -239,6 +244,9 @@ RULES: tuple[Rule, ...] = (
     _rule("poll", _itself, lambda it: not it.poll, "there must be at least one status request", ("poll",)),
     _rule("poll", _polls, lambda it: not (it[0].state or it[0].failed or it[1].state or it[1].codes),
           "nothing says the job's state: declare status.state, or codes here"),
+    _rule("poll.many", _many, lambda many: many.url is None, "it has no url", ("url",)),
+    _rule("poll.many", _many, lambda many: not many.id, "nothing says which job an entry is: declare its id", ("id",)),
+    _rule("poll.many", _many, lambda many: many.most < 1, "it must be 1 or more", ("most",)),
     _rule("submit", _itself, lambda it: not it.submit.id and not it.submit.links,
           "the job is found by an id or by links: declare one of them", ("submit", "id")),
     _rule("submit.idempotent", _itself,

@@ -7,13 +7,14 @@ sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
 from gofer.contracts import formats
-from gofer.contracts.base import Contract, Leg, Ref, Snapshot
+from gofer.contracts.base import Contract, Leg, Look, Ref, Snapshot
 from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
 from gofer.contracts.declared.declaration import Declaration, Result
@@ -22,7 +23,7 @@ from gofer.contracts.declared.media import is_file, is_page, is_plain_text
 from gofer.contracts.declared.results import file_at, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
-from gofer.contracts.payload import Problem
+from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.errors import BadReply, NotReady, UsageError
 from gofer.models import ResultFile, State, Status
 from gofer.wire import Head, Reply, Request, climbs, may_be_id
@@ -170,6 +171,36 @@ class DeclaredContract(Contract[Any, Any]):
         """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
         proofs = self.declaration.proofs
         return first(proofs, Reading(reply)) is not MISSING if proofs else took >= 0.9 * hold
+
+    @property
+    def most_at_once(self) -> int:
+        """The `most` of `[poll.many]`, or any number where it asks for all; without it none."""
+        if self.declaration.many is None:
+            return 0
+        _, many = self.declaration.many
+        return many.most if any(hole.name == "ids" for hole in many.holes) else sys.maxsize
+
+    def build_many(self, base: str, ids: Sequence[str], page: str | None) -> Request:
+        """Build the request of `[poll.many]`, or that for its next page."""
+        return self._calls.build_many(base, ",".join(ids), page)
+
+    def read_many(self, base: str, reply: Reply) -> Look:
+        """Read which jobs have ended: entries without an id or a word of their own are passed over."""
+        assert self.declaration.many is not None  # noqa: S101  (the request was built of it)
+        (key, many), status = self.declaration.many, self.declaration.status
+        reading = Reading(reply)
+        refusals.raise_refusal(self.declaration, reading)
+        found = first(many.under, reading) if many.under else reading.document
+        entries = as_list(found) or list((as_map(found) or {}).values())
+        if found is MISSING:
+            raise self.declaration.nothing_found(*key, "under")
+        ended = set[str]()
+        for entry in entries:
+            one = Reading.over(entry, reply.url)
+            job_id, state = first_text(many.id, one), status_in(self.declaration, one, status.state, status.absent)
+            if job_id is not None and state is not None and state.done:
+                ended.add(job_id)
+        return Look(frozenset(ended), first_text(many.next, reading) or None)
 
     # --- result ---
 

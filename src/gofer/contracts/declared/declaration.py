@@ -144,11 +144,22 @@ class Hold:
 
 
 @frozen
+class Many(Call):
+    """One look at many jobs: at those whose ids are asked for, or at all, page after page."""
+
+    most: int = 100
+    under: Places = ()
+    id: Places = ()
+    next: Places = ()
+
+
+@frozen
 class Poll(Call):
     """A status request. Its `state` and `absent` take the place of those of `[status]`."""
 
     codes: Mapping[int, str] = field(factory=dict[int, str])
     hold: Hold | None = None
+    many: Many | None = None
     state: Places = ()
     absent: str | None = None
 
@@ -365,10 +376,18 @@ class Declaration:
             parts.append((key, str(key[0]), call))
             if isinstance(call, Poll) and call.hold is not None:
                 parts.append(((*key, "hold"), "poll.hold", call.hold))
+            if isinstance(call, Poll) and call.many is not None:
+                parts.append(((*key, "many"), "poll.many", call.many))
             if isinstance(call, Result) and call.files is not None and call.files.link is not None:
                 yield (*key, "files", "link"), "result.files.link", "link", call.files.link
         for key, place, part in parts:
             yield from (((*key, *more), place, str(more[0]), template) for more, template in templates_of(part))
+
+    @cached_property
+    def many(self) -> tuple[Key, Many] | None:
+        """The look at many jobs, with its key; the first one that there is."""
+        looks = (((*key, "many"), call.many) for key, call in self.calls() if isinstance(call, Poll))
+        return next(((key, many) for key, many in looks if many is not None), None)
 
     def key_of(self, call: Call) -> Key:
         """Return the key of a request, or of one that was made of it: both have the same template as `url`."""

@@ -106,6 +106,9 @@ def _poll(poll: Poll) -> Rows:
     if (hold := poll.hold) is not None:
         yield "to be held", [*_pairs(hold.query, "="), *_pairs(hold.headers)]
         yield "was held, if", [in_words(hold.proof) or "the answer took its time"]
+    if (many := poll.many) is not None and many.url is not None:
+        yield "many at once", [f"{many.url.text}, up to {many.most} ids"]
+        yield from _found({"  in it": many.under, "  their ids": many.id, "  next page": many.next})
     yield from _codes(poll.codes)
     yield from _found({"word": poll.state})
     yield from _absent(poll.absent)

@@ -30,8 +30,9 @@ class Own:
 _LATER = "start poll poll.hold result result.files.link reason cancel"
 
 OWN: Mapping[str, Own] = {
-    "base": Own("the service's address", f"every submit {_LATER}"),
+    "base": Own("the service's address", f"every submit poll.many {_LATER}"),
     "id": Own("the job's id", _LATER),
+    "ids": Own("the ids of up to `most` jobs, with commas between them", "poll.many"),
     "key": Own("the idempotency key, another for each submission", "submit"),
     "budget": Own("nine tenths of the errand's seconds", "submit?"),
     "hold": Own("seconds that the service may hold its answer", "submit? poll? poll.hold"),
@@ -44,7 +45,8 @@ OWN: Mapping[str, Own] = {
 def allowed(declaration: Declaration, place: str) -> set[str]:
     """Return the names of the variables that a template in this place may have, without those of the input."""
     names = {name for name, own in OWN.items() if own.is_in(place)} | set(declaration.variables)
-    return names if place == "submit" else names | declaration.links
+    no_job = place in ("submit", "poll.many")
+    return names if no_job else names | declaration.links
 
 
 def values_of(declaration: Declaration, variables: Mapping[str, str]) -> dict[str, str]:
