@@ -83,6 +83,17 @@ def test_two_errands_for_one_path_are_refused_before_anything_is_sent(mode, mode
     assert model.posts == 0
 
 
+def test_a_request_for_the_path_of_a_failed_errand_takes_its_place(mode, model, url, tmp_path):
+    """A corrected request needs no other journal; one for the path of what is done is still refused."""
+    journal, to = tmp_path / "run.gofer", tmp_path / "{n}.txt"
+    requests = [{"n": 1, "fails": 1}, {"n": 2}]
+    assert run_batch(mode, url, model.contract(), requests, journal=journal, to=to).counts["failed"] == 1
+    ran = run_batch(mode, url, model.contract(), [{"n": 1, "title": "right"}], journal=journal, to=to)
+    assert ran.counts == all_done(2)
+    with pytest.raises(gofer.UsageError, match=r"number 2 \(done\), which is "):
+        run_batch(mode, url, model.contract(), [{"n": 2, "title": "other"}], journal=journal, to=to)
+
+
 @pytest.mark.parametrize("wrong", [{"n": float("nan")}, {"n": b"x"}, {"n": object()}, "text", 3, [{"n": 1}], {1: {2}}])
 def test_a_request_that_is_no_json_is_refused_before_anything_is_sent(mode, model, url, wrong):
     """NaN, bytes and objects are none; what the contract does not take is no request either."""

@@ -38,7 +38,8 @@ def test_every_kind_of_input_is_read(url: str, tmp_path: Path, name: str) -> Non
     assert set(ran.stdout.splitlines()) == there
     assert "3 errands are new in run.gofer." in ran.stderr
     assert '3 failed: {"doi": "10.5555/no-such-paper"} The job ended as failed with NOT_FOUND' in ran.stderr
-    assert ran.stderr.endswith("2 done, 1 failed.\n")
+    advice = "What failed: gofer batch run.gofer --failed; to try it again: --retry failed"
+    assert ran.stderr.endswith(f"2 done, 1 failed.\n{advice}\n")
 
 
 def test_a_batch_is_gone_on_with_and_reported(url: str, tmp_path: Path) -> None:
@@ -61,6 +62,7 @@ def test_a_batch_is_gone_on_with_and_reported(url: str, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     lines = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
     assert [row["state"] for row in rows] == [line["state"] for line in lines] == ["done", "done", "failed"]
+    assert [row["doi"] for row in rows] == DOIS
     assert rows[0]["path"] == lines[0]["path"] == str(tmp_path / "out" / "10.5555_12345678.pdf")
     again = one_object(ran("run.gofer", "--retry", "failed", "--json", "--quiet"))
     assert again == {
@@ -71,7 +73,8 @@ def test_a_batch_is_gone_on_with_and_reported(url: str, tmp_path: Path) -> None:
 WRONG = {
     ("dois",): "Name a file for the journal",
     ("dois", "--journal", "dois"): "is no journal of gofer's",
-    ("nowhere", "--journal", "r.gofer"): "cannot be read: No such file",
+    ("nowhere", "--journal", "r.gofer"): "There is neither an input nor a journal 'nowhere'",
+    ("nowhere.gofer",): "There is neither an input nor a journal 'nowhere.gofer'",
     ("empty", "--journal", "r.gofer"): "is empty",
     ("dois", "--journal", "r.gofer", "--to", "x.pdf"): "Two errands would write to",
     ("dois", "--journal", "r.gofer", "--retry", "failed"): "--retry is for the errands of a journal",

@@ -30,6 +30,14 @@ from gofer.errors import GoferError, TicketError, UsageError
 from gofer.setup import RETRIEVE
 from gofer.wire import base_url
 
+AGAIN = (
+    ("jobs", "--jobs", 20),
+    ("downloads", "--downloads", 8),
+    ("requests_per_second", "--rate", None),
+    ("stop_after", "--stop-after", None),
+)
+"""The options that a line that goes on has again, unless they are the defaults."""
+
 
 @frozen
 class Asked:
@@ -54,8 +62,20 @@ class Asked:
 @click.option("--to", metavar="TEMPLATE", help="Where each result goes, as in 'papers/{doi}.{format}'.")
 @click.option("--contract", metavar="NAME|FILE", help="The service's contract. [default: retrieve]")
 @variables_option
-@click.option("--jobs", type=click.IntRange(1), default=20, show_default=True, help="Unfinished jobs at the service.")
-@click.option("--downloads", type=click.IntRange(1), default=8, show_default=True, help="Results that come at once.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Unfinished jobs at the service.",
+)
+@click.option(
+    "--downloads",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Results that come at once.",
+)
 @click.option("--rate", type=float, metavar="N", help="Requests per second, at most.")
 @click.option("--stop-after", type=click.IntRange(1), metavar="N", help="Stop after so many failures in a row.")
 @click.option("--exists", type=click.Choice(["replace", "refuse"]), default="replace", show_default=True,
@@ -96,7 +116,7 @@ def batch(
     )
     try:
         if status or failed or report is not None:
-            code = _tell(source, failed=failed, report=report, as_json=as_json)
+            code = _tell(source if journal is None else journal, failed=failed, report=report, as_json=as_json)
         else:
             code = _run(asked)
     except GoferError as error:
@@ -139,6 +159,8 @@ def _run(asked: Asked) -> int:
 
     goes_on = is_journal(Path(asked.source))
     journal = asked.source if goes_on else asked.journal
+    if not goes_on and asked.source != "-" and not Path(asked.source).exists():
+        raise UsageError(f"There is neither an input nor a journal {asked.source!r}.")
     if journal is None:
         raise UsageError(
             "Name a file for the journal, as in --journal run.gofer: with it the batch can be gone on with."
@@ -153,9 +175,11 @@ def _run(asked: Asked) -> int:
     with client, client.batch(journal, to=asked.to, **asked.options) as batch:
         if not goes_on:
             new = batch.add(read_requests(asked.source, retrieves=chosen.declaration is None))
-            _say(asked, f"{new} errands are new in {journal}.")
+            _say(asked, f"{_errands(new)} new in {journal}.")
+        elif asked.to is not None:
+            _say(asked, "Note: --to is for new errands; those of the journal keep the targets that they have.")
         if asked.retry is not None:
-            _say(asked, f"{batch.retry(asked.retry)} errands are tried again.")
+            _say(asked, f"{_errands(batch.retry(asked.retry))} tried again.")
         try:
             counts = batch.counts
             with showing_batch(sum(counts.values()), quiet=asked.quiet) as show:
@@ -165,12 +189,14 @@ def _run(asked: Asked) -> int:
                         click.echo(os.fsencode(errand.path))
         except KeyboardInterrupt as interrupt:
             error = interrupt
-            say("Interrupted. The jobs go on at the service.")
+            say("Interrupted." + (" The jobs go on at the service." if batch.counts["open"] else ""))
         except GoferError as failure:
             error = failure
             say_error(failure)
         counts = batch.counts
     _say(asked, f"{summary(counts)}.")
+    if error is None and counts["failed"]:
+        _say(asked, f"What failed: gofer batch {shlex.quote(journal)} --failed; to try it again: --retry failed")
     if counts["waiting"] or counts["open"]:
         say("To go on, run:")
         say(shlex.join(["gofer", "batch", journal, *_options_again(asked, chosen, url)]))
@@ -179,6 +205,10 @@ def _run(asked: Asked) -> int:
     if error is not None:
         return code_of(error)
     return 1 if counts["failed"] or counts["uncertain"] else 0
+
+
+def _errands(number: int) -> str:
+    return "1 errand is" if number == 1 else f"{number} errands are"
 
 
 def _say(asked: Asked, line: str) -> None:
@@ -212,11 +242,8 @@ def _service(asked: Asked, journal: str | None) -> tuple[ChosenContract, str]:
 def _options_again(asked: Asked, chosen: ChosenContract, url: str) -> list[str]:
     """Return the options that going on needs: what is not in the journal."""
     again = [*chosen.options, *([] if asked.url is None and not token() else ["--url", url])]
-    for name, flag, default in (
-        ("jobs", "--jobs", 20),
-        ("downloads", "--downloads", 8),
-        ("requests_per_second", "--rate", None),
-    ):
-        if asked.options[name] != default:
-            again += [flag, str(asked.options[name])]
+    for name, flag, default in AGAIN:
+        value = asked.options[name]
+        if value is not None and value != default:
+            again += [flag, f"{value:g}"]
     return again

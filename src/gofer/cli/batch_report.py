@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from gofer.cli.screen import log_lines, printable, say
+from gofer.contracts.payload import as_map
 from gofer.errors import UsageError
 from gofer.models import BatchErrand
 
@@ -103,16 +104,18 @@ def write_report(errands: Iterable[BatchErrand[Any]], to: str) -> int:
         raise UsageError(f"--report writes .csv or .jsonl, not {to!r}.")
     try:
         with Path(to).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            table = csv.writer(file)
-            if suffix == ".csv":
-                table.writerow(COLUMNS)
+            table, fields = csv.writer(file), list[str]()
             for errand in errands:
-                count += 1
-                row = row_of(errand)
-                if suffix == ".csv":
-                    table.writerow(_cell(row[name]) for name in COLUMNS)
-                else:
+                row, request = row_of(errand), as_map(errand.request) or {}
+                if suffix == ".jsonl":
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                else:
+                    if count == 0:  # the members of the first request become columns, for a spreadsheet
+                        fields = [name for name in request if name not in COLUMNS]
+                        table.writerow([*map(_cell, fields), *COLUMNS])
+                    cells = [*(request.get(name) for name in fields), *(row[name] for name in COLUMNS)]
+                    table.writerow(map(_cell, cells))
+                count += 1
     except OSError as error:
         raise UsageError(f"The report {to!r} cannot be written: {error.strerror or error}.") from error
     return count

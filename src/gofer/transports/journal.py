@@ -106,7 +106,7 @@ class Journal:
     def add(self, rows: Sequence[tuple[str, str | None, str | None]]) -> int:
         """Write down these requests (as canonical JSON), their targets, and the places that no two may share.
 
-        All in one commit; returns how many are new.
+        All in one commit; returns how many are new. A request for the path of a failed errand takes its place.
 
         Raises:
             UsageError: two errands would write to one path; none of these rows was written.
@@ -115,18 +115,34 @@ class Journal:
             before = self._db.total_changes
             for request, target, place in rows:
                 digest = hashlib.sha256(request.encode(errors="surrogatepass")).digest()
-                try:
-                    _ = self._db.execute(
-                        "INSERT INTO errand (request, digest, target, place) SELECT ?, ?, ?, ?"
-                        " WHERE NOT EXISTS (SELECT 1 FROM errand WHERE digest = ?)",
-                        (request, digest, target, place, digest),
-                    )
-                except sqlite3.IntegrityError:
-                    raise UsageError(
-                        f"Two errands would write to {target}: name what sets their requests apart in the target. "
-                        f"The second one is {request[:200]}."
-                    ) from None
+                added = self._db.execute(
+                    "INSERT INTO errand (request, digest, target, place) SELECT ?, ?, ?, ?"
+                    " WHERE NOT EXISTS (SELECT 1 FROM errand WHERE digest = ? OR place = ?)",
+                    (request, digest, target, place, digest, place),
+                ).rowcount
+                if not added and place is not None:
+                    self._replace(request, digest, place)
             return self._db.total_changes - before
+
+    def _replace(self, request: str, digest: bytes, place: str) -> None:
+        """Put a request in the place of a failed errand of the same path; what is there already stays.
+
+        Raises:
+            UsageError: the errand of this path has not failed.
+        """
+        there = self._db.execute(
+            "SELECT number, fate, request, digest FROM errand WHERE place = ?", (place,)
+        ).fetchone()
+        if there is None or there[3] == digest:
+            return
+        number, fate, other, _ = there
+        if fate != Fate.FAILED:
+            raise UsageError(
+                f"Two errands would write to {place}: number {number} ({fate}), which is {other[:200]}, and "
+                f"{request[:200]}. Put a field that sets them apart into the target, as in '{{doi}}.pdf'."
+            )
+        change = f"UPDATE errand SET {_ANEW}, request = ?, digest = ?, error = NULL, message = NULL WHERE number = ?"
+        _ = self._db.execute(change, (request, digest, number))
 
     def load(self, count: int, numbers: Sequence[int] = ()) -> list[Entry]:
         """Take out up to `count` entries that were not loaded yet, open ones first; or those of these numbers."""
