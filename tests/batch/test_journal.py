@@ -15,7 +15,7 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
-from gofer.core.journal import Fate, Sending
+from gofer.core.journal import Ending, Fate, Sending
 from gofer.transports import journal_file
 from gofer.transports.journal import Journal, Reader
 from gofer_service import embedded
@@ -333,3 +333,15 @@ def test_a_service_that_cannot_be_asked_leaves_an_unanswered_submission_open(tmp
     assert isinstance(stopped.value.reason, gofer.Unreachable)
     with closing(sqlite3.connect(journal)) as db:
         assert db.execute("SELECT fate, attempt, key IS NULL FROM errand").fetchall() == [("open", 1, 0)]
+
+
+def test_an_errand_that_is_tried_again_is_loaded_when_it_is_due_only(tmp_path):
+    """It waits for its pause, although others that wait are loaded meanwhile."""
+    with opened(tmp_path / "run.gofer") as journal:
+        journal.add([(json.dumps({"n": number}), None, None) for number in range(6)])
+        journal.write([(5, Sending("k5", "m", 1.0))])
+        journal.rewind()
+        assert [entry.number for entry in journal.load(1)] == [5]
+        journal.write([(5, Ending(Fate.WAITING, error="JobFailed", message="it broke"))])
+        assert [entry.number for entry in journal.load(9)] == [1, 2, 3, 4, 6]
+        assert [(entry.number, entry.attempt) for entry in journal.load(1, (5,))] == [(5, 2)]

@@ -41,3 +41,10 @@ def test_jobs_wait_for_their_turn():
     plan = ManyPlan(errands=5, jobs=1, slow=(10.0, 10.0), failing=0.0)
     assert simulate_many(plan).ended >= 50.0
     assert simulate_many(evolve(plan, jobs=5)).ended < 20.0
+
+
+def test_an_end_that_the_feed_shows_early_is_not_missed():
+    """A job may end before its submission is answered: the feed is quicker, and the errand hears of it all the same."""
+    plan = ManyPlan(errands=30, jobs=30, slow=(0.0, 0.03), failing=0.0, held=False)
+    for seed in range(5):
+        assert simulate_many(evolve(plan, seed=seed)).ended < 10.0
