@@ -128,6 +128,7 @@ class ManyService:
         self.jobs = dict[str, ManyJob]()
         self.keys = dict[str, str]()
         self.changes = list[tuple[float, str]]()
+        self.cursors = list[set[str]]()  # what each cursor has told
         self.posts = Counter[str]()
         self.polls = Counter[str]()
         self.most = 0
@@ -195,13 +196,17 @@ class ManyService:
         if deaf:
             return *self._json(request, 503, {"detail": "restarting"}), 0.0
         if "since" not in query:
-            return *self._json(request, 200, {"changes": [], "next": str(at)}), 0.0
-        since = float(query["since"][0])
-        due = [when for when, _ in self.changes if since < when]
-        wait = 0.0 if any(when <= at for when in due) else min([hold, *(when - at for when in due)])
-        now = at + wait
-        told = [self._document(self.jobs[job], now) for when, job in self.changes if since < when <= now]
-        return *self._json(request, 200, {"changes": told, "next": str(now)}, preference_applied="wait"), wait
+            self.cursors.append({job for when, job in self.changes if when <= at})
+            return *self._json(request, 200, {"changes": [], "next": str(len(self.cursors) - 1)}), 0.0
+        known = self.cursors[int(query["since"][0])]
+        due = [when for when, job in self.changes if job not in known]
+        # Jobs that are made while the request is held are not foreseen, so it is held for a short time.
+        wait = 0.0 if any(when <= at for when in due) else min([hold, 0.5, *(when - at for when in due)])
+        new = [job for when, job in self.changes if job not in known and when <= at + wait]
+        self.cursors.append(known | set(new))
+        told = [self._document(self.jobs[job], at + wait) for job in new]
+        document = {"changes": told, "next": str(len(self.cursors) - 1)}
+        return *self._json(request, 200, document, preference_applied="wait"), wait
 
     def _document(self, job: ManyJob, at: float) -> dict[str, Any]:
         status = ("failed" if job.fails else "completed") if self.ended(job, at) else "searching"
@@ -232,6 +237,7 @@ class Ending:
     commands: int = 0
     ended: float = 0.0
     requests: int = 0
+    polls: int = 0
 
 
 class Process:
@@ -462,6 +468,7 @@ def simulate_many(plan: ManyPlan) -> Ending:
         if world.ending.commands > ENOUGH:
             raise Violation("the batch has no end")
     world.ending.ended, world.ending.counts = world.mono - world.began, world.book.journal.counts()
+    world.ending.polls = world.service.polls.total()
     _check(world)
     world.book.journal.close()
     return world.ending
