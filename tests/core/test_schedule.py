@@ -171,3 +171,20 @@ def test_jobs_are_counted_until_they_have_ended():
     assert many.unfinished == 2
     many.next(now(5.0))
     assert many.unfinished == 0
+
+
+def test_a_wait_that_news_has_ended_does_not_end_the_next_one():
+    """The time at which it would have ended by itself means nothing any more."""
+
+    def waits_and_sleeps():
+        yield AwaitNews(900.0)
+        yield Sleep(5000.0)
+
+    many, waiter = schedule(), seat(waits_and_sleeps(), job="j1")
+    many.add(waiter, now(0.0))
+    many.add(seat(wakes({"j1": None}), 2), now(1.0))
+    many.next(now(1.0))
+    many.next(now(900.0))
+    assert not waiter.run.over
+    many.next(now(5001.0))
+    assert waiter.run.over
