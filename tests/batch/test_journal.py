@@ -15,7 +15,7 @@ from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_fixed
 
 import gofer
-from gofer.core.journal import Ending, Fate, Sending
+from gofer.core.journal import Ending, Fate, Sending, Unsent
 from gofer.transports import journal_file
 from gofer.transports.journal import Journal, Reader
 from gofer_service import embedded
@@ -345,3 +345,16 @@ def test_an_errand_that_is_tried_again_is_loaded_when_it_is_due_only(tmp_path):
         journal.write([(5, Ending(Fate.WAITING, error="JobFailed", message="it broke"))])
         assert [entry.number for entry in journal.load(9)] == [1, 2, 3, 4, 6]
         assert [(entry.number, entry.attempt) for entry in journal.load(1, (5,))] == [(5, 2)]
+
+
+def test_an_errand_whose_submission_has_not_left_is_not_loaded_twice(tmp_path):
+    """It waits again in the journal, and is still under way in this process."""
+    with opened(tmp_path / "run.gofer") as journal:
+        journal.add([(json.dumps({"n": number}), None, None) for number in range(4)])
+        journal.write([(3, Sending("k3", "m", 1.0))])
+        journal.rewind()
+        assert [entry.number for entry in journal.load(1)] == [3]
+        journal.write([(3, Unsent())])
+        assert [entry.number for entry in journal.load(9)] == [1, 2, 4]
+        journal.rewind()
+        assert [(entry.number, entry.sent, entry.key) for entry in journal.load(9)][2] == (3, None, "k3")

@@ -41,3 +41,9 @@ def test_jobs_wait_for_their_turn():
     plan = ManyPlan(errands=5, jobs=1, slow=(10.0, 10.0), failing=0.0)
     assert simulate_many(plan).ended >= 50.0
     assert simulate_many(evolve(plan, jobs=5)).ended < 20.0
+
+
+def test_a_feed_that_falls_silent_is_noticed():
+    """Each job is polled for itself while the feed fails."""
+    plan = ManyPlan(errands=10, jobs=10, slow=(50.0, 100.0), failing=0.0, deaf=((5.0, 4000.0),))
+    assert simulate_many(plan).ended < 200.0
