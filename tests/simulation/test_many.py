@@ -45,5 +45,5 @@ def test_jobs_wait_for_their_turn():
 
 def test_a_feed_that_falls_silent_is_noticed():
     """Each job is polled for itself while the feed fails."""
-    plan = ManyPlan(errands=10, jobs=10, slow=(50.0, 100.0), failing=0.0, deaf=((5.0, 4000.0),))
+    plan = ManyPlan(errands=60, jobs=60, slow=(50.0, 100.0), failing=0.0, deaf=((5.0, 4000.0),))
     assert simulate_many(plan).ended < 200.0
