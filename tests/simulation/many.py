@@ -261,7 +261,7 @@ class Process:
                 world.ending.commands += 1
                 if self.kill is not None and world.ending.commands >= self.kill:
                     ready = [Task(seat, seat.step) for seat in batch._schedule.seats if seat.step is not None]
-                    return self._killed([step, *ready])
+                    return self._killed(batch, [step, *ready])
                 self._begin(batch, step)
             if self.bunch and not self.writing:
                 bunch, self.bunch, self.writing = self.bunch, [], True
@@ -279,7 +279,7 @@ class Process:
             world.stopped += 1
         return True
 
-    def _killed(self, begun: list[Step]) -> bool:
+    def _killed(self, batch: BatchRun[Any, Any], begun: list[Step]) -> bool:
         """Lose everything but the journal and the disk; what was under way may have happened."""
         world, under_way = self.world, [*begun, *self.bunch]
         for _, _, flight in self.flights:
@@ -287,6 +287,7 @@ class Process:
                 self._write(flight.step)  # the commit was on the disk, and nobody heard of it
             under_way += flight.step if isinstance(flight.step, list) else [flight.step]
         world.killed_posts += sum(map(_submits, under_way))
+        batch.abandon()  # here, and not whenever Python collects what is left of them
         world.book.service.slots.reset()  # the next process has its own
         return False
 

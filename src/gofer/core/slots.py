@@ -69,7 +69,9 @@ class Slots:
 
     def reset(self) -> None:
         """Forget every request: a fork has none of its parent's."""
-        self._lock = threading.Lock()  # held for a few counts; another thread may have had the parent's
+        # Held for a few counts; another thread may have had the parent's. Reentrant, because Python may collect a flow
+        # that nobody has closed at any moment, also within these counts, and the flow then gives its slot back.
+        self._lock = threading.RLock()
         self._taken, self._held, self._queue = 0, 0, list[SlotTurn]()
 
     def take(self, use: Use) -> bool:
@@ -116,7 +118,7 @@ class Slots:
     def _grants(self) -> list[SlotTurn]:
         granted = list[SlotTurn]()
         for turn in list(self._queue):
-            if self._free(turn.use):
+            if turn in self._queue and self._free(turn.use):
                 self._queue.remove(turn)
                 self._count(turn.use, 1)
                 granted.append(turn)
