@@ -23,6 +23,7 @@ from gofer.transports.journal import Journal
 from service import service
 
 DOI = "10.5555/batch.{}"
+LOOPS = 100
 
 
 def measure(*, quick: bool) -> list[Figure]:
@@ -100,17 +101,20 @@ def _ending(count: int) -> list[Figure]:
             assert all(errand.state == "done" for errand in client.map(asked, jobs=count))
         ours = stats(url)
     with service("crowd") as url:
-        anyio.run(_polled, url, asked)
+        few = asked[:LOOPS]  # more loops at once than this machine serves would measure their own queue
+        anyio.run(_polled, url, few)
         theirs = stats(url)
     lags = sorted(1000 * lag for lag in ours["lags"])
     p50, p95 = lags[len(lags) // 2], lags[int(0.95 * len(lags))]
     waited, polled = (sum(found["lags"]) / len(found["lags"]) for found in (ours, theirs))
-    fewer = (theirs["requests"] - 2 * count) / (ours["requests"] - count)
+    fewer = (theirs["requests"] / len(few) - 2) / (ours["requests"] / count - 1)  # without the submission and the file
     return [
         Figure("done to known, p50", f"{p50:.0f} ms", "< 50 ms", p50 < 50),
         Figure("done to known, p95", f"{p95:.0f} ms", "< 250 ms", p95 < 250),
         Figure("done to known, the loop of 2 s / the batch", f"{polled / waited:.0f}"),
-        Figure("requests after the submission, the loop of 2 s / the batch", f"{fewer:.1f}", ">= 10", fewer >= 10),
+        Figure(
+            "requests of a job after its submission, the loop of 2 s / the batch", f"{fewer:.1f}", ">= 10", fewer >= 10
+        ),
     ]
 
 
