@@ -107,7 +107,7 @@ def _ending(count: int) -> list[Figure]:
     lags = sorted(1000 * lag for lag in ours["lags"])
     p50, p95 = lags[len(lags) // 2], lags[int(0.95 * len(lags))]
     waited, polled = (sum(found["lags"]) / len(found["lags"]) for found in (ours, theirs))
-    fewer = (theirs["requests"] / len(few) - 2) / (ours["requests"] / count - 1)  # without the submission and the file
+    fewer = (theirs["requests"] / len(few) - 2) / (ours["requests"] / count - 1)  # without POST and file
     return [
         Figure("done to known, p50", f"{p50:.0f} ms", "< 50 ms", p50 < 50),
         Figure("done to known, p95", f"{p95:.0f} ms", "< 250 ms", p95 < 250),
