@@ -15,6 +15,7 @@ from gofer.core.slots import Slots, Use
 from gofer.core.target import Target
 from gofer.transports import Head, Reply, Request
 from support.files import PAPER, Files, cut_after
+from support.linear import is_linear
 from support.world import BASE, World
 
 POLLS, OTHERS = (Use.HELD, Use.POLL), (Use.OTHER,)
@@ -179,7 +180,7 @@ def test_no_order_of_events_loses_a_place(seed):
         slots.give_up(turn)
     for use in held:
         slots.give_back(use)
-    assert (slots._taken, slots._held, slots._queue) == (0, 0, [])
+    assert (slots._taken, slots._held, any(slots._queues.values())) == (0, 0, False)
 
 
 def test_a_slot_may_be_given_back_within_another_count():
@@ -189,3 +190,28 @@ def test_a_slot_may_be_given_back_within_another_count():
     with slots._lock:
         slots.give_back(Use.OTHER)
     assert [slots.take(Use.FAREWELL) for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_who_came_first_is_next_among_all_that_may_go_on():
+    """Requests of several uses that may go on are granted in the order in which they came."""
+    slots = Slots(4)
+    for _ in range(4):
+        assert slots.take(Use.FAREWELL)
+    turns = [slots.queue(use) for use in (Use.OTHER, Use.POLL, Use.OTHER, Use.POLL)]
+    for _ in range(3):
+        slots.give_back(Use.FAREWELL)
+    assert [turn.granted for turn in turns] == [True, True, False, False]
+
+
+def test_thousands_wait_without_slowing_each_other():
+    """What a step costs does not depend on how many wait: eight times as many take about eight times as long."""
+
+    def work(text):
+        slots = Slots(4)
+        assert all(slots.take(Use.OTHER) for _ in range(3))
+        turns = [slots.queue(Use.OTHER) for _ in text]
+        for _ in text:
+            slots.give_back(Use.OTHER)
+        assert all(turn.granted for turn in turns)
+
+    assert is_linear(work, "x")

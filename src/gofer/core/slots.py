@@ -6,7 +6,9 @@ a client, in any thread. Nothing waits here: a driver waits for a `Turn`.
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -45,11 +47,12 @@ class Turn:
 
 
 class SlotTurn(Turn):
-    """A request that waits for a slot."""
+    """A request that waits for a slot; `number` is its place among all that ever waited."""
 
-    def __init__(self, use: Use) -> None:
+    def __init__(self, use: Use, number: int) -> None:
         super().__init__()
         self.use = use
+        self.number = number
 
 
 class Slots:
@@ -72,21 +75,24 @@ class Slots:
         # Held for a few counts; another thread may have had the parent's. Reentrant, because Python may collect a flow
         # that nobody has closed at any moment, also within these counts, and the flow then gives its slot back.
         self._lock = threading.RLock()
-        self._taken, self._held, self._queue = 0, 0, list[SlotTurn]()
+        self._taken, self._held = 0, 0
+        # A queue for each use, so that a step costs the same however many wait.
+        self._queues = {use: OrderedDict[SlotTurn, None]() for use in Use}
+        self._numbers = itertools.count()
 
     def take(self, use: Use) -> bool:
         """Take a slot at once; False if there is none, or others wait for the same use."""
         with self._lock:
-            if (self._queue and any(turn.use is use for turn in self._queue)) or not self._free(use):
+            if self._queues[use] or not self._free(use):
                 return False
             self._count(use, 1)
             return True
 
     def queue(self, use: Use) -> SlotTurn:
         """Wait for a slot: first come, first served among requests of one use."""
-        turn = SlotTurn(use)
         with self._lock:
-            self._queue.append(turn)
+            turn = SlotTurn(use, next(self._numbers))
+            self._queues[use][turn] = None
             granted = self._grants()
         _wake(granted)
         return turn
@@ -95,15 +101,16 @@ class Slots:
         """Give a slot back to whoever is next."""
         with self._lock:
             self._count(use, -1)
-            granted = self._grants() if self._queue else []
+            granted = self._grants()
         _wake(granted)
 
     def give_up(self, turn: SlotTurn) -> None:
         """Leave the queue; a slot that was granted meanwhile is given back."""
         with self._lock:
-            waits = turn in self._queue
+            queue = self._queues[turn.use]
+            waits = turn in queue
             if waits:
-                self._queue.remove(turn)
+                del queue[turn]
         if not waits:
             self.give_back(turn.use)
 
@@ -117,11 +124,11 @@ class Slots:
 
     def _grants(self) -> list[SlotTurn]:
         granted = list[SlotTurn]()
-        for turn in list(self._queue):
-            if turn in self._queue and self._free(turn.use):
-                self._queue.remove(turn)
-                self._count(turn.use, 1)
-                granted.append(turn)
+        while firsts := [next(iter(queue)) for use, queue in self._queues.items() if queue and self._free(use)]:
+            turn = min(firsts, key=lambda turn: turn.number)
+            del self._queues[turn.use][turn]
+            self._count(turn.use, 1)
+            granted.append(turn)
         return granted
 
 
