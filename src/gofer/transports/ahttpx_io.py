@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -81,8 +82,15 @@ class AsyncHttpxIO:
             own = self._own = open_client(httpx.AsyncClient, self._transport, self._most)
         return own
 
-    async def _send(self, request: Request, timeout: float, stall: float, sending: Sending) -> NativeResponse:
-        client: Any = self._client()
+    async def _let_go(self, client: Any) -> None:
+        """Close again a client that was closed during a request: its connection may have been made after that."""
+        if client is not self._borrowed and client is not self._own:
+            with anyio.CancelScope(shield=True):
+                await client.__aexit__()  # a second `aclose` would do nothing
+
+    async def _send(
+        self, client: Any, request: Request, timeout: float, stall: float, sending: Sending
+    ) -> NativeResponse:
         message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
 
         if request.method != "GET":  # whether it was sent matters for a submission, and each event takes time
@@ -101,25 +109,30 @@ class AsyncHttpxIO:
 
     async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncHttpxBody]:
         """Send a request and return the reply's head and its unread body."""
-        sending = Sending()
+        client, sending = self._client(), Sending()
         try:
             with (
                 anyio.CancelScope(deadline=anyio.current_time() + timeout + MARGIN),
                 translated(self._family, request.url),
             ):
-                response = await self._send(request, timeout, stall, sending)
-                return head_of(response, request), AsyncHttpxBody(self._family, request.url, response)
+                response = await self._send(client, request, timeout, stall, sending)
+                let_go = partial(self._let_go, client)
+                return head_of(response, request), AsyncHttpxBody(self._family, request.url, response, let_go)
             raise AnswerLost(f"No answer after {timeout:.1f} s.")
-        except AnswerLost as error:
-            sending.check(error)
+        except BaseException as error:
+            await self._let_go(client)
+            if isinstance(error, AnswerLost):
+                sending.check(error)
             raise
 
 
 class AsyncHttpxBody:
     """The unread body of one response."""
 
-    def __init__(self, family: ModuleType, url: str, response: NativeResponse) -> None:
-        self._family, self._url, self._response = family, url, response
+    def __init__(
+        self, family: ModuleType, url: str, response: NativeResponse, let_go: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._family, self._url, self._response, self._let_go = family, url, response, let_go
         self._source: Any = _chunks(response)
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -137,6 +150,7 @@ class AsyncHttpxBody:
         """Let go of the connection."""
         await self._source.aclose()
         await self._response.aclose()
+        await self._let_go()
 
 
 def _chunks(response: NativeResponse) -> Any:

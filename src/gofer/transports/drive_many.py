@@ -65,7 +65,8 @@ class DriveMany:
         self._telling = threading.Lock()
         self._hands = dict[int, Hands]()
         self._bunch = list[Step]()
-        self._writing, self._over, self._busy = False, False, set[int]()
+        self._writing, self._busy = False, set[int]()
+        self._leaving, self._over, self._performed = threading.Lock(), False, set[int]()
 
     def run(self, batch: BatchRun[Any, Any], timeout: float | None) -> None:
         """Perform everything until the batch is over, or its time is."""
@@ -85,11 +86,12 @@ class DriveMany:
                         return
                 self._wait(min((at for at in (batch.due(), until, leave) if at is not None), default=None))
         finally:
-            self._over = True
+            with self._leaving:
+                self._over = True
+                idle = [hands for number, hands in self._hands.items() if number not in self._performed]
             self._workers.close()
-            for number, hands in list(self._hands.items()):
-                if number not in self._busy:  # else its thread closes it
-                    hands.close()
+            for hands in idle:  # a thread closes what it works with
+                hands.close()
 
     def wake(self) -> None:
         """Have it look again for what may go on."""
@@ -134,14 +136,23 @@ class DriveMany:
                 self._inbox.get_nowait()()
 
     def _perform(self, task: Task) -> None:
-        """Perform a command, in a thread of its own."""
+        """Perform a command, in a thread of its own; nothing is begun once `run` has been left."""
         number = task.seat.entry.number
-        hands = self._hands.get(number)
-        if hands is None:
-            hands = self._hands[number] = Hands(task.seat.run, self._io, LocalDisk(), self._hear)
-        outcome = hands.perform(task.command)
-        if self._over:
-            hands.close()
+        with self._leaving:
+            if self._over:
+                return
+            self._performed.add(number)
+            hands = self._hands.get(number)
+            if hands is None:
+                hands = self._hands[number] = Hands(task.seat.run, self._io, LocalDisk(), self._hear)
+        try:
+            outcome = hands.perform(task.command)
+        finally:
+            with self._leaving:
+                self._performed.discard(number)
+                over = self._over
+            if over:
+                hands.close()
         self._inbox.put(lambda: self._landed(task, outcome))
 
     def _landed(self, task: Task, outcome: commands.Outcome) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -73,8 +74,12 @@ class HttpxIO:
             made.close()
         return kept
 
-    def _send(self, request: Request, timeout: float, stall: float, sending: Sending) -> NativeResponse:
-        client: Any = self._client()
+    def _let_go(self, client: Any) -> None:
+        """Close again a client that was closed during a request: its connection may have been made after that."""
+        if client is not self._borrowed and client is not self._own.get(os.getpid()):
+            client.__exit__()  # a second `close` would do nothing
+
+    def _send(self, client: Any, request: Request, timeout: float, stall: float, sending: Sending) -> NativeResponse:
         message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
 
         def trace(event: str, info: dict[str, Any]) -> None:
@@ -93,21 +98,23 @@ class HttpxIO:
 
     def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, HttpxBody]:
         """Send a request and return the reply's head and its unread body."""
-        sending = Sending()
+        client, sending = self._client(), Sending()
         try:
             with deadline.within(timeout), translated(self._family, request.url):
-                response = self._send(request, timeout, stall, sending)
-        except AnswerLost as error:
-            sending.check(error)
+                response = self._send(client, request, timeout, stall, sending)
+        except BaseException as error:
+            self._let_go(client)
+            if isinstance(error, AnswerLost):
+                sending.check(error)
             raise
-        return head_of(response, request), HttpxBody(self._family, request.url, response)
+        return head_of(response, request), HttpxBody(self._family, request.url, response, partial(self._let_go, client))
 
 
 class HttpxBody:
     """The unread body of one response."""
 
-    def __init__(self, family: ModuleType, url: str, response: NativeResponse) -> None:
-        self._family, self._url, self._response = family, url, response
+    def __init__(self, family: ModuleType, url: str, response: NativeResponse, let_go: Callable[[], None]) -> None:
+        self._family, self._url, self._response, self._let_go = family, url, response, let_go
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes."""
@@ -117,6 +124,7 @@ class HttpxBody:
     def close(self) -> None:
         """Let go of the connection."""
         self._response.close()
+        self._let_go()
 
 
 def _chunks(response: NativeResponse) -> Iterator[bytes]:
