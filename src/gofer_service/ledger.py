@@ -51,9 +51,16 @@ CREATE TABLE IF NOT EXISTS changes (
 );
 CREATE INDEX IF NOT EXISTS told ON changes (owner, seq);
 CREATE INDEX IF NOT EXISTS active ON jobs (deadline) WHERE status NOT IN ('completed', 'failed');
+CREATE INDEX IF NOT EXISTS pending ON jobs (seq) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS results ON jobs (expires) WHERE expires IS NOT NULL;
 CREATE INDEX IF NOT EXISTS kept ON jobs (json_extract(record, '$.submission.doi'), seq) WHERE status = 'completed';
 """
+
+PENDING: Final = "SELECT count(*) FROM jobs WHERE status = 'pending'"
+"""How many jobs wait: asked at each submission."""
+
+NEXT: Final = "SELECT record FROM jobs WHERE status = 'pending' AND NOT claimed ORDER BY seq LIMIT 1"
+"""The statement of `Ledger.claim`."""
 
 KEPT: Final = (
     "SELECT record FROM jobs WHERE json_extract(record, '$.submission.doi') = ? AND status = 'completed'"
@@ -141,7 +148,7 @@ class Ledger:
                 if existing.submission != job.submission:
                     raise KeyReused
                 return existing
-            (pending,) = self._db.execute("SELECT count(*) FROM jobs WHERE status = 'pending'").fetchone()
+            (pending,) = self._db.execute(PENDING).fetchone()
             if pending >= limit:
                 raise QueueFull
             self._note_change(job)
@@ -158,9 +165,7 @@ class Ledger:
     def claim(self) -> Job | None:
         """Claim the oldest pending job. Its attempt grows by one; nothing else of the record changes."""
         with self._transaction():
-            for job in self._jobs(
-                "SELECT record FROM jobs WHERE status = 'pending' AND NOT claimed ORDER BY seq LIMIT 1"
-            ):
+            for job in self._jobs(NEXT):
                 claimed = evolve(job, attempt=job.attempt + 1)
                 self._save(claimed, claimed=True)
                 return claimed

@@ -129,9 +129,11 @@ def _open_part(part: Path) -> IO[bytes]:
 
 
 def _remove_earlier(path: Path) -> None:
-    """Remove what earlier attempts at the same job have left."""
-    for left in path.parent.glob(f"{path.name.partition('.')[0]}.*"):
-        left.unlink(missing_ok=True)
+    """Remove what earlier attempts at the same job have left; before the first there was none."""
+    job, attempt, _ = path.name.split(".", 2)
+    if int(attempt) > 1:
+        for left in path.parent.glob(f"{job}.*"):
+            left.unlink(missing_ok=True)
 
 
 def _commit(file: IO[bytes], part: Path, path: Path) -> None:

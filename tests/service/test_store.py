@@ -10,7 +10,7 @@ from attrs import evolve
 from gofer_service import ledger as ledger_module
 from gofer_service.engine import Job, Result, Status, Submission
 from gofer_service.headers import wants_fresh
-from gofer_service.ledger import KEPT, Ledger
+from gofer_service.ledger import KEPT, NEXT, PENDING, Ledger
 from gofer_service.store import FolderStore
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +71,25 @@ def test_the_jobs_that_have_a_file(tmp_path: Path) -> None:
         (plan,) = db.execute(f"EXPLAIN QUERY PLAN {KEPT}", (DOI, 0, 5)).fetchall()
     assert "USING INDEX kept" in plan[3]
     ledger.close()
+
+
+@pytest.mark.parametrize("statement", [PENDING, NEXT])
+def test_jobs_that_wait_are_found_by_an_index(tmp_path: Path, statement: str) -> None:
+    """However many jobs have ended, none of them is looked at for a submission or a claim."""
+    Ledger(tmp_path / "jobs.sqlite3", retention=100).close()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as db:
+        (plan,) = db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    assert "INDEX pending" in plan[3]
+
+
+async def test_a_first_attempt_does_not_look_through_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many files there are, storing one more takes the same time."""
+    (tmp_path / "a.1.pdf").write_bytes(b"content")
+    monkeypatch.setattr(Path, "glob", None)
+    await FolderStore(tmp_path).copy("a.1.pdf", "b.1.pdf")
+    assert (tmp_path / "b.1.pdf").read_bytes() == b"content"
 
 
 def test_records_from_before_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
