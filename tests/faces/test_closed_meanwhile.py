@@ -5,12 +5,14 @@ The transport brings this about by itself: it closes the client before it lets t
 
 import httpx
 import pytest
+from tenacity import stop_after_attempt, wait_none
 
-from gofer import AsyncClient, Client, RetrieveRequest, Unreachable
+from gofer import AsyncClient, Client, RetrieveRequest, Retry, Unreachable
 from gofer_service import embedded
 
 OUTCOMES = pytest.mark.parametrize("served", [True, False], ids=["answered", "refused"])
 NOBODY = "http://127.0.0.1:9"
+ONCE = Retry(wait_none(), stop_after_attempt(1))
 
 
 class Blocking(httpx.BaseTransport):
@@ -56,7 +58,7 @@ def test_a_connection_made_after_close_is_closed(served: bool) -> None:
     """The job is submitted, or the refusal raised, and no connection stays open after either."""
     transport = Blocking()
     with embedded() as url:
-        transport.client = Client(url if served else NOBODY, transport=transport)
+        transport.client = Client(url if served else NOBODY, transport=transport, retry=ONCE)
         if served:
             assert transport.client.submit(RetrieveRequest("10.5555/12345678")).id
         else:
@@ -71,7 +73,7 @@ async def test_a_connection_made_after_close_is_closed_awaited(served: bool) -> 
     """The same for the awaited face."""
     transport = Awaited()
     with embedded() as url:
-        transport.client = AsyncClient(url if served else NOBODY, transport=transport)
+        transport.client = AsyncClient(url if served else NOBODY, transport=transport, retry=ONCE)
         if served:
             assert (await transport.client.submit(RetrieveRequest("10.5555/12345678"))).id
         else:
