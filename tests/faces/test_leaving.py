@@ -256,9 +256,9 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
 
 def test_no_thread_stays_behind(tmp_path):
     """The blocking face starts no thread of its own."""
-    service = Endless()
+    service, before = Endless(), set(threading.enumerate())
     with raw_server(service) as server, gofer.RetrieveClient(base_url=server.url) as client:
         with pytest.raises(gofer.OutOfTime):
             client.retrieve_and_download(DOI, tmp_path / "paper.pdf", timeout=1)
-        names = {thread.name for thread in threading.enumerate()}
+        names = {thread.name for thread in {*threading.enumerate()} - before}
     assert not any("gofer" in name.lower() or "AnyIO" in name for name in names)
