@@ -24,7 +24,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each worker and child process
 HERE = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 EVERYTHING = "-e.[cli,service,httpx2]"
-WORKERS = ["-n", "4", "--dist", "worksteal"]  # many tests only wait; neighbours share what their file sets up
+WORKERS = ["-n", "6", "--dist", "worksteal"]  # many tests only wait; neighbours share what their file sets up
 SPIN = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends also if nox is killed
 
 
@@ -69,6 +69,7 @@ def faults(session: nox.Session) -> None:
         "tests/faults/test_leaks.py",
         "tests/faces/test_many_at_once.py",
         "tests/simulation",
+        "tests/contracts/test_fuzz.py",
     ]
     session.run("pytest", *([] if session.posargs else WORKERS), *wide, *session.posargs)
 

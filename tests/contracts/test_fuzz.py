@@ -22,6 +22,7 @@ from gofer.contracts.declared.contract import DeclaredContract
 from gofer.models import State, Status
 from gofer.wire import Reply, Request
 from support.declared import DECLARATIONS
+from support.matrices import EVERY_CASE
 from support.virtual_time import VirtualIO
 
 BASE = "http://service.test"
@@ -34,7 +35,7 @@ READ = {
 }
 
 few = settings(
-    max_examples=120,
+    max_examples=400 if EVERY_CASE else 60,
     deadline=None,
     database=None,
     derandomize=True,
@@ -340,7 +341,7 @@ def gathered(contract, snapshot, reply):
     contract.build_results(BASE, Snapshot(seen.ref, ENDED, seen.value))
 
 
-@settings(few, max_examples=60)
+@settings(few, max_examples=200 if EVERY_CASE else 30)
 @given(conversation(6))
 def test_any_answers_end_an_errand_in_a_value_or_an_error_of_gofers(tmp_path_factory, given):
     """From the submission to the folder, over an adapter, whatever each answer is."""

@@ -6,8 +6,8 @@ from attrs import evolve
 from simulation.many import ManyPlan, many_plan, simulate_many
 from support.matrices import EVERY_CASE
 
-SEEDS = 1000 if EVERY_CASE else 120
-CHUNKS = 6
+SEEDS = 1000 if EVERY_CASE else 48
+CHUNKS = 4
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -24,7 +24,7 @@ def test_no_seed_breaks_an_invariant_of_a_batch(chunk):
 def test_a_kill_at_any_command_breaks_no_invariant(replays):
     """The process is killed before each command of a batch in turn, with and without replayed keys."""
     plan = ManyPlan(seed=3, errands=6, jobs=3, replays=replays)
-    for kill in range(1, 160, 1 if EVERY_CASE else 2):
+    for kill in range(1, 160, 1 if EVERY_CASE else 4):
         simulate_many(evolve(plan, kills=(kill,)))
 
 

@@ -11,8 +11,8 @@ from simulation.errand import simulate
 from simulation.plan import FILE, OTHER, POLL, POST, Break, Fault, Plan, plan_of, plans
 from support.matrices import EVERY_CASE, in_turn
 
-SEEDS = 1500 if EVERY_CASE else 300
-CHUNKS = 10
+SEEDS = 1500 if EVERY_CASE else 100
+CHUNKS = 5
 PLANS = [
     Plan(),
     Plan(holds=False, tags=False, size=False, digest=False),
@@ -34,7 +34,7 @@ def test_no_seed_breaks_an_invariant(chunk):
 
 
 @settings(
-    max_examples=300 if EVERY_CASE else 100,
+    max_examples=300 if EVERY_CASE else 40,
     derandomize=True,
     deadline=None,
     database=None,
