@@ -43,6 +43,7 @@ TYPES: list[tuple[Any, str]] = [
     (float, "number"),
     (int, "whole number"),
     (bool, "true or false"),
+    (bool | None, "true or false"),
     (Places, "selectors"),
     (tuple[str, ...], "words"),
     (tuple[int, ...], "HTTP codes"),

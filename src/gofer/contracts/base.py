@@ -135,6 +135,10 @@ class Contract(Protocol[In_contra, Out]):
         """Whether the same idempotency key gives the same job; "ask" makes the core ask for `capabilities`."""
         return "no"
 
+    def is_idempotent(self, request: Request) -> bool:
+        """Tell whether a submission sent twice is one job whatever its key: by its method (RFC 9110, section 9.2.2)."""
+        return request.method in ("PUT", "DELETE")
+
     @property
     def sends_key(self) -> bool:
         """Whether a submission carries its idempotency key; else no later call can repeat it by the key."""

@@ -21,7 +21,7 @@ from gofer.core.poll import await_end, poll_once, start_if_idle
 from gofer.core.results import read_results
 from gofer.core.run import Flow
 from gofer.core.slots import Use
-from gofer.core.submit import replays_keys, submit
+from gofer.core.submit import may_repeat, replays_keys, submit
 from gofer.core.table import Move, Stage
 from gofer.core.target import Target, check_target
 from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
@@ -206,7 +206,7 @@ def _farewell(errand: AnyErrand) -> Flow[None]:
         return  # nothing was sent
     try:
         if unanswered and request is not None:
-            if not (yield from replays_keys(errand)):
+            if not (yield from may_repeat(errand)):
                 _log.warning(_uncancelled(errand))
                 return
             reply = accept(errand, (yield from follow(errand, request, FAREWELL, "submit")), "submit")

@@ -57,12 +57,16 @@ def go_on(errand: Errand[In, Out], entry: Entry, prepare: Prepare[In], *, hold: 
 def _may_be_repeated(errand: Errand[In, Out], request: In, key: str, sent: Sending) -> Flow[None]:
     """Return if the same submission again cannot make a second job, else raise `SubmitUncertain`."""
     contract = errand.contract
-    age = errand.now.wall - sent.at
-    if not contract.sends_key or not (yield from _replays(errand)):
+    age, same = (
+        errand.now.wall - sent.at,
+        contract.build_submission(errand.service.base, request, key=key, budget=None, hold=0),
+    )
+    by_method = contract.is_idempotent(same)
+    if not by_method and (not contract.sends_key or not (yield from _replays(errand))):
         why = "the service does not promise to replay keys"
-    elif age > contract.keeps_keys:
+    elif not by_method and age > contract.keeps_keys:
         why = f"its key is {age / 3600:.1f} hours old, and the service forgets keys after {contract.keeps_keys:g} s"
-    elif mark_of(contract.build_submission(errand.service.base, request, key=key, budget=None, hold=0)) != sent.mark:
+    elif mark_of(same) != sent.mark:
         why = "the contract now makes another request of it, which the service would not take for the same one"
     else:
         return

@@ -3,7 +3,7 @@
 The key is minted once and every try carries it with the same bytes. A try is repeated when it cannot have made a job:
 the connection was never made, or the service asked to come later (429, 503 or 529 with Retry-After, or as the contract
 says). A lost answer is repeated only
-where the service replays keys; otherwise the caller gets an error that carries the key.
+where the service replays keys or the method is idempotent; otherwise the caller gets an error that carries the key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from gofer.core.table import Move
 from gofer.errors import (
     AnswerLost,
     BadReply,
+    Expired,
     GoferError,
+    NotFound,
     Rejected,
     ServiceError,
     SubmitUncertain,
@@ -87,6 +89,9 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             return errand.contract.read_submission(errand.service.base, request, reply)
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
+        if lost is not None and request.method == "DELETE" and isinstance(failure, NotFound | Expired):
+            # The first one has been done (RFC 9110, section 9.2.2).
+            return errand.contract.read_submission(errand.service.base, request, Reply(request.url, 204, {}, b""))
         if isinstance(failure, Unreachable):
             errand.at_risk = before
         match _fate(errand, failure, repeated=again or lost is not None):
@@ -100,7 +105,7 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
                 raise _uncertain(errand, failure, "the service knows its key already, so the job exists") from failure
             case "unsure" if lost is None:
                 lost = failure
-                if not (yield from replays_keys(errand)):
+                if not (yield from may_repeat(errand)):
                     why = "its answer was lost or made no sense, and the service does not promise to replay keys"
                     raise _uncertain(errand, failure, why) from failure
                 request, timeout = unheld, errand.rules.timeout  # something in between may cut what is held
@@ -160,12 +165,21 @@ def _fate(
     if not isinstance(failure, ServiceError):
         return "unsure"
     status = failure.status_code
-    if repeated and status in (409, 422):
-        return "not made" if status == 409 else "exists"  # 409: the first try is still being worked on
+    if repeated and status == 409:
+        return "not made"  # the first try is still being worked on
+    if repeated and status == 422 and errand.contract.sends_key:
+        return "exists"
     asked_to_wait = failure.retry_after is not None
     if status == 429 or (status in (503, 529) and asked_to_wait) or means_later(errand, failure):
         return "not made"
     return "unsure" if status >= 500 and status not in UNSUPPORTED else "refused"
+
+
+def may_repeat(errand: Errand[In, Out]) -> Flow[bool]:
+    """Find out whether the submission sent once more is the same job: by its method, or by its key."""
+    if errand.submission is not None and errand.contract.is_idempotent(errand.submission):
+        return True
+    return (yield from replays_keys(errand))
 
 
 def replays_keys(errand: Errand[In, Out]) -> Flow[bool]:
@@ -186,7 +200,9 @@ def promises_replay(errand: Errand[In, Out]) -> Flow[bool]:
 
 
 def _uncertain(errand: Errand[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
-    if errand.contract.sends_key:
+    if errand.submission is not None and errand.contract.is_idempotent(errand.submission):
+        advice = f"The same call may be made again: {errand.submission.method} makes no second job."
+    elif errand.contract.sends_key:
         advice = "submit(request, key=error.key) repeats this very submission."
     else:
         advice = "No key was sent: check at the service whether the job exists, as the same call may make a second one."

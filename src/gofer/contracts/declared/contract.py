@@ -56,6 +56,10 @@ class DeclaredContract(Contract[Any, Any]):
         """Yes where the declaration says that the submission is idempotent."""
         return "yes" if self.declaration.submit.idempotent else "no"
 
+    def is_idempotent(self, request: Request) -> bool:
+        """Tell it by the method, unless the declaration says `idempotent = false`."""
+        return self.declaration.submit.idempotent is not False and super().is_idempotent(request)
+
     @property
     def sends_key(self) -> bool:
         """Whether the submission has a `{key}`."""

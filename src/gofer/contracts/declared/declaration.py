@@ -113,7 +113,7 @@ class Submit(Call):
 
     codes: Mapping[int, str] = field(factory=dict[int, str])
     finished: tuple[int, ...] = ()
-    idempotent: bool = False
+    idempotent: bool | None = None
     keeps_keys: float = 86_400.0
     id: Places = ()
     links: Mapping[str, Places] = field(factory=dict[str, Places])

@@ -98,6 +98,8 @@ def _submit(declaration: Declaration) -> Rows:
     yield "finished", [f"{codes}, where it names no job: the answer is the result"] if codes else []
     kept = f"the same key gives the same job, for {submit.keeps_keys / 3600:g} h"
     repeats = kept if submit.idempotent else "never where it might make a second job"
+    if submit.idempotent is None and submit.method is not None:
+        repeats += ", which PUT and DELETE do not"
     yield "sent again", [repeats]
 
 

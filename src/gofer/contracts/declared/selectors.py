@@ -91,6 +91,10 @@ def _is_markup(body: bytes) -> bool:
 
 Read = Callable[[Reading], Any]
 
+_HOLE: Final = re.compile(r"\{\+?[A-Za-z_][\w.-]*\*?\??\}")
+_OWN_HOLE: Final = re.compile(r"\{\+?(?:base|id|key|item|word|(?:input|links|values)[\w.-]*)\??\}")
+"""A template in a regular expression, where braces have a meaning of their own."""
+
 LONGEST: Final = 1 << 16
 """Characters of a text that a regular expression is tried on: some take the square of the length."""
 
@@ -111,6 +115,9 @@ class Selector:
     def parse(cls, text: str) -> Selector:
         """Compile a selector, or raise `ValueError` that says what is wrong with it."""
         place, tilde, pattern = text.partition(" ~ ")
+        hole = _HOLE.search(place) or _OWN_HOLE.search(pattern)
+        if hole is not None:
+            raise ValueError(f"{hole[0]} is a template, and a selector has none: it would be taken as this very text")
         read = _place(place.strip())
         if tilde:
             read = _matching(read, pattern.strip())
@@ -162,7 +169,9 @@ def _place(text: str) -> Read:
     match kind:
         case "name":
             return _name(rest)
-        case "header" if rest:
+        case "header" if rest and "~" in rest:
+            raise ValueError(f"{text!r} has no blanks around its ~: write header:name ~ expression")
+        case "header" if re.fullmatch(r"[!#$%&'*+.^_`|0-9A-Za-z-]+", rest):  # a token (RFC 9110, section 5.1)
             name = rest.lower()
             return lambda reading: reading.reply.headers.get(name, MISSING)
         case "code" if not rest:
@@ -173,7 +182,7 @@ def _place(text: str) -> Read:
             return lambda reading: reading.reply.url
         case "none" if not rest:
             return lambda _: MISSING
-        case "sent" if rest:
+        case "sent" if re.fullmatch("[A-Za-z]+", rest):
             method = rest.upper()
             return lambda reading: reading.sent.get(method, MISSING)
         case _:
@@ -234,6 +243,8 @@ def _step(token: str) -> Follow:
     chosen = re.fullmatch(r"\[([^=]+)=(.*)\]", token)
     if chosen is not None:
         return _member(*chosen.groups())
+    if token.startswith("["):
+        raise ValueError(f"{token!r} is no choice of a member of a list: that is written [name=value]")
     if re.search(r"~(?![01])", token):
         raise ValueError(f"{token!r} has a ~ that is neither ~0 nor ~1")
     name = token.replace("~1", "/").replace("~0", "~")

@@ -22,11 +22,12 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
         declaration: says where everything but the word is.
         reading: the reply.
         places: where the word is.
-        absent: the word where none is found.
+        absent: the word where a document has none. An empty answer is no document.
     """
     document = declaration.status
     word = first_text(places, reading)
-    word = absent if word is None else word
+    if word is None and (not places or reading.document is not MISSING):
+        word = absent
     failed = bool(document.failed) and first(document.failed, reading) is not MISSING
     cancelled = bool(document.cancelled) and first(document.cancelled, reading) is not MISSING
     if word is None and not failed and not cancelled:
