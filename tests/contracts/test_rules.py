@@ -95,6 +95,12 @@ BROKEN = [
     ('id = "/id"', 'id = "/id"\nkeeps_keys = 0', "submit.keeps_keys", "it must be a number above 0"),
     (
         'value = "/out"',
+        'value = "/out"\nunless = ["links.nowhere"]',
+        "result.unless",
+        "'links.nowhere' is neither links.NAME nor values.NAME of a link or value that is kept",
+    ),
+    (
+        'value = "/out"',
         'value = "/out"\nfile = true',
         "result.file",
         "the answer is the file itself, and nothing is read out of it",

@@ -139,6 +139,13 @@ class Contract(Protocol[In_contra, Out]):
         """Tell whether a submission sent twice is one job whatever its key: by its method (RFC 9110, section 9.2.2)."""
         return request.method in ("PUT", "DELETE")
 
+    def job_of(self, base: str, request: Request) -> Snapshot[Out] | None:
+        """Return the job that a submission itself names, as where the caller chooses the id; None for most services.
+
+        A repeated submission that is refused because its job exists is then no loss: that job is polled.
+        """
+        return None
+
     @property
     def sends_key(self) -> bool:
         """Whether a submission carries its idempotency key; else no later call can repeat it by the key."""

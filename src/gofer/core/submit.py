@@ -39,6 +39,9 @@ from gofer.wire import Reply, Request
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+EXISTS = frozenset({400, 409, 412, 422})
+"""With what services refuse a submission whose job they have already."""
+
 ANSWER_MARGIN = 10.0
 """Seconds that an answer may take beyond the time the service was allowed to hold it."""
 
@@ -92,6 +95,10 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
         if lost is not None and request.method == "DELETE" and isinstance(failure, NotFound | Expired):
             # The first one has been done (RFC 9110, section 9.2.2).
             return errand.contract.read_submission(errand.service.base, request, Reply(request.url, 204, {}, b""))
+        if (again or lost is not None) and getattr(failure, "status_code", None) in EXISTS:
+            job = errand.contract.job_of(errand.service.base, request)
+            if job is not None:  # the first poll says whether it is there
+                return job
         if isinstance(failure, Unreachable):
             errand.at_risk = before
         match _fate(errand, failure, repeated=again or lost is not None):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declared.declaration import Call, Declaration, Files, Templates, templates_of
+from gofer.contracts.declared.declaration import Call, Choice, Declaration, Files, Templates, templates_of
 from gofer.contracts.declared.sending import address, build_request, header
 from gofer.contracts.declared.templates import Lookup, Template, Unfilled
 from gofer.contracts.declared.urls import resolve, with_parameter, without
@@ -19,7 +19,7 @@ from gofer.contracts.payload import as_map
 from gofer.errors import BadReply, UsageError
 from gofer.wire import Request, may_be_address, origin
 
-AnyCall = TypeVar("AnyCall", bound=Call)
+AnyChoice = TypeVar("AnyChoice", bound=Choice)
 
 
 @frozen
@@ -153,14 +153,20 @@ class Calls:
         if ref.id and call.by_id:
             return True
         lookup = self._lookup(base, ref)
-        return all(lookup(name) is not None for name in call.needs)
+        return all(lookup(name) is not None for name in call.required)
 
-    def first_of(self, base: str, ref: Ref, calls: tuple[AnyCall, ...]) -> AnyCall | None:
-        """Return the first of several requests that can be built for a job."""
+    def first_of(self, base: str, ref: Ref, calls: tuple[AnyChoice, ...]) -> AnyChoice | None:
+        """Return the first of several requests that fits a job and can be built for it."""
         for call in calls:
-            if self.can_build(base, ref, call):
+            if self._fits(ref, call) and self.can_build(base, ref, call):
                 return call
         return None
+
+    def _fits(self, ref: Ref, call: Choice) -> bool:
+        """Tell whether a job has all links and values that a request `needs`, and none of its `unless`."""
+        lookup = self._lookup("", ref)
+        has = (lookup(name) is not None for name in call.needs)
+        return all(has) and all(lookup(name) is None for name in call.unless)
 
     def _lookup(self, base: str, ref: Ref | None, more: Mapping[str, Any] | None = None) -> Lookup:
         """Make the function that finds variables for one request."""

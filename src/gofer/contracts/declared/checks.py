@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from gofer.contracts.declared.declaration import Declaration, Files, Many, Poll, Result, StatusDocument, Variable
+from gofer.contracts.declared.declaration import (
+    Choice,
+    Declaration,
+    Files,
+    Many,
+    Poll,
+    Result,
+    StatusDocument,
+    Variable,
+)
 from gofer.contracts.declared.templates import Template
 from gofer.contracts.declared.variables import OWN, allowed
 from gofer.contracts.faults import Key
@@ -138,6 +147,14 @@ def _results(declaration: Declaration) -> Parts[Result]:
     return ((key, call) for key, call in declaration.calls() if isinstance(call, Result))
 
 
+def _conditions(declaration: Declaration) -> Parts[tuple[str, Collection[str]]]:
+    """Yield every name in `needs` and `unless`, with those that there are."""
+    for key, call in declaration.calls():
+        for part in ("needs", "unless"):
+            names: tuple[str, ...] = getattr(call, part) if isinstance(call, Choice) else ()
+            yield from (((*key, part), (name, declaration.links)) for name in names)
+
+
 def _files(declaration: Declaration) -> Parts[Files]:
     return (((*key, "files"), result.files) for key, result in _results(declaration) if result.files is not None)
 
@@ -254,6 +271,8 @@ RULES: tuple[Rule, ...] = (
           "a lost submission is repeated by its key, and no {{key}} is sent", ("submit", "idempotent")),
     _rule("submit.keeps_keys", _itself, lambda it: not 0 < it.submit.keeps_keys < math.inf,
           "it must be a number above 0", ("submit", "keeps_keys")),
+    _rule("needs, unless", _conditions, lambda it: it[0] not in it[1],
+          "{0[0]!r} is neither links.NAME nor values.NAME of a link or value that is kept"),
     _rule("result.file", _results, lambda result: result.file and (result.value or result.failed or result.files),
           "the answer is the file itself, and nothing is read out of it", ("file",)),
     _rule("result.files.depth", _files, lambda files: files.depth < 0, "it must be 0 or more", ("depth",)),

@@ -113,8 +113,8 @@ class DeclaredContract(Contract[Any, Any]):
         if job_id is not None and (climbs(job_id) or not may_be_id(job_id)):
             raise BadReply(f"The service's id of the job is none: {job_id[:80]!r}.", field="submit.id")
         ref = Ref(job_id or id_of_link(links), links)
-        can_poll = self._calls.first_of(base, ref, self.declaration.poll) is not None
-        if job_id is None and not can_poll:
+        poll = self._calls.first_of(base, ref, self.declaration.poll)
+        if job_id is None and poll is None:
             if reply.status not in submit.finished:
                 raise self.declaration.nothing_found("submit", "id" if submit.id else "links")
             states = self.declaration.states
@@ -122,15 +122,29 @@ class DeclaredContract(Contract[Any, Any]):
             finished = Snapshot[Any](Ref(""), Status(success, State.SUCCEEDED), None)
             results = (one for one in self.declaration.result if one.value or one.files or one.failed)
             return with_result(self._calls, base, next(results, Result()), finished, reading)
-        word = submit.codes.get(reply.status)
+        word, state, absent = submit.codes.get(reply.status), document.state, document.absent
+        if poll is not None:  # what its answers mean, this one does; but a code of success may only have made the job
+            state, absent, meant = poll.state or state, poll.absent or absent, poll.codes.get(reply.status)
+            if word is None and meant is not None and not self.declaration.meaning(meant).ended:
+                word = meant
         if word is not None:
             status = status_of_code(self.declaration, reading, word)
         else:
-            found = status_in(self.declaration, reading, document.state, document.absent)
+            found = status_in(self.declaration, reading, state, absent)
             status = found or Status(State.PENDING.value, State.PENDING)
-            if not status.done and not can_poll:  # its id alone is not enough for a status request
+            if not status.done and poll is None:  # its id alone is not enough for a status request
                 raise self.declaration.nothing_found("submit", "links")
         return snapshot_of(self.declaration, ref, status, reading)
+
+    def job_of(self, base: str, request: Request) -> Snapshot[Any] | None:
+        """Return the job that `sent:` finds in a submission, if a status request can be made for it."""
+        submit, reading = self.declaration.submit, Reading(Reply("", 204), request)
+        links = links_in(reading, self._calls.secret_parameters, submit)
+        ref = Ref(first_text(submit.id, reading) or id_of_link(links), links)
+        found = ref.id and may_be_id(ref.id) and not climbs(ref.id)
+        if not found or self._calls.first_of(base, ref, self.declaration.poll) is None:
+            return None
+        return Snapshot(ref, Status(State.PENDING.value, State.PENDING), None)
 
     def build_start(self, base: str, ref: Ref) -> Request | None:
         """Build the declared start."""
@@ -143,7 +157,7 @@ class DeclaredContract(Contract[Any, Any]):
         """Build the first declared status request for which the job has all variables."""
         call = self._calls.first_of(base, ref, self.declaration.poll)
         if call is None:
-            names = sorted({f"{{{name}}}" for poll in self.declaration.poll for name in poll.needs - {"base"}})
+            names = sorted({f"{{{name}}}" for poll in self.declaration.poll for name in poll.required - {"base"}})
             where, needs = self.declaration.place("poll"), ", ".join(names)
             raise UsageError(f"{where}: this job has no address for a status request; it would need {needs}.")
         if hold and call.hold is not None:
@@ -227,20 +241,22 @@ class DeclaredContract(Contract[Any, Any]):
             return snapshot  # what was answered at once has its result already
         if result is None:
             if not self.declaration.result:
-                return self._answer_as_result(base, snapshot)
+                return self._last_answer(base, snapshot)
             declared = self.declaration.result[0]
-            names = ", ".join(f"{{{name}}}" for name in sorted(declared.needs - {"base", "id"}))
+            names = ", ".join(f"{{{name}}}" for name in sorted({*declared.required, *declared.needs} - {"base", "id"}))
             key = *self.declaration.key_of(declared), "url"
             raise self.declaration.no_result(f"nothing is there for {names}", *key)
         if result.url is not None:
             return self._calls.build(base, snapshot.ref, result)
+        if not (result.value or result.failed or result.files):
+            return self._last_answer(base, snapshot)
         last = Reading.over(snapshot.value, snapshot.url or base)
         if snapshot.answer is not None and (result.value or result.failed):
             last = Reading(snapshot.answer)
         return with_result(self._calls, base, result, snapshot, last)
 
-    def _answer_as_result(self, base: str, snapshot: Snapshot[Any]) -> Snapshot[Any]:
-        """Take the answer whose HTTP code meant success as the result, as it has no status in it."""
+    def _last_answer(self, base: str, snapshot: Snapshot[Any]) -> Snapshot[Any]:
+        """Take the last answer as the result: the status document, or what came with the code that meant success."""
         answer, poll = snapshot.answer, self._calls.first_of(base, snapshot.ref, self.declaration.poll)
         if answer is None or poll is None or answer.status not in poll.codes:
             return snapshot

@@ -69,14 +69,14 @@ class Call:
         return (hole for _, template in templates_of(self) for hole in template.holes)
 
     @cached_property
-    def needs(self) -> frozenset[str]:
+    def required(self) -> frozenset[str]:
         """The names of the variables without which it cannot be built."""
         return frozenset(hole.name for hole in self.holes if not hole.optional)
 
     @cached_property
     def by_id(self) -> bool:
         """Whether it needs nothing of the job except its id."""
-        return self.needs <= {"base", "id"}
+        return self.required <= {"base", "id"}
 
     @cached_property
     def fixed(self) -> Mapping[str, str]:
@@ -154,7 +154,15 @@ class Many(Call):
 
 
 @frozen
-class Poll(Call):
+class Choice(Call):
+    """One of several requests: the first that fits a job is sent. `needs` and `unless` name links and values."""
+
+    needs: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
+@frozen
+class Poll(Choice):
     """A status request. Its `state` and `absent` take the place of those of `[status]`."""
 
     codes: Mapping[int, str] = field(factory=dict[int, str])
@@ -225,7 +233,7 @@ class Files:
 
 
 @frozen
-class Result(Call):
+class Result(Choice):
     """The result: the document at `url`, or else the status document; and what in it is the value and the files."""
 
     codes: Mapping[int, str] = field(factory=dict[int, str])

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gofer.contracts.declared.declaration import Call, Declaration, Files, Poll, Result, Templates
+from gofer.contracts.declared.declaration import Call, Choice, Declaration, Files, Poll, Result, Templates
 from gofer.contracts.declared.drawing import drawing
 from gofer.contracts.declared.inputs import needs
 from gofer.contracts.declared.layout import WIDTH, Lines, Row, row_lines, section
@@ -104,6 +104,7 @@ def _submit(declaration: Declaration) -> Rows:
 
 
 def _poll(poll: Poll) -> Rows:
+    yield from _fits(poll)
     yield from _sent(poll)
     if (hold := poll.hold) is not None:
         yield "to be held", [*_pairs(hold.query, "="), *_pairs(hold.headers)]
@@ -136,6 +137,7 @@ def _words(declaration: Declaration) -> Rows:
 
 
 def _result(result: Result) -> Rows:
+    yield from _fits(result)
     yield from _sent(result)
     yield from _codes(result.codes)
     yield from _found({"failed, if": result.failed, "error": result.error, "code": result.code})
@@ -166,6 +168,10 @@ def _legend(declaration: Declaration) -> Rows:
 
 
 # --- rows ---
+
+
+def _fits(call: Choice) -> Rows:
+    yield "fits, if", [f"there is {name}" for name in call.needs] + [f"there is no {name}" for name in call.unless]
 
 
 def _sent(call: Call) -> Rows:
