@@ -19,7 +19,7 @@ from gofer.core.journal import Ending, Fate, Sending, Unsent
 from gofer.transports import journal_file
 from gofer.transports.journal import Journal, Reader
 from gofer_service import embedded
-from support.declared import path_of, said, service
+from support.declared import as_json, path_of, said, service
 
 from .conftest import SOURCES
 from .works import LINKED, MODES, Works, all_done, run_batch, works
@@ -207,6 +207,33 @@ def test_a_submission_that_may_make_a_second_job_is_not_sent_again(tmp_path, why
     assert isinstance(ran.errands[0].error, gofer.SubmitUncertain)
     assert ran.counts == all_done(1) | {"uncertain": 1}
     assert model.posts == 2
+
+
+PUT = """
+name = "things"
+[submit]
+method = "PUT"
+url = "{base}/things/{input.n}"
+links = { me = "sent:PUT" }
+[poll]
+url = "{links.me}"
+[status]
+state = "/state"
+"""
+
+
+@each_face
+@pytest.mark.parametrize("hours", [0, 300])
+def test_an_unanswered_put_is_sent_again_without_a_key(mode, tmp_path, hours):
+    """It makes no second job however old it is, so no key is needed; the same bytes are."""
+    journal = tmp_path / "run.gofer"
+    with service(lambda call: as_json({"state": "running" if call.method == "PUT" else "succeeded"})) as server:
+        run_batch(mode, server.url, said(PUT), works(2), journal=journal)
+        left_open(journal, 1, time.time() - 3600 * hours)
+        assert run_batch(mode, server.url, said(PUT), journal=journal).counts == all_done(2)
+        assert sum(call.method == "PUT" for call in server.calls) == 3
+        left_open(journal, 1, time.time(), "other")
+        assert run_batch(mode, server.url, said(PUT), journal=journal).counts == all_done(1) | {"uncertain": 1}
 
 
 @each_face

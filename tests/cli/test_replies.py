@@ -49,7 +49,7 @@ def test_reads_a_result_without_a_request() -> None:
     """A result in the status document is read out of the last recorded poll."""
     ran = contract("check", "flower", "--reply", f"poll={reply('p.txt', {'state': 'SUCCESS', 'result': [3]})}")
     assert ran.exit_code == 0
-    assert section(ran.stdout, "result: in the last status document") == " value [3]\n"
+    assert section(ran.stdout, "result: in the last answer") == " value [3]\n"
 
 
 def test_reads_a_job_that_was_finished_at_once() -> None:
@@ -122,7 +122,7 @@ def test_a_poll_whose_answer_is_the_file() -> None:
     ran = contract("check", "azure-lro", "--url", BASE, "--reply", f"submit={made}", "--reply", "poll=p.txt")
     assert ran.exit_code == 0, ran.output
     assert " status 'Succeeded', which means succeeded\n" in section(ran.stdout, "poll: p.txt")
-    assert section(ran.stdout, "next") == f" to GET {BASE}/things/7\n"
+    assert section(ran.stdout, "result: in the last answer") == f" file '7', image/png from {BASE}/things/7\n"
 
 
 def test_a_refusal_is_read_as_one() -> None:

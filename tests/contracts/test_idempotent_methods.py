@@ -78,6 +78,38 @@ def test_a_repeated_delete_that_finds_nothing_has_been_done(virtual_face, gone):
         run(virtual_face, service(http(gone)), "DELETE")
 
 
+@pytest.mark.parametrize("code", [400, 409, 422])
+def test_a_repeated_put_that_is_refused_is_uncertain(virtual_face, code):
+    """What is at its address may have been there before, so it is not taken for what this one made."""
+    server = service(http(500), *[http(code)] * 9)
+    with pytest.raises(gofer.SubmitUncertain):
+        run(virtual_face, server, "PUT")
+    assert sent_to(server, "/things/one", "GET") == []
+
+
+def test_a_put_may_be_repeated_with_a_key_that_it_does_not_send(virtual_face):
+    """The caller has its key from an error, and repeats the call with it."""
+    server = service()
+    client = client_of(virtual_face, server, said(NAMED))
+    assert client.submit({"name": "one", "method": "PUT"}, key="k1").status == "succeeded"
+    with pytest.raises(gofer.UsageError, match="sends none"):
+        client.submit({"name": "one", "method": "POST"}, key="k1")
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize(("body", "ends"), [(b"not a document", True), (b"", False)])
+def test_any_text_is_an_answer_without_a_state(virtual_face, body, ends):
+    """The state is in a header that is missing; only an answer with nothing at all does not say so."""
+    text = NAMED.replace('state = "/state"', 'state = "header:x-state"\nabsent = "succeeded"')
+    server = Answering(lambda _: http(200, body, content_type="text/plain"))
+    client = client_of(virtual_face, server, said(text))
+    if ends:
+        assert client.run({"name": "one", "method": "PUT"}, timeout=20).job_id == "one"
+    else:
+        with pytest.raises(gofer.BadReply):
+            client.run({"name": "one", "method": "PUT"}, timeout=20)
+
+
 def test_an_empty_answer_has_no_state(virtual_face):
     """The word for a document without a state does not count where there is no document."""
     server = Answering(lambda call: http(201 if call.method == "PUT" else 200))

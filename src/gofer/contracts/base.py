@@ -139,10 +139,11 @@ class Contract(Protocol[In_contra, Out]):
         """Tell whether a submission sent twice is one job whatever its key: by its method (RFC 9110, section 9.2.2)."""
         return request.method in ("PUT", "DELETE")
 
-    def job_of(self, base: str, request: Request) -> Snapshot[Out] | None:
-        """Return the job that a submission itself names, as where the caller chooses the id; None for most services.
+    def job_of(self, base: str, request: Request, key: str) -> Snapshot[Out] | None:
+        """Return the job that a submission names itself by its key; None for services that choose the id.
 
-        A repeated submission that is refused because its job exists is then no loss: that job is polled.
+        A repeated submission that is refused because its job exists is then no loss: that job is polled. A name that
+        others may have used before is none: what is there might be theirs.
         """
         return None
 

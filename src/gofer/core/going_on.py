@@ -57,10 +57,8 @@ def go_on(errand: Errand[In, Out], entry: Entry, prepare: Prepare[In], *, hold: 
 def _may_be_repeated(errand: Errand[In, Out], request: In, key: str, sent: Sending) -> Flow[None]:
     """Return if the same submission again cannot make a second job, else raise `SubmitUncertain`."""
     contract = errand.contract
-    age, same = (
-        errand.now.wall - sent.at,
-        contract.build_submission(errand.service.base, request, key=key, budget=None, hold=0),
-    )
+    age = errand.now.wall - sent.at
+    same = contract.build_submission(errand.service.base, request, key=key, budget=None, hold=0)
     by_method = contract.is_idempotent(same)
     if not by_method and (not contract.sends_key or not (yield from _replays(errand))):
         why = "the service does not promise to replay keys"

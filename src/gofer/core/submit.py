@@ -55,7 +55,9 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
     Raises:
         UsageError: the key has been sent before, but the contract sends none, so this would be another submission.
     """
-    if again and not errand.contract.sends_key:
+    build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
+    unheld = build(hold=0)
+    if again and not (errand.contract.sends_key or errand.contract.is_idempotent(unheld)):
         raise UsageError(
             f"A key cannot repeat this submission: the contract {errand.contract.name!r} sends none (`sends_key`). "
             "Check at the service whether the job exists; submit without a key only if it does not."
@@ -65,8 +67,7 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
     hold = int(min(hold, max(0.0, errand.left - 1.0)))
     if hold and not errand.enter(Use.HELD):
         hold = 0  # too many requests are held already: polls follow by the schedule
-    build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
-    errand.submission = build(hold=0)
+    errand.submission = unheld
     errand.move(Move.SUBMIT)
     snapshot = yield from _deliver(errand, build(hold=hold), errand.submission, hold, again)
     errand.submitted(snapshot)
@@ -96,7 +97,7 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             # The first one has been done (RFC 9110, section 9.2.2).
             return errand.contract.read_submission(errand.service.base, request, Reply(request.url, 204, {}, b""))
         if (again or lost is not None) and getattr(failure, "status_code", None) in EXISTS:
-            job = errand.contract.job_of(errand.service.base, request)
+            job = errand.contract.job_of(errand.service.base, request, errand.key or "")
             if job is not None:  # the first poll says whether it is there
                 return job
         if isinstance(failure, Unreachable):

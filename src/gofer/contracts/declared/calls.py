@@ -164,6 +164,8 @@ class Calls:
 
     def _fits(self, ref: Ref, call: Choice) -> bool:
         """Tell whether a job has all links and values that a request `needs`, and none of its `unless`."""
+        if not (call.needs or call.unless):
+            return True
         lookup = self._lookup("", ref)
         has = (lookup(name) is not None for name in call.needs)
         return all(has) and all(lookup(name) is None for name in call.unless)

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from attrs import evolve, field, frozen
 
@@ -136,12 +137,13 @@ class DeclaredContract(Contract[Any, Any]):
                 raise self.declaration.nothing_found("submit", "links")
         return snapshot_of(self.declaration, ref, status, reading)
 
-    def job_of(self, base: str, request: Request) -> Snapshot[Any] | None:
-        """Return the job that `sent:` finds in a submission, if a status request can be made for it."""
+    def job_of(self, base: str, request: Request, key: str) -> Snapshot[Any] | None:
+        """Return the job that `sent:` finds in a submission, if it is named by the key and can be asked for."""
         submit, reading = self.declaration.submit, Reading(Reply("", 204), request)
         links = links_in(reading, self._calls.secret_parameters, submit)
         ref = Ref(first_text(submit.id, reading) or id_of_link(links), links)
-        found = ref.id and may_be_id(ref.id) and not climbs(ref.id)
+        named = key and any(key in unquote(text) for text in (ref.id, *links.values()))
+        found = named and ref.id and may_be_id(ref.id) and not climbs(ref.id)
         if not found or self._calls.first_of(base, ref, self.declaration.poll) is None:
             return None
         return Snapshot(ref, Status(State.PENDING.value, State.PENDING), None)
@@ -182,8 +184,11 @@ class DeclaredContract(Contract[Any, Any]):
                 key = self.declaration.key_of(call) if call.state else ("status",)
                 raise self.declaration.nothing_found(*key, "state")
             status = found
+        there = word is not None and status.state is State.SUCCEEDED and reply.status != 204
+        unread = there and reply.headers.get("content-length") != "0" and not self.is_document(ref, "poll", reply)
+        files = (file_at(self._calls.build(base, ref, call), reply),) if unread else ()
         ref = with_links(ref, links_in(reading, self._calls.secret_parameters, document))
-        return snapshot_of(self.declaration, ref, status, reading)
+        return evolve(snapshot_of(self.declaration, ref, status, reading), files=files)
 
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
@@ -241,7 +246,7 @@ class DeclaredContract(Contract[Any, Any]):
             return snapshot  # what was answered at once has its result already
         if result is None:
             if not self.declaration.result:
-                return self._last_answer(base, snapshot)
+                return self._last_answer(base, snapshot, Result())
             declared = self.declaration.result[0]
             names = ", ".join(f"{{{name}}}" for name in sorted({*declared.required, *declared.needs} - {"base", "id"}))
             key = *self.declaration.key_of(declared), "url"
@@ -249,18 +254,18 @@ class DeclaredContract(Contract[Any, Any]):
         if result.url is not None:
             return self._calls.build(base, snapshot.ref, result)
         if not (result.value or result.failed or result.files):
-            return self._last_answer(base, snapshot)
+            return self._last_answer(base, snapshot, result)
         last = Reading.over(snapshot.value, snapshot.url or base)
         if snapshot.answer is not None and (result.value or result.failed):
             last = Reading(snapshot.answer)
         return with_result(self._calls, base, result, snapshot, last)
 
-    def _last_answer(self, base: str, snapshot: Snapshot[Any]) -> Snapshot[Any]:
+    def _last_answer(self, base: str, snapshot: Snapshot[Any], result: Result) -> Snapshot[Any]:
         """Take the last answer as the result: the status document, or what came with the code that meant success."""
         answer, poll = snapshot.answer, self._calls.first_of(base, snapshot.ref, self.declaration.poll)
         if answer is None or poll is None or answer.status not in poll.codes:
             return snapshot
-        return with_result(self._calls, base, Result(), snapshot, Reading(answer))
+        return with_result(self._calls, base, result, snapshot, Reading(answer))
 
     def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read the result document; an answer that is none is the file itself."""

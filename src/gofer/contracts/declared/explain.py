@@ -60,12 +60,13 @@ def explained(declaration: Declaration) -> Lines:
 # --- sections ---
 
 
-def _title(name: str, call: Call, at: int, of: int) -> str:
+def _title(name: str, call: Choice, at: int, of: int) -> str:
     """Name a call; one of several with what decides that it is the one that is made."""
     if of == 1:
         return name
     holes = () if call.url is None else call.url.holes
-    wanted = [f"{{{hole.name}}}" for hole in holes if hole.name.startswith(("links.", "values."))]
+    names = [hole.name for hole in holes if hole.name.startswith(("links.", "values."))]
+    wanted = [f"{{{one}}}" for one in dict.fromkeys([*names, *call.needs])] + [f"no {{{one}}}" for one in call.unless]
     return f"{name} {at + 1}, " + (f"where there is {' and '.join(wanted)}" if wanted else "else")
 
 
@@ -104,7 +105,6 @@ def _submit(declaration: Declaration) -> Rows:
 
 
 def _poll(poll: Poll) -> Rows:
-    yield from _fits(poll)
     yield from _sent(poll)
     if (hold := poll.hold) is not None:
         yield "to be held", [*_pairs(hold.query, "="), *_pairs(hold.headers)]
@@ -137,7 +137,6 @@ def _words(declaration: Declaration) -> Rows:
 
 
 def _result(result: Result) -> Rows:
-    yield from _fits(result)
     yield from _sent(result)
     yield from _codes(result.codes)
     yield from _found({"failed, if": result.failed, "error": result.error, "code": result.code})
@@ -170,13 +169,9 @@ def _legend(declaration: Declaration) -> Rows:
 # --- rows ---
 
 
-def _fits(call: Choice) -> Rows:
-    yield "fits, if", [f"there is {name}" for name in call.needs] + [f"there is no {name}" for name in call.unless]
-
-
 def _sent(call: Call) -> Rows:
     if call.url is None:
-        yield "sends", ["nothing: it is in the last status document"]
+        yield "sends", ["nothing: it is in the last answer"]
         return
     method = call.default_method if call.method is None else call.method.text
     if call.method is not None and any(hole.optional for hole in call.method.holes):

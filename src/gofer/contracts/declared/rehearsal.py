@@ -229,7 +229,7 @@ class Rehearsal:
             self.lines.append("")
             self._fail(error.message)
         if isinstance(request, Snapshot):
-            self.lines += ["", "result: in the last status document"]
+            self.lines += ["", "result: in the last answer"]
             self._show_result(request)
         elif request is not None:
             self.lines += ["", "next"]

@@ -67,6 +67,11 @@ class Reading:
         return {} if self.request is None else {self.request.method: self.request.url}
 
     @property
+    def empty(self) -> bool:
+        """Whether there is no body, and no document that was parsed already."""
+        return self.tree is MISSING and not self.reply.body.strip()
+
+    @property
     def document(self) -> Any:
         """The document as plain values; MISSING where the body is empty."""
         if self._parsed:

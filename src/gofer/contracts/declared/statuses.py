@@ -26,7 +26,7 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
     """
     document = declaration.status
     word = first_text(places, reading)
-    if word is None and (not places or reading.document is not MISSING):
+    if word is None and not (places and reading.empty):
         word = absent
     failed = bool(document.failed) and first(document.failed, reading) is not MISSING
     cancelled = bool(document.cancelled) and first(document.cancelled, reading) is not MISSING
