@@ -90,7 +90,7 @@ def to_file(errand: AnyErrand, target: Path, file: ResultFile, *, last: bool = T
             reached, renewed = resume.part.size, False
         kind = kind or ("" if resume is None else resume.part.mark.kind)
         try:
-            head = yield from follow_open(errand, ranged(request, resume))
+            head = _opened(errand, file, resume) or (yield from follow_open(errand, ranged(request, resume)))
             if head.status in EXPIRED and file.linked and not renewed:
                 renewed, old = True, file.url
                 head, file = yield from _renewed(errand, file, head)
@@ -134,7 +134,7 @@ def to_memory(errand: AnyErrand, max_bytes: int, file: ResultFile) -> Flow[bytes
         request = _request(file)
         yield from _poll_after_page(errand, page)
         try:
-            head = yield from follow_open(errand, request)
+            head = _opened(errand, file, None) or (yield from follow_open(errand, request))
             if head.status in EXPIRED and file.linked and not renewed:
                 renewed, old = True, file.url
                 head, file = yield from _renewed(errand, file, head)
@@ -165,6 +165,18 @@ def _renewed(errand: AnyErrand, file: ResultFile, head: Head) -> Flow[tuple[Repl
     """Read the job's document again after its link was refused; return the refusal, and the file with its link now."""
     refusal = yield from verbs.read_document(errand, head)
     return refusal, (yield from renew_link(errand, file))
+
+
+def _opened(errand: AnyErrand, file: ResultFile, resume: Resume | None) -> Head | None:
+    """Return the head of a reply that is open already, if it is this file from its first byte."""
+    if errand.opened is None or resume is not None:
+        return None
+    request, head = errand.opened
+    same = (request.method, request.url, request.body) == (file.method, file.url, file.body)
+    if head.status != 200 or encoding_of(head) or not same:
+        return None
+    errand.opened = None
+    return head
 
 
 def _request(file: ResultFile) -> Request:

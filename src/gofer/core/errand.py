@@ -20,7 +20,7 @@ from gofer.core.table import LEGS, TABLE, WAYS_OUT, Move, Stage
 from gofer.errors import GoferError, OutOfTime, WaitTimeout
 from gofer.models import State
 from gofer.ticket import Ticket
-from gofer.wire import Request
+from gofer.wire import Head, Request
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -75,6 +75,7 @@ class Errand(Generic[In, Out]):
         self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service
         self.use = Use.OTHER  # what the next request is for
+        self.opened: tuple[Request, Head] | None = None  # a reply that is open, because it is the file of the result
         self.slot: Use | None = None  # the slot that is taken for it, or for the reply that is open
         self.spent: dict[str, float] = {}
         self.now = Now(math.nan, math.nan)

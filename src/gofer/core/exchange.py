@@ -118,10 +118,10 @@ def follow_open(
 
 
 def read_if_document(errand: AnyErrand, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
-    """Exchange a request whose answer may be the file itself; the body of a file is left unread."""
+    """Exchange a request whose answer may be the file itself; its body is left open, for whoever brings it."""
     head = yield from follow_open(errand, request, leg, timeout)
     if errand.contract.reads(leg, head.status) and not errand.contract.is_document(errand.ref, leg, head):
-        yield from verbs.drop(errand)
+        errand.opened = request, head
         return Reply(head.url, head.status, head.headers)
     return (yield from verbs.read_document(errand, head))
 

@@ -67,6 +67,7 @@ def complete(errand: Errand[In, Out], request: In, key: str, target: Target | No
         yield from await_end(errand)
     results = yield from read_results(errand)
     if target is None:
+        yield from verbs.let_go(errand)
         errand.move(Move.FINISH)
         return Outcome(results.value, None, Verified.NONE, errand.ref.id)
     path, fetched = yield from deliver(errand, results, target)
@@ -118,7 +119,9 @@ def result(errand: Errand[In, Out]) -> Flow[Out]:
 
 
 def _result(errand: Errand[In, Out]) -> Flow[Out]:
-    return (yield from _results(errand)).value
+    results = yield from _results(errand)
+    yield from verbs.let_go(errand)
+    return results.value
 
 
 def _results(errand: Errand[In, Out]) -> Flow[Snapshot[Out]]:

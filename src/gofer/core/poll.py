@@ -66,7 +66,10 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = F
                     continue
                 raise refusal
             snapshot = contract.read_poll(base, ref, reply)
+            if snapshot.status.state is not State.SUCCEEDED:
+                yield from verbs.let_go(errand)
         except (TransportError, ServiceError, BadReply) as error:
+            yield from verbs.let_go(errand)
             if not is_transient(errand, error):
                 raise
             absent.reset()

@@ -115,18 +115,19 @@ def _ask_for_results(errand: AnyErrand, request: Request, seen: Snapshot[Any]) -
         try:
             head = yield from follow_open(errand, request, "result")
             if errand.contract.reads("result", head.status):
-                return (yield from _read(errand, head, seen))
+                return (yield from _read(errand, request, head, seen))
             failure: errors.GoferError = yield from transient_refusal(errand, head)
         except (errors.TransportError, errors.ServiceError, errors.BadReply) as error:
+            yield from verbs.let_go(errand)
             if not (isinstance(error, errors.NotReady) or is_transient(errand, error)):
                 raise
             failure = error
         yield from tries.back_off(failure, at_least=CLOSEST)
 
 
-def _read(errand: AnyErrand, head: Head, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
+def _read(errand: AnyErrand, request: Request, head: Head, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
     """Read an opened result document into what the job came to."""
-    reply = yield from _document(errand, head)
+    reply = yield from _document(errand, request, head)
     try:
         return errand.contract.read_results(errand.service.base, seen, reply)
     except errors.NotReady as early:
@@ -134,10 +135,10 @@ def _read(errand: AnyErrand, head: Head, seen: Snapshot[Any]) -> Flow[Snapshot[A
         raise
 
 
-def _document(errand: AnyErrand, head: Head) -> Flow[Reply]:
-    """Read an opened document; the body is left unread where it is the file itself."""
+def _document(errand: AnyErrand, request: Request, head: Head) -> Flow[Reply]:
+    """Read an opened document; the body is left open where it is the file itself, which may be had once only."""
     if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
-        yield from verbs.drop(errand)
+        errand.opened = request, head
         return Reply(head.url, head.status, head.headers)
     return (yield from verbs.read_document(errand, head, errand.rules.result_cap))
 

@@ -74,6 +74,7 @@ def _queue(errand: Errand[Any, Any]) -> Flow[None]:
 
 def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits: bool = False) -> Flow[Reply]:
     """Exchange one small request and reply; `submits` says that it may make a job."""
+    yield from let_go(errand)
     ready = errand.service.ready(request, errand.record.ref)
     if errand.service.signer is None or ready.anonymous:
         return (yield from _send_signed(errand, ready, timeout, submits))
@@ -107,6 +108,7 @@ def open_body(errand: Errand[Any, Any], request: Request, timeout: float | None 
 
     A refusal may have been read already: then it is a `Reply`.
     """
+    yield from let_go(errand)
     ready = errand.service.ready(request, errand.record.ref)
     if errand.service.signer is None or ready.anonymous:
         return (yield from _open_signed(errand, ready, timeout))
@@ -144,6 +146,13 @@ def drop(errand: Errand[Any, Any]) -> Flow[None]:
         yield Drop()
     finally:
         errand.leave()
+
+
+def let_go(errand: Errand[Any, Any]) -> Flow[None]:
+    """Close the reply that was left open for its file, if there is one."""
+    if errand.opened is not None:
+        errand.opened = None
+        yield from drop(errand)
 
 
 def _log_reply(request: Request, head: Head) -> None:
