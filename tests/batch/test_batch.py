@@ -131,8 +131,9 @@ def test_no_more_jobs_than_the_limit_are_unfinished(mode, model, url):
     assert 1 < model.most <= 3
 
 
-def test_no_more_downloads_than_the_limit_come_at_once(mode, model, tmp_path):
-    """`downloads` counts results whose bytes are on the way."""
+@pytest.mark.parametrize("linked", [True, False], ids=["links", "the result itself"])
+def test_no_more_downloads_than_the_limit_come_at_once(mode, model, tmp_path, linked):
+    """`downloads` counts results whose bytes are on the way, also those that the result's own address answers with."""
     now, most, lock = [0], [0], threading.Lock()
 
     def script(call):
@@ -153,11 +154,19 @@ def test_no_more_downloads_than_the_limit_come_at_once(mode, model, tmp_path):
 
         return pieces()
 
-    linked = said(LINKED)
+    contract = said(LINKED) if linked else model.contract()
     with raw_server(script) as server:
-        ran = run_batch(mode, server.url, linked, works(10), to=tmp_path / "{n}.txt", downloads=2)
+        ran = run_batch(mode, server.url, contract, works(10), to=tmp_path / "{n}.txt", downloads=2)
     assert ran.counts == all_done(10)
     assert 1 <= most[0] <= 2
+
+
+def test_a_result_that_is_the_file_is_asked_for_once(mode, model, url, tmp_path):
+    """Also where few may come at once, and few connections are open."""
+    few = {"max_connections": 4}
+    ran = run_batch(mode, url, model.contract(), works(30), to=tmp_path / "{n}", jobs=30, downloads=2, client=few)
+    assert ran.counts == all_done(30)
+    assert sorted(model.files.values()) == [1] * 30
 
 
 def test_a_value_comes_where_no_file_is_asked_for(mode, tmp_path):
