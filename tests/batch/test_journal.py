@@ -209,6 +209,27 @@ def test_a_submission_that_may_make_a_second_job_is_not_sent_again(tmp_path, why
     assert model.posts == 2
 
 
+@each_face
+@pytest.mark.parametrize("why", ["the target", "the input"])
+def test_what_keeps_an_unanswered_submission_from_being_repeated_leaves_it_uncertain(mode, model, url, tmp_path, why):
+    """It is not told as a failure, whose next try would make a second job; later the same key finds the first."""
+    journal, to = tmp_path / "run.gofer", tmp_path / "out" / "{n}.txt"
+    run_batch(mode, url, model.contract(), works(2), journal=journal, to=to)
+    left_open(journal, 1, time.time())
+    other = said(model.contract().declaration.text.replace('{base}/jobs"', '{base}/jobs?to={input.other}"', 1))
+    if why == "the target":
+        (tmp_path / "out").rename(tmp_path / "elsewhere")
+        (tmp_path / "out").write_text("no folder")
+    ran = run_batch(mode, url, model.contract() if why == "the target" else other, journal=journal, to=to)
+    assert ran.counts == all_done(1) | {"uncertain": 1}
+    if why == "the target":
+        (tmp_path / "out").unlink()
+        (tmp_path / "elsewhere").rename(tmp_path / "out")
+    ran = run_batch(mode, url, model.contract(), journal=journal, to=to, retry="uncertain")
+    assert ran.counts == all_done(2)
+    assert len(model.jobs) == 2
+
+
 PUT = """
 name = "things"
 [submit]

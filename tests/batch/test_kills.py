@@ -6,16 +6,18 @@ import os
 import random
 import sqlite3
 import subprocess
+import threading
 from contextlib import closing
 
 import pytest
 
 import gofer
 from gofer_service import embedded
-from support.declared import service
+from support.declared import path_of, service
+from support.raw_server import http, raw_server
 
 from .conftest import content_of, free_port, killed_at_random, papers, runner, serving
-from .works import CONTRACT, MODES, Works
+from .works import CONTRACT, LINKED, MODES, Works
 
 MANY = bool(os.environ.get("MANY_KILLS"))
 COUNT, KILLS = (500, 100) if MANY else (16, 3)
@@ -70,6 +72,40 @@ def test_a_service_that_replays_no_keys_gets_no_second_job(tmp_path, face):
     assert {path.name: path.read_text() for path in tmp_path.glob("*.txt")} == {
         f"{n}.txt": f"content of {n}" for n in done
     }
+
+
+@pytest.mark.parametrize("face", MODES)
+def test_what_is_on_the_disk_at_a_kill_is_not_fetched_again(tmp_path, moment, face):
+    """The next process continues the part from its last byte."""
+    model, content, later = Works(), os.urandom(6 << 20), threading.Event()
+    contract = tmp_path / "works.toml"
+    contract.write_text(LINKED)
+    tag = {"etag": '"1"', "accept_ranges": "bytes", "content_type": "application/octet-stream"}
+    starts = []
+
+    def script(call):
+        if not path_of(call).endswith("/file"):
+            return [model(call)]
+        start = int(call.headers.get("range", "bytes=0-")[6:-1])
+        starts.append(start)
+        if start == 0:
+            whole = http(200, content, **tag)
+            return [whole[: len(whole) // 2], later]
+        place = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        return [http(206, content[start:], content_range=place, **tag)]
+
+    to, part = tmp_path / "0.bin", tmp_path / ".0.bin.part"
+    words = tmp_path / "run.gofer", tmp_path / "{n}.bin", 1
+    with raw_server(script) as server:
+        with runner(face, server.url, *words, contract=contract):
+            moment(lambda: part.exists() and part.stat().st_size > 1 << 20)
+        there = part.stat().st_size
+        with runner(face, server.url, *words, contract=contract) as child:
+            _, err = child.communicate(timeout=60)
+        assert child.returncode == 0, err
+        later.set()
+    assert to.read_bytes() == content
+    assert starts == [0, there]
 
 
 def test_client_and_service_are_killed_in_turn(tmp_path):

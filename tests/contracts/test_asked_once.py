@@ -3,21 +3,12 @@
 import pytest
 
 import gofer
-from support.declared import PLAIN, Answering, as_json, client_of, path_of, said, sent_to
+from support.declared import BY_CODE, PLAIN, Answering, as_json, client_of, path_of, said, sent_to
 from support.raw_server import http
 
 RESULT = PLAIN + '[result]\nurl = "{base}/jobs/{id}/file"\n'
 KINDS = [("file = true\n", "application/json"), ("", "application/octet-stream")]
 CONTENT = b'{"a": 1}' * 500_000
-CODES = """
-name = "codes"
-[submit]
-url = "{base}/jobs"
-links = { me = "/me" }
-[poll]
-url = "{links.me}"
-codes = { 202 = "running", 200 = "succeeded" }
-"""
 
 
 def once(kind, first=None):
@@ -59,7 +50,7 @@ def test_a_file_that_comes_with_the_end_is_asked_for_once(virtual_face, tmp_path
         given.append(call)
         return http(200, CONTENT, content_type="image/png") if len(given) == 1 else http(410)
 
-    outcome = client_of(virtual_face, server, said(CODES)).run({}, to=str(tmp_path / "x"), timeout=20)
+    outcome = client_of(virtual_face, server, said(BY_CODE)).run({}, to=str(tmp_path / "x"), timeout=20)
     assert outcome.path.read_bytes() == CONTENT
 
 
@@ -72,13 +63,19 @@ def test_an_answer_that_is_not_yet_the_file_is_asked_again(virtual_face, tmp_pat
     assert len(sent_to(server, "/jobs/7/file")) == 2
 
 
-def test_a_file_that_nobody_wants_is_not_read(virtual_face):
-    """A run without a target leaves it at the service, and its connection is free for the next errand."""
-    server = once("application/octet-stream")
-    client = client_of(virtual_face, server, said(RESULT), max_connections=1)
-    assert client.run({}, timeout=20).value is None
-    with pytest.raises(gofer.GoferError):
-        client.run({}, to=None, timeout=20)
+@pytest.mark.parametrize("more", [RESULT, BY_CODE], ids=["result", "poll"])
+def test_a_file_that_nobody_wants_is_closed_at_once(virtual_face, more):
+    """It stays at the service, and its only connection is free for what comes next."""
+
+    def answer(call):
+        if path_of(call).endswith("/file"):
+            return http(200, CONTENT, content_type="image/png")
+        return as_json({"id": "7", "state": "waiting" if call.method == "POST" else "done", "me": "/file"}, 200)
+
+    client = client_of(virtual_face, Answering(answer), said(more), max_connections=1)
+    for _ in range(3):
+        assert client.run({}, timeout=20).value is None
+    assert client.submit({}).wait(timeout=20).done
 
 
 def test_a_part_is_continued_in_place_of_the_open_answer(any_face, serve, tmp_path):

@@ -97,6 +97,20 @@ def test_a_put_may_be_repeated_with_a_key_that_it_does_not_send(virtual_face):
     assert len(server.calls) == 1
 
 
+def test_a_deletion_whose_answer_is_needed_is_uncertain(virtual_face):
+    """It has been done, and the contract reads its job out of an answer that is lost."""
+    with pytest.raises(gofer.SubmitUncertain):
+        run(virtual_face, service(http(500), http(404)), "DELETE", NAMED.replace("[200, 204]", "[200]"))
+
+
+def test_a_key_that_is_not_sent_names_no_job(virtual_face):
+    """That it is part of the address by chance proves nothing: the refusal is raised, and nothing else is asked."""
+    server = service(http(400))
+    with pytest.raises(gofer.Rejected):
+        client_of(virtual_face, server, said(NAMED)).submit({"name": "one", "method": "PUT"}, key="on")
+    assert len(server.calls) == 1
+
+
 @pytest.mark.parametrize(("body", "ends"), [(b"not a document", True), (b"", False)])
 def test_any_text_is_an_answer_without_a_state(virtual_face, body, ends):
     """The state is in a header that is missing; only an answer with nothing at all does not say so."""

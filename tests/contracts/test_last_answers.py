@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 import gofer
-from support.declared import PLAIN, Answering, as_json, client_of, path_of, query_of, said, sent_to
+from support.declared import BY_CODE, PLAIN, Answering, as_json, client_of, path_of, query_of, said, sent_to
 from support.raw_server import http
 
 BASE = Answering.url
@@ -47,17 +47,6 @@ def test_a_deletion_has_no_result_to_be_asked_for(virtual_face):
     assert run().value == THING
 
 
-CODES = """
-name = "codes"
-[submit]
-url = "{base}/jobs"
-links = { me = "/me" }
-[poll]
-url = "{links.me}"
-codes = { 202 = "running", 200 = "succeeded", 204 = "succeeded" }
-"""
-
-
 @pytest.mark.parametrize("emptied", ["", "[[result]]\n"], ids=["no result", "an empty result"])
 def test_a_file_that_comes_with_the_code_of_success_is_the_result(virtual_face, tmp_path, emptied):
     """It is not read as a status, and not lost; a code without a body has no file."""
@@ -68,11 +57,11 @@ def test_a_file_that_comes_with_the_code_of_success_is_the_result(virtual_face, 
             return as_json({"me": "/picture"}, 202)
         return http(200, picture, content_type="image/png")
 
-    client = client_of(virtual_face, Answering(answer), said(CODES + emptied))
+    client = client_of(virtual_face, Answering(answer), said(BY_CODE + emptied))
     outcome = client.run({}, to=str(tmp_path / "x.png"), timeout=20)
     assert (outcome.value, outcome.path.read_bytes()) == (None, picture)
     nothing = Answering(lambda call: as_json({"me": "/picture"}, 202) if call.method == "POST" else http(204))
-    outcome = client_of(virtual_face, nothing, said(CODES + emptied)).run({}, timeout=20)
+    outcome = client_of(virtual_face, nothing, said(BY_CODE + emptied)).run({}, timeout=20)
     assert (outcome.value, outcome.files) == (None, ())
 
 

@@ -124,6 +124,22 @@ def test_requests_keep_to_the_rate():
     assert many.due() == 1.0
 
 
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_no_run_has_two_turns_while_another_waits(rate):
+    """However many want to send, with and without a rate, each waits for one turn of every other at most."""
+    many, counts, time = schedule(per_second=rate), dict.fromkeys(range(1, 51), 0), 0.0
+    for number in counts:
+        many.add(seat(sends(4), number), now(0.0))
+    while min(counts.values()) < 4:
+        task = many.next(now(time))
+        if task is None:
+            time = many.due()
+            continue
+        counts[task.seat.entry.number] += 1
+        assert max(counts.values()) - min(counts.values()) <= 1
+        many.advance(task, Answered(now(time), reply()))
+
+
 def test_a_refusal_for_now_holds_back_the_others():
     """They are due when its Retry-After is over."""
     many = schedule()

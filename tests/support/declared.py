@@ -46,6 +46,17 @@ cancelled = "stopped"
 """
 """A declaration with the few keys that most have; a test adds or replaces what it is about."""
 
+BY_CODE = """
+name = "codes"
+[submit]
+url = "{base}/jobs"
+links = { me = "/me" }
+[poll]
+url = "{links.me}"
+codes = { 202 = "running", 200 = "succeeded", 204 = "succeeded" }
+"""
+"""A declaration of an API that tells the state by HTTP codes."""
+
 Answer = Callable[[Call], bytes]
 
 

@@ -75,7 +75,8 @@ class Errand(Generic[In, Out]):
         self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service
         self.use = Use.OTHER  # what the next request is for
-        self.opened: tuple[Request, Head] | None = None  # a reply that is open, because it is the file of the result
+        self.fetches = False  # whether it brings the file of its result, and not the value only
+        self.opened: tuple[Request, Head] | None = None  # a reply that is left open, as it is that file
         self.slot: Use | None = None  # the slot that is taken for it, or for the reply that is open
         self.spent: dict[str, float] = {}
         self.now = Now(math.nan, math.nan)

@@ -118,11 +118,10 @@ def follow_open(
 
 
 def read_if_document(errand: AnyErrand, request: Request, timeout: float, leg: Leg) -> Flow[Reply]:
-    """Exchange a request whose answer may be the file itself; its body is left open, for whoever brings it."""
+    """Exchange a request whose answer may be the file itself, which is not read."""
     head = yield from follow_open(errand, request, leg, timeout)
     if errand.contract.reads(leg, head.status) and not errand.contract.is_document(errand.ref, leg, head):
-        errand.opened = request, head
-        return Reply(head.url, head.status, head.headers)
+        return (yield from verbs.leave_open(errand, request, head))
     return (yield from verbs.read_document(errand, head))
 
 

@@ -60,6 +60,7 @@ def complete(errand: Errand[In, Out], request: In, key: str, target: Target | No
 
     A job that the service has lost is submitted once more, by the same key, where keys are replayed.
     """
+    errand.fetches = target is not None
     try:
         yield from await_end(errand)
     except JobLost as lost:
@@ -67,7 +68,6 @@ def complete(errand: Errand[In, Out], request: In, key: str, target: Target | No
         yield from await_end(errand)
     results = yield from read_results(errand)
     if target is None:
-        yield from verbs.let_go(errand)
         errand.move(Move.FINISH)
         return Outcome(results.value, None, Verified.NONE, errand.ref.id)
     path, fetched = yield from deliver(errand, results, target)
@@ -119,9 +119,7 @@ def result(errand: Errand[In, Out]) -> Flow[Out]:
 
 
 def _result(errand: Errand[In, Out]) -> Flow[Out]:
-    results = yield from _results(errand)
-    yield from verbs.let_go(errand)
-    return results.value
+    return (yield from _results(errand)).value
 
 
 def _results(errand: Errand[In, Out]) -> Flow[Snapshot[Out]]:
@@ -135,7 +133,7 @@ def download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[
 
 
 def _download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    target = yield from check_target(target)
+    target, errand.fetches = (yield from check_target(target)), True
     results = yield from _results(errand)
     return (yield from deliver(errand, results, target))
 
@@ -146,6 +144,7 @@ def read(errand: Errand[In, Out], max_bytes: int) -> Flow[bytes]:
 
 
 def _read(errand: Errand[In, Out], max_bytes: int) -> Flow[bytes]:
+    errand.fetches = True
     results = yield from _results(errand)
     return (yield from deliver_to_memory(errand, results, max_bytes))
 

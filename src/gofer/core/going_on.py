@@ -18,7 +18,15 @@ from gofer.core.run import Flow, ask
 from gofer.core.submit import promises_replay, submit
 from gofer.core.table import Move
 from gofer.core.target import Target, check_target
-from gofer.errors import BadReply, ServiceError, SubmitUncertain, TransportError, Unreachable
+from gofer.errors import (
+    BadReply,
+    ServiceError,
+    SubmitUncertain,
+    TargetError,
+    TransportError,
+    Unreachable,
+    UsageError,
+)
 from gofer.models import Outcome, Verified
 
 In = TypeVar("In")
@@ -42,14 +50,21 @@ def go_on(errand: Errand[In, Out], entry: Entry, prepare: Prepare[In], *, hold: 
     if kept is not None and (yield from ask(Recognise(Path(kept.at), kept.size, kept.digest))):
         job_id = "" if entry.accepted is None else entry.accepted.job_id
         return Outcome(cast("Out", None), Path(kept.path), Verified(kept.verified), job_id)
-    request, target = prepare(entry)
-    if target is not None:
-        target = yield from check_target(target)
+    unanswered = entry.sent if entry.accepted is None else None
+    try:
+        request, target = prepare(entry)
+        if target is not None:
+            target = yield from check_target(target)
+        if unanswered is not None:
+            yield from _may_be_repeated(errand, request, entry.key, unanswered)
+    except (UsageError, TargetError) as error:
+        if unanswered is None or (isinstance(error, TargetError) and error.full):
+            raise
+        # What failed is not the job, which may be there; tried again as a failure, the errand would make another.
+        raise _uncertain(entry.key, f"it cannot be sent again ({error.message})") from error
     if entry.accepted is not None:
         errand.move(Move.ATTACH)
     else:
-        if entry.sent is not None:
-            yield from _may_be_repeated(errand, request, entry.key, entry.sent)
         yield from submit(errand, request, entry.key, hold=hold, again=entry.sent is not None)
     return (yield from complete(errand, request, entry.key, target))
 
@@ -68,7 +83,11 @@ def _may_be_repeated(errand: Errand[In, Out], request: In, key: str, sent: Sendi
         why = "the contract now makes another request of it, which the service would not take for the same one"
     else:
         return
-    raise SubmitUncertain(
+    raise _uncertain(key, why)
+
+
+def _uncertain(key: str, why: str) -> SubmitUncertain:
+    return SubmitUncertain(
         f"The submission may have made a job: the process ended before the answer was written down, and {why}.", key=key
     )
 

@@ -136,10 +136,9 @@ def _read(errand: AnyErrand, request: Request, head: Head, seen: Snapshot[Any]) 
 
 
 def _document(errand: AnyErrand, request: Request, head: Head) -> Flow[Reply]:
-    """Read an opened document; the body is left open where it is the file itself, which may be had once only."""
+    """Read an opened document; where it is the file itself, that is not read. It may be had once only."""
     if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
-        errand.opened = request, head
-        return Reply(head.url, head.status, head.headers)
+        return (yield from verbs.leave_open(errand, request, head))
     return (yield from verbs.read_document(errand, head, errand.rules.result_cap))
 
 

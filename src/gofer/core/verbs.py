@@ -148,6 +148,15 @@ def drop(errand: Errand[Any, Any]) -> Flow[None]:
         errand.leave()
 
 
+def leave_open(errand: Errand[Any, Any], request: Request, head: Head) -> Flow[Reply]:
+    """Return an opened reply without its body, which is the file: left open if the errand fetches it, else closed."""
+    if errand.fetches:
+        errand.opened = request, head
+    else:
+        yield from drop(errand)
+    return Reply(head.url, head.status, head.headers)
+
+
 def let_go(errand: Errand[Any, Any]) -> Flow[None]:
     """Close the reply that was left open for its file, if there is one."""
     if errand.opened is not None:

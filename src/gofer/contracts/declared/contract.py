@@ -142,7 +142,7 @@ class DeclaredContract(Contract[Any, Any]):
         submit, reading = self.declaration.submit, Reading(Reply("", 204), request)
         links = links_in(reading, self._calls.secret_parameters, submit)
         ref = Ref(first_text(submit.id, reading) or id_of_link(links), links)
-        named = key and any(key in unquote(text) for text in (ref.id, *links.values()))
+        named = self.sends_key and key and any(key in unquote(text) for text in (ref.id, *links.values()))
         found = named and ref.id and may_be_id(ref.id) and not climbs(ref.id)
         if not found or self._calls.first_of(base, ref, self.declaration.poll) is None:
             return None
