@@ -23,6 +23,7 @@ MEANING = {
     Move.RESUME: "the download was interrupted or the file was wrong, and gofer tries again",
     Move.FAILED: "the job ended without a result",
     Move.CANCELLED: "the job was cancelled",
+    Move.ASKED: "the job waits for an answer of its caller",
     Move.GONE: "the service no longer has the job",
     Move.EXPIRED: "the result was deleted (410)",
     Move.UNSURE: "the answer was lost, so there may be a job",

@@ -113,7 +113,7 @@ def test_every_model_has_its_table() -> None:
         for one in vars(shape).values()
         if isinstance(one, type) and attrs.has(one) and one.__module__ == shape.__name__
     }
-    assert models - set(TABLES.values()) == {shape.Json, shape.Cancel, shape.Choice}
+    assert models - set(TABLES.values()) == {shape.Json, shape.Cancel, shape.Answer, shape.Choice}
 
 
 def test_every_selector_is_in_the_page() -> None:
@@ -142,6 +142,7 @@ PLACES = {
     "result.files.link": '[result]\nfiles = { link = "{base}/HOLE" }',
     "reason": '[reason]\nurl = "{base}"\nquery = { q = "HOLE" }',
     "cancel": '[cancel]\nurl = "{base}"\nquery = { q = "HOLE" }',
+    "answer": '[answer]\nurl = "{base}"\nquery = { q = "HOLE" }',
 }
 LEAST = {
     "submit": PLACES["submit"].replace("HOLE", ""),

@@ -316,6 +316,7 @@ class AsyncJob(Generic[Out]):
 
         Raises:
             WaitTimeout: the timeout ended first; the job keeps running, unless `on_abandon="cancel"`.
+            NeedsInput: the job waits for an answer of its caller.
             JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         errand = self._errand(timeout)
@@ -329,7 +330,7 @@ class AsyncJob(Generic[Out]):
 
         Raises:
             JobFailed, JobCancelled: the job ended without a result.
-            WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
+            WaitTimeout, NeedsInput, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         errand = self._errand(timeout)
         return await self._perform(flows.result(errand), errand)
@@ -350,7 +351,8 @@ class AsyncJob(Generic[Out]):
 
         Raises:
             WrongFile, TargetError: the file is not the promised one, or cannot be written; the target is unchanged.
-            JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
+            JobFailed, NeedsInput, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
+                `gofer.errors`.
         """
         contract = self._client._service.contract  # pyright: ignore[reportPrivateUsage]
         path, _ = await self._fetch(setup.target_of_job(to, contract, self.id), timeout)
@@ -368,7 +370,8 @@ class AsyncJob(Generic[Out]):
 
         Raises:
             WrongFile, TargetError: the file is not the promised one, or the disk is full; nothing was written.
-            JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see `gofer.errors`.
+            JobFailed, NeedsInput, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
+                `gofer.errors`.
         """
         folder = await run_sync(partial(TemporaryDirectory, prefix="gofer-"))
         try:
@@ -387,7 +390,7 @@ class AsyncJob(Generic[Out]):
             timeout: seconds in total; None for no deadline.
 
         Raises:
-            WrongFile, JobFailed, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
+            WrongFile, JobFailed, NeedsInput, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
                 `gofer.errors`.
         """
         most = int(setup.positive(max_bytes, "max_bytes"))
@@ -407,6 +410,22 @@ class AsyncJob(Generic[Out]):
         errand = self._errand(None)
         return await self._perform(flows.cancel(errand), errand)
 
+    async def answer(self, answer: object) -> None:
+        """Answer a job that waits for its caller, as `NeedsInput` and `status.question` show; wait for it again then.
+
+        If it is unclear whether the answer has arrived, it is sent again only if the job still asks the same.
+
+        Args:
+            answer: plain JSON, as the contract's `[answer]` sends it.
+
+        Raises:
+            UsageError: the job asks nothing, or this is no answer.
+            NotSupported: the contract has no answers.
+            TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        errand = self._errand(None)
+        await self._perform(flows.answer(errand, answer), errand)
+
     def watch(self, timeout: float | None = None) -> AsyncGenerator[Event, None]:
         """Wait for the job and yield its events. If you leave the loop early, the job keeps running.
 
@@ -414,7 +433,7 @@ class AsyncJob(Generic[Out]):
             timeout: seconds in total; None for no deadline.
 
         Raises:
-            WaitTimeout, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
+            WaitTimeout, NeedsInput, JobLost, TransportError, ServiceError, BadReply: see `gofer.errors`.
         """
         errand = self._errand(timeout)
         return self._client._events(flows.wait(errand), errand)  # pyright: ignore[reportPrivateUsage]

@@ -24,6 +24,7 @@
     ├── SubmitUncertain                     the job may exist; has the key of the submission
     ├── JobFailed (RuntimeError)            the job ended without a result
     │   └── JobCancelled
+    ├── NeedsInput                          the job waits for an answer of its caller
     ├── JobLost                             the service no longer has the job
     ├── WrongFile                           the file is not the promised one
     ├── JournalError                        a batch's journal cannot be read or written
@@ -243,6 +244,18 @@ class JobFailed(GoferError, RuntimeError):
 
 class JobCancelled(JobFailed):
     """The job was cancelled, by this client or another."""
+
+
+class NeedsInput(GoferError):
+    """The job waits for its caller: answer with `job.answer(...)`, also by its `ticket`, and wait for it again.
+
+    Attributes:
+        question: what the service asks, as plain JSON; None if it does not say.
+    """
+
+    def __init__(self, message: str, *, question: object = None) -> None:
+        super().__init__(message)
+        self.question = question
 
 
 class JobLost(GoferError):

@@ -21,6 +21,7 @@ class State(StrEnum):
 
     PENDING = "pending"
     RUNNING = "running"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -28,7 +29,7 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether a job in this state never changes again. UNKNOWN counts as still active."""
+        """Whether a job in this state never changes again. UNKNOWN counts as still active, WAITING needs its caller."""
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
@@ -52,6 +53,7 @@ class Status(str):
         message: the service's text about what it is doing; None if it sent none.
         error: the service's text about what went wrong; None if it sent none.
         error_code: the service's code for what went wrong; None if it sent none.
+        question: what the service asks its caller, as plain JSON, if the job waits for that; else None.
     """
 
     state: State
@@ -59,6 +61,7 @@ class Status(str):
     message: str | None
     error: str | None
     error_code: str | None
+    question: Any
 
     def __new__(
         cls,
@@ -69,11 +72,12 @@ class Status(str):
         message: str | None = None,
         error: str | None = None,
         error_code: str | None = None,
+        question: Any = None,
     ) -> Status:
         """Make a status from the service's word and its meaning."""
         self = super().__new__(cls, word)
         self.state, self.progress, self.message = state, progress, message
-        self.error, self.error_code = error, error_code
+        self.error, self.error_code, self.question = error, error_code, question
         return self
 
     @property

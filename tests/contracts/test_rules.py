@@ -60,6 +60,13 @@ BROKEN = [
         "the word 'working' does not mean pending, and a job before its start is pending",
     ),
     ("of = 100", "of = 0", "status.of", "it must be a number above 0"),
+    ("of = 100", "interval_of = 0", "status.interval_of", "it must be a number above 0"),
+    (
+        'failed = "broken"',
+        'failed = "broken"\nwaiting = "asks"',
+        "states.waiting",
+        "a job that waits for its caller needs an [answer]",
+    ),
     (
         'url = "{links.status}"\ncodes = { 202 = "working" }\n[poll.hold]\nquery = { wait = "{hold}" }\n[status]\n'
         'state = "/state"',

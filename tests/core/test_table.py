@@ -8,6 +8,7 @@ LAST = {
     Stage.DONE,
     Stage.FAILED,
     Stage.CANCELLED,
+    Stage.ASKED,
     Stage.LOST,
     Stage.EXPIRED,
     Stage.UNCERTAIN,

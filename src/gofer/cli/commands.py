@@ -9,13 +9,13 @@ from gofer.cli.batch import batch
 from gofer.cli.contract import contract
 from gofer.cli.errands import attach, get, run
 from gofer.cli.health import health
-from gofer.cli.jobs import cancel, list_jobs, status, submit
+from gofer.cli.jobs import answer, cancel, list_jobs, status, submit
 from gofer.cli.options import verbose_option
 from gofer.cli.serve import serve
 
 
 @click.group(
-    commands=[get, run, batch, attach, submit, status, list_jobs, cancel, contract, health, serve],
+    commands=[get, run, batch, attach, submit, status, answer, list_jobs, cancel, contract, health, serve],
     help=help_texts.GOFER,
     epilog=help_texts.GOFER_END,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -20,6 +20,7 @@ ERRAND: tuple[tuple[int, str, tuple[type[BaseException], ...]], ...] = (
         (errors.TransportError, errors.Unavailable, errors.RateLimited, errors.SubmitUncertain),
     ),
     (4, "out of time: the job was not cancelled", (errors.OutOfTime,)),
+    (5, "the job waits for an answer of its caller", (errors.NeedsInput,)),
     (130, "interrupted by Ctrl-C", (KeyboardInterrupt,)),
     (1, "the job failed, was cancelled, refused or lost, or its file is wrong", (errors.GoferError,)),
 )

@@ -252,6 +252,23 @@ Examples:
 {_ERRAND_CODES}
 """
 
+ANSWER = f"""Answer a job that waits for its caller.
+
+ANSWER is JSON; what is no JSON is sent as a text. `gofer status` shows what the job asks, and `gofer attach` waits for
+it again afterwards.
+
+{_NAMING}
+
+\b
+Examples:
+  gofer answer gofer1.eyJj... yes
+  gofer answer gofer1.eyJj... '{{"year": 2026}}'
+
+{_JOB_JSON}
+
+{_ERRAND_CODES}
+"""
+
 CANCEL = f"""Cancel a job.
 
 The line on stdout has the job's id and the status that the service shows afterwards. A job that has ended stays as it

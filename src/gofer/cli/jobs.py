@@ -122,6 +122,29 @@ def cancel(
         record.succeed(columns(handle.id, _in_words(handle.status)))
 
 
+@click.command(help=help_texts.ANSWER)
+@click.argument("job", metavar="TICKET|ID")
+@click.argument("text", metavar="ANSWER")
+@job_contract_option
+@variables_option
+@json_option
+@quiet_option
+@verbose_option
+@url_option
+def answer(
+    job: str, text: str, contract: str | None, variables: tuple[str, ...], as_json: bool, quiet: bool, url: str | None
+) -> None:
+    """Answer a job that waits for its caller."""
+    record = ErrandRecord(None, job_only=True)
+    with report_errand(record, as_json=as_json), _handle(job, contract, variables, url, record, quiet=quiet) as handle:
+        value: object = text
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(text)
+        handle.answer(value)
+        record.show_job(handle)
+        record.succeed(columns(handle.id, _in_words(handle.status)))
+
+
 @click.command("list", help=help_texts.LIST_JOBS)
 @click.option("--status", metavar="WORD", help="Only jobs with this status, as in completed.")
 @click.option("--limit", type=click.IntRange(1), metavar="NUMBER", help="Print at most this many jobs.")

@@ -25,7 +25,7 @@ from gofer.wire import Head, Reply, Request, may_be_id
 In_contra = TypeVar("In_contra", contravariant=True)
 Out = TypeVar("Out")
 
-Leg = Literal["submit", "start", "poll", "result", "cancel"]
+Leg = Literal["submit", "start", "poll", "result", "cancel", "answer"]
 
 
 @frozen
@@ -50,6 +50,7 @@ class Snapshot(Generic[Out]):
         document_file: the result document as it came, where the value is all of it.
         url: where the document came from: its links may be relative to it.
         answer: the reply that showed the job's success, for a contract that reads the results out of it.
+        pause: seconds until the service wants the next status request; None where it does not say.
     """
 
     ref: Ref
@@ -61,6 +62,7 @@ class Snapshot(Generic[Out]):
     document_file: ResultFile | None = None
     url: str = field(default="", repr=False)
     answer: Reply | None = field(default=None, repr=False)
+    pause: float | None = None
 
 
 @frozen
@@ -221,6 +223,11 @@ class Contract(Protocol[In_contra, Out]):
         """Build the request that starts an idle job; it may be sent twice."""
         return None
 
+    @property
+    def holds(self) -> bool:
+        """Whether a status request may ask the service to hold it; else it has the client's time-out."""
+        return True
+
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether this answer, which took `took` seconds, proves that the service holds status requests."""
         return False
@@ -264,6 +271,14 @@ class Contract(Protocol[In_contra, Out]):
     def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out] | None:
         """Read the answer to a cancellation; None where it shows no job."""
         return None
+
+    def build_answer(self, base: str, ref: Ref, answer: object) -> Request | None:
+        """Build the request that answers a job's question; None where jobs ask none. A wrong one is a `UsageError`."""
+        return None
+
+    def read_answer(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Out] | None:
+        """Read what the service says to the answer; None where it shows no job."""
+        return self.read_cancellation(base, ref, reply)
 
     def build_health(self, base: str) -> Request | None:
         """Build the health request, None where the service has none."""

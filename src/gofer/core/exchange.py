@@ -5,6 +5,7 @@ For requests that may be sent twice without harm. Submissions have rules of thei
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tenacity.stop import stop_after_delay
@@ -26,6 +27,10 @@ AnyErrand = Errand[Any, Any]
 
 BRIEFLY = Retry(wait_fixed(2.5), stop_after_delay(5))
 """How long a service may answer 404 for a job that it has not shown yet: three answers over 5 s."""
+
+
+LONGEST_REASON = 400
+"""Characters of a failed job's reason that an error's message shows; its `error` has them all."""
 
 
 class Tries:
@@ -86,6 +91,12 @@ class Tries:
 def describe(error: BaseException) -> str:
     """Return an error's message, or its class where it has none."""
     return str(error) or type(error).__name__
+
+
+def in_a_line(text: str) -> str:
+    """Return a service's text without terminal colours and line breaks; of a long log the end, where the reason is."""
+    plain = " ".join(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).split())
+    return plain if len(plain) <= LONGEST_REASON else f"… {plain[-LONGEST_REASON:]}"
 
 
 def follow(errand: AnyErrand, request: Request, timeout: float, leg: Leg | None = None) -> Flow[Reply]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
+from gofer.core.answer import answer as answer_job
 from gofer.core.cancel import cancel as cancel_job
 from gofer.core.deliver import deliver, deliver_to_memory
 from gofer.core.errand import Errand
@@ -153,6 +154,12 @@ def cancel(errand: Errand[In, Out]) -> Flow[bool]:
     """Ask the service to cancel the job; False where it offers no cancellation."""
     errand.move(Move.ATTACH)
     return (yield from cancel_job(errand))
+
+
+def answer(errand: Errand[In, Out], value: object) -> Flow[None]:
+    """Answer a job that waits for its caller."""
+    errand.move(Move.ATTACH)
+    yield from answer_job(errand, value)
 
 
 def check(errand: Errand[In, Out]) -> Flow[Out]:

@@ -10,16 +10,26 @@ from types import MappingProxyType
 
 from gofer.core import verbs
 from gofer.core.commands import AwaitNews
-from gofer.core.exchange import BRIEFLY, AnyErrand, Tries, exchange, follow, is_transient, read_if_document, refused
+from gofer.core.exchange import (
+    BRIEFLY,
+    AnyErrand,
+    Tries,
+    exchange,
+    follow,
+    in_a_line,
+    is_transient,
+    read_if_document,
+    refused,
+)
 from gofer.core.judging import retry_after
 from gofer.core.policies import Retry, pause_between
 from gofer.core.run import Flow, ask
 from gofer.core.slots import Use
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.core.table import Move
-from gofer.errors import BadReply, JobLost, ServiceError, TransportError
+from gofer.errors import BadReply, JobLost, NeedsInput, ServiceError, TransportError
 from gofer.events import Changed
-from gofer.models import State
+from gofer.models import State, Status
 from gofer.wire import Reply, Request, may_be_sent, shown
 
 FRESH = {"cache-control": "no-cache"}
@@ -30,6 +40,10 @@ CLOSEST = 0.25
 
 RETRY_AFTER_CAP = 120.0
 """Seconds of a Retry-After on a status document that are heeded."""
+
+
+ANSWER_SEEN = 10.0
+"""Seconds for which a job may still show a question that was answered."""
 
 
 def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = False) -> Flow[Reply]:
@@ -54,7 +68,7 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = F
         request = contract.build_poll(base, ref, hold=hold, etag=etag, seen=errand.record.status)
         request = Request(request.method, request.url, MappingProxyType({**FRESH, **request.headers}), request.body)
         try:
-            timeout = hold + ANSWER_MARGIN if hold else errand.rules.timeout
+            timeout = hold + ANSWER_MARGIN if hold and contract.holds else errand.rules.timeout
             reply = yield from exchanged(errand, request, timeout, "poll")
             if not contract.reads("poll", reply.status):
                 if reply.status == 304 and seen is not None:
@@ -125,6 +139,7 @@ def await_end(errand: AnyErrand) -> Flow[None]:
         if errand.record.status.done:
             break
         errand.move(Move.ACTIVE)
+        _raise_if_asked(errand)
         unknown_since = _unknown_since(errand, unknown_since)
         if (yield from _await_news(errand)):
             continue
@@ -132,6 +147,8 @@ def await_end(errand: AnyErrand) -> Flow[None]:
             pause = 0.0
         else:
             pause = pause_between(errand.rules.poll, attempt=rounds, began=began, now=errand.now.mono)
+            asked = None if errand.record.seen is None else errand.record.seen.pause
+            pause = pause if asked is None else min(asked, RETRY_AFTER_CAP)
             if first and errand.hold and errand.record.seen is not None and errand.record.seen.etag is not None:
                 pause = 0.0  # a service that tags its documents may well hold the next request
             pause = max(pause, min(retry_after(reply, errand.now.wall) or 0.0, RETRY_AFTER_CAP))
@@ -140,6 +157,24 @@ def await_end(errand: AnyErrand) -> Flow[None]:
         yield from verbs.sleep(errand, _with_last_poll(errand, pause))
     if errand.record.status.state is State.SUCCEEDED:
         errand.move(Move.SUCCEEDED)
+
+
+def _raise_if_asked(errand: AnyErrand) -> None:
+    """Raise `NeedsInput` where the job waits for its caller, unless that is a question which was just answered."""
+    status, answered = errand.record.status, errand.record.answered
+    if status.state is not State.WAITING:
+        return
+    if answered is not None and answered[0] == status.question and errand.now.mono - answered[1] < ANSWER_SEEN:
+        return
+    raise NeedsInput(
+        f"The job waits for its caller: it is {status}{_asks(status)}. Use job.answer(...), then wait for it again.",
+        question=status.question,
+    )
+
+
+def _asks(status: Status) -> str:
+    text = status.message or (status.question if isinstance(status.question, str) else None)
+    return f" ({in_a_line(text)})" if text else ""
 
 
 def _await_news(errand: AnyErrand) -> Flow[bool]:

@@ -29,6 +29,7 @@ class JobRecord(Generic[Out]):
         seen: the last status document.
         poll: the number of the poll that `seen` answers; later polls have higher numbers.
         results: what the job came to, once that was asked for: its value and files, or why it failed.
+        answered: the question that was answered last, and the monotonic time of that.
     """
 
     ref: Ref | None = None
@@ -37,6 +38,7 @@ class JobRecord(Generic[Out]):
     seen: Snapshot[Out] | None = None
     poll: int = 0
     results: Snapshot[Out] | None = None
+    answered: tuple[object, float] | None = None
 
     @property
     def status(self) -> Status:
@@ -54,17 +56,22 @@ class JobRecord(Generic[Out]):
         newer, state = poll >= self.poll, snapshot.status.state
         if not ((newer and state is self.status.state) if self.status.done else (newer or state.ended)):
             return self
-        return JobRecord(snapshot.ref, self.submitted, True, snapshot, max(poll, self.poll), self.results)
+        poll = max(poll, self.poll)
+        return JobRecord(snapshot.ref, self.submitted, True, snapshot, poll, self.results, self.answered)
 
     def after_start(self) -> JobRecord[Out]:
         """Note that the job does not wait to be started any more."""
         return self if self.seen is None else evolve(self, seen=evolve(self.seen, idle=False))
 
+    def after_answer(self, question: object, mono: float) -> JobRecord[Out]:
+        """Note that a question was answered: the service may show it a little longer."""
+        return evolve(self, answered=(question, mono))
+
     def after_results(self, results: Snapshot[Out]) -> JobRecord[Out]:
         """Take in what the job came to; the first answer stays."""
         if self.results is not None:
             return self
-        return JobRecord(self.ref, self.submitted, self.accepted, self.seen, self.poll, results)
+        return evolve(self, results=results)
 
     def after_renewal(self, results: Snapshot[Out]) -> JobRecord[Out]:
         """Take in the files of results that were read again; everything else of the first answer stays."""

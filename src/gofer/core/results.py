@@ -6,14 +6,22 @@ A result may be in the status document, or in a document of its own, which may s
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any, TypeVar
 
 from gofer import errors
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import AnyErrand, Tries, follow, follow_open, is_transient, refused, transient_refusal
+from gofer.core.exchange import (
+    AnyErrand,
+    Tries,
+    follow,
+    follow_open,
+    in_a_line,
+    is_transient,
+    refused,
+    transient_refusal,
+)
 from gofer.core.judging import retry_after
 from gofer.core.poll import CLOSEST, poll_once
 from gofer.core.run import Flow
@@ -21,9 +29,6 @@ from gofer.models import ResultFile, State
 from gofer.wire import Head, Reply, Request
 
 Out = TypeVar("Out")
-
-LONGEST_REASON = 400
-"""Characters of a failed job's reason that an error's message shows; its `error` has them all."""
 
 REASON_SECONDS = 10.0
 """Seconds that a service has to say why a job failed."""
@@ -140,12 +145,6 @@ def _document(errand: AnyErrand, request: Request, head: Head) -> Flow[Reply]:
     if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
         return (yield from verbs.leave_open(errand, request, head))
     return (yield from verbs.read_document(errand, head, errand.rules.result_cap))
-
-
-def in_a_line(text: str) -> str:
-    """Return a service's text without terminal colours and line breaks; of a long log the end, where the reason is."""
-    plain = " ".join(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).split())
-    return plain if len(plain) <= LONGEST_REASON else f"… {plain[-LONGEST_REASON:]}"
 
 
 def failure(ended: Snapshot[Any]) -> errors.JobFailed:

@@ -23,6 +23,7 @@ class Stage(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    ASKED = "asked"
     LOST = "lost"
     EXPIRED = "expired"
     UNCERTAIN = "uncertain"
@@ -47,6 +48,7 @@ class Move(StrEnum):
     RESUME = "resume"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    ASKED = "asked"
     GONE = "gone"
     EXPIRED = "expired"
     UNSURE = "unsure"
@@ -77,6 +79,7 @@ TABLE: Mapping[tuple[Stage, Move], Stage] = MappingProxyType(
         (Stage.POLLING, Move.SUCCEEDED): Stage.READY,
         (Stage.POLLING, Move.FAILED): Stage.FAILED,
         (Stage.POLLING, Move.CANCELLED): Stage.CANCELLED,
+        (Stage.POLLING, Move.ASKED): Stage.ASKED,
         (Stage.POLLING, Move.GONE): Stage.LOST,
         (Stage.POLLING, Move.SUBMIT): Stage.SUBMITTING,
         (Stage.READY, Move.FINISH): Stage.DONE,
@@ -104,6 +107,7 @@ LEGS: Mapping[Stage, str] = MappingProxyType(
 WAYS_OUT: tuple[tuple[type[BaseException], Move], ...] = (
     (errors.JobCancelled, Move.CANCELLED),
     (errors.JobFailed, Move.FAILED),
+    (errors.NeedsInput, Move.ASKED),
     (errors.JobLost, Move.GONE),
     (errors.Expired, Move.EXPIRED),
     (errors.SubmitUncertain, Move.UNSURE),

@@ -179,8 +179,9 @@ class Calls:
         def lookup(name: str) -> Any:
             if name in values:
                 return values[name]
-            if name.startswith("input."):
-                return _member(values.get("input"), name.split(".")[1:])
+            if name.startswith(("input.", "answer.")):
+                whole, *names = name.split(".")
+                return _member(values.get(whole), names)
             if ref is not None and name.startswith("links."):
                 return ref.links.get(name[6:])
             return None if ref is None else ref.links.get(name)

@@ -118,6 +118,11 @@ class Use:
         return self.name.partition(".")[0] == "input"
 
     @property
+    def is_there(self) -> bool:
+        """Whether it is a variable of this place, or a member of the caller's answer."""
+        return self.name in self.names or (self.name.startswith("answer.") and "answer" in self.names)
+
+    @property
     def hint(self) -> str:
         """What it was probably meant to be."""
         return hint(self.name, self.names)
@@ -252,6 +257,10 @@ RULES: tuple[Rule, ...] = (
           "the word {0.text!r} does not mean pending, and a job before its start is pending"),
     _rule("status.of", _itself, lambda it: not 0 < it.status.of < math.inf, "it must be a number above 0",
           ("status", "of")),
+    _rule("status.interval_of", _itself, lambda it: not 0 < it.status.interval_of < math.inf,
+          "it must be a number above 0", ("status", "interval_of")),
+    _rule("states.waiting", _itself, lambda it: it.states and it.states.waiting and it.answer is None,
+          "a job that waits for its caller needs an [answer]", ("states", "waiting")),
 
     _rule("later.codes", _itself, lambda it: any(code < 400 for code in it.later.codes),
           "a refusal has a code of 400 or more", ("later", "codes")),
@@ -259,7 +268,7 @@ RULES: tuple[Rule, ...] = (
           "a refusal has a code of 400 or more", ("unauthorized", "codes")),
 
     _rule("poll", _itself, lambda it: not it.poll, "there must be at least one status request", ("poll",)),
-    _rule("poll", _polls, lambda it: not (it[0].state or it[0].failed or it[1].state or it[1].codes),
+    _rule("poll", _polls, lambda it: not (it[0].state or it[0].failed or it[0].succeeded or it[1].state or it[1].codes),
           "nothing says the job's state: declare status.state, or codes here"),
     _rule("poll.many", _many, lambda many: many.url is None, "it has no url", ("url",)),
     _rule("poll.many", _many, lambda many: not many.id, "nothing says which job an entry is: declare its id", ("id",)),
@@ -291,7 +300,7 @@ RULES: tuple[Rule, ...] = (
 
     _rule("every template", _uses, lambda use: use.is_input and use.place != "submit",
           "{{{0.name}}}: only the submission has the input, since a ticket does not keep it"),
-    _rule("every template", _uses, lambda use: not use.is_input and use.name not in use.names,
+    _rule("every template", _uses, lambda use: not use.is_input and not use.is_there,
           "{{{0.name}}} is no variable here.{0.hint}"),
     _rule("every template", _uses, lambda use: use.may_lack and not use.optional,
           "{{{0.name}}} may have no value here: write {{{0.name}?}}"),

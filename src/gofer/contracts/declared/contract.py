@@ -190,6 +190,11 @@ class DeclaredContract(Contract[Any, Any]):
         ref = with_links(ref, links_in(reading, self._calls.secret_parameters, document))
         return evolve(snapshot_of(self.declaration, ref, status, reading), files=files)
 
+    @property
+    def holds(self) -> bool:
+        """Whether a status request says for how long it may be held."""
+        return self.declaration.holds
+
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
         proofs = self.declaration.proofs
@@ -339,6 +344,20 @@ class DeclaredContract(Contract[Any, Any]):
         if status is None or status.state is State.UNKNOWN:
             return None
         return snapshot_of(self.declaration, ref, status, reading)
+
+    def build_answer(self, base: str, ref: Ref, answer: object) -> Request | None:
+        """Build the declared answer."""
+        call = self.declaration.answer
+        try:
+            _ = json.dumps(answer, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(f"An answer is plain JSON: {error}.") from error
+        return None if call is None else self._calls.build(base, ref, call, {"answer": answer})
+
+    def read_answer(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
+        """Read the job, if what the service says to an answer shows it."""
+        refusals.raise_refusal(self.declaration, Reading(reply))
+        return self.read_cancellation(base, ref, reply)
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""

@@ -189,8 +189,12 @@ class StatusDocument:
     absent: str | None = None
     failed: Places = ()
     cancelled: Places = ()
+    succeeded: Places = ()
+    question: Places = ()
     progress: Places = ()
     of: float = 1.0
+    interval: Places = ()
+    interval_of: float = 1.0
     message: Places = ()
     error: Places = ()
     code: Places = ()
@@ -204,6 +208,7 @@ class States:
 
     pending: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
     succeeded: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     cancelled: tuple[str, ...] = ()
@@ -266,6 +271,13 @@ class Cancel(Call):
 
 
 @frozen
+class Answer(Call):
+    """What the caller answers to a job that waits for it."""
+
+    default_method: ClassVar[str] = "POST"
+
+
+@frozen
 class Refusal:
     """A refusal that comes with a 2xx status: how to tell it, and where its message and code are."""
 
@@ -309,6 +321,7 @@ class Declaration:
     result: tuple[Result, ...] = ()
     reason: Reason | None = None
     cancel: Cancel | None = None
+    answer: Answer | None = None
     refusal: Refusal | None = None
     later: Refusals = field(factory=Refusals)
     unauthorized: Refusals = field(factory=Refusals)
@@ -352,6 +365,11 @@ class Declaration:
         return tuple(place for poll in self.poll if poll.hold is not None for place in poll.hold.proof)
 
     @cached_property
+    def holds(self) -> bool:
+        """Whether some status request says for how long it may be held."""
+        return any(poll.hold is not None or any(hole.name == "hold" for hole in poll.holes) for poll in self.poll)
+
+    @cached_property
     def code_may_succeed(self) -> bool:
         """Whether the code of some status request may mean success, so that its answer may be the file itself."""
         return any(self.meaning(word) is State.SUCCEEDED for poll in self.poll for word in poll.codes.values())
@@ -370,7 +388,7 @@ class Declaration:
 
     def calls(self) -> Iterator[tuple[Key, Call]]:
         """Yield every request with its key, which has a number for one of several status requests or results."""
-        for name in ("submit", "start", "poll", "result", "reason", "cancel"):
+        for name in ("submit", "start", "poll", "result", "reason", "cancel", "answer"):
             part: Call | tuple[Call, ...] | None = getattr(self, name)
             if isinstance(part, tuple):
                 yield from (((name, at) if len(part) > 1 else (name,), call) for at, call in enumerate(part))

@@ -48,6 +48,8 @@ def explained(declaration: Declaration) -> Lines:
         yield from section("reason, where a job has failed", [*_sent(reason), *found])
     cancel = _sent(declaration.cancel) if declaration.cancel else [("sends", ["nothing"])]
     yield from section("cancel", cancel)
+    if declaration.answer is not None:
+        yield from section("answer, where a job waits for its caller", _sent(declaration.answer))
     if (refusal := declaration.refusal) is not None:
         found = _found({"refused, if": refusal.when, "words": refusal.message, "code": refusal.code})
         yield from section("refusals in spite of 2xx", found)
@@ -123,7 +125,10 @@ def _status(declaration: Declaration) -> Rows:
     yield from _absent(status.absent)
     of = f", of {status.of:g}" if status.of != 1 and status.progress else ""
     yield from _found({"failed, if": status.failed, "cancelled, if": status.cancelled})
+    yield from _found({"succeeded, if": status.succeeded, "question": status.question})
     yield "progress", [in_words(status.progress) + of]
+    of = f", {status.interval_of:g} for a second" if status.interval_of != 1 and status.interval else ""
+    yield "asks again", [in_words(status.interval) + of]
     yield from _found({"message": status.message, "error": status.error, "code": status.code, "its id": status.id})
     yield from _found(_kept(status.links, status.values))
 

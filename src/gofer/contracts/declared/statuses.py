@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from typing import Any
 
@@ -30,16 +31,21 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
         word = absent
     failed = bool(document.failed) and first(document.failed, reading) is not MISSING
     cancelled = bool(document.cancelled) and first(document.cancelled, reading) is not MISSING
-    if word is None and not failed and not cancelled:
+    succeeded = bool(document.succeeded) and first(document.succeeded, reading) is not MISSING
+    if word is None and not (failed or cancelled or succeeded):
         return None
     state = declaration.meaning(word or "")
     if cancelled:
         state = State.CANCELLED
     elif failed and state is not State.CANCELLED:
         state = State.FAILED
+    elif succeeded and not state.ended:
+        state = State.SUCCEEDED
+    question = first(document.question, reading) if state is State.WAITING else MISSING
     return Status(
-        word or State.FAILED.value,
+        word or state.value,
         state,
+        question=None if question is MISSING else question,
         progress=_share(_shown(document.progress, reading), document.of),
         message=_shown(document.message, reading),
         error=_shown(document.error, reading) if state.ended else None,
@@ -84,8 +90,10 @@ def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Rea
         and (not start.when or status.casefold() in [word.casefold() for word in start.when])
     )
     value = None if reading.tree is MISSING else reading.tree
+    interval = _number(_shown(declaration.status.interval, reading))
+    pause = None if interval is None else max(0.0, interval / declaration.status.interval_of)
     answer = reading.reply if status.state is State.SUCCEEDED and reading.reply.body and not reading.unread else None
-    return Snapshot(ref, status, value, idle=idle, url=reading.reply.url, answer=answer)
+    return Snapshot(ref, status, value, idle=idle, url=reading.reply.url, answer=answer, pause=pause)
 
 
 def _shown(places: Places, reading: Reading) -> str | None:
@@ -96,9 +104,14 @@ def _shown(places: Places, reading: Reading) -> str | None:
         return None
 
 
-def _share(text: str | None, of: float) -> float | None:
+def _number(text: str | None) -> float | None:
     try:
-        share = float((text or "").rstrip("% ")) / of
+        number = float((text or "").rstrip("% "))
     except ValueError:
         return None
-    return min(1.0, max(0.0, share))
+    return number if math.isfinite(number) else None
+
+
+def _share(text: str | None, of: float) -> float | None:
+    number = _number(text)
+    return None if number is None else min(1.0, max(0.0, number / of))

@@ -27,7 +27,7 @@ class Own:
         return f"{place}?" in self.places.split()
 
 
-_LATER = "start poll poll.hold result result.files.link reason cancel"
+_LATER = "start poll poll.hold result result.files.link reason cancel answer"
 
 OWN: Mapping[str, Own] = {
     "base": Own("the service's address", f"every submit poll.many {_LATER}"),
@@ -38,8 +38,9 @@ OWN: Mapping[str, Own] = {
     "hold": Own("seconds that the service may hold its answer", "submit? poll? poll.hold"),
     "word": Own("the service's last word for the job", "poll? poll.hold?"),
     "item": Own("what was found at url", "result.files.link"),
+    "answer": Own("what the caller answers", "answer"),
 }
-"""All except `input`, whose members have any names, and `links` and `values`, which a declaration names."""
+"""All except `input`, and `links` and `values`, which a declaration names. Members of an answer have any names."""
 
 
 def allowed(declaration: Declaration, place: str) -> set[str]:
