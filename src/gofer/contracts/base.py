@@ -28,6 +28,10 @@ Out = TypeVar("Out")
 Leg = Literal["submit", "start", "poll", "result", "cancel", "answer"]
 
 
+MOST_PAGES = 10_000
+"""Pages of one result."""
+
+
 @frozen
 class Ref:
     """What a contract needs to find a job again: its id, and any links the service handed out. No secrets."""
@@ -51,6 +55,7 @@ class Snapshot(Generic[Out]):
         url: where the document came from: its links may be relative to it.
         answer: the reply that showed the job's success, for a contract that reads the results out of it.
         pause: seconds until the service wants the next status request; None where it does not say.
+        more: the requests for the other pages of the result that were named so far.
     """
 
     ref: Ref
@@ -63,6 +68,7 @@ class Snapshot(Generic[Out]):
     url: str = field(default="", repr=False)
     answer: Reply | None = field(default=None, repr=False)
     pause: float | None = None
+    more: tuple[Request, ...] = ()
 
 
 @frozen
@@ -245,7 +251,10 @@ class Contract(Protocol[In_contra, Out]):
         return snapshot
 
     def read_results(self, base: str, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
-        """Read the result document; the status is FAILED where it says that the job has failed after all."""
+        """Read the result document; the status is FAILED where it says that the job has failed after all.
+
+        A snapshot that has `more` is what the pages before gave, and this one is added to it.
+        """
         return snapshot
 
     def build_reason(self, base: str, snapshot: Snapshot[Out]) -> Request | None:

@@ -9,7 +9,7 @@ import logging
 from typing import Any, TypeVar
 
 from gofer import errors
-from gofer.contracts.base import Snapshot
+from gofer.contracts.base import MOST_PAGES, Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
 from gofer.core.exchange import (
@@ -26,7 +26,7 @@ from gofer.core.judging import retry_after
 from gofer.core.poll import CLOSEST, poll_once
 from gofer.core.run import Flow
 from gofer.models import ResultFile, State
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Request
 
 Out = TypeVar("Out")
 
@@ -95,7 +95,20 @@ def _succeeded(errand: Errand[Any, Out], seen: Snapshot[Out]) -> Flow[Snapshot[O
             yield from tries.back_off(error, at_least=CLOSEST)
         _ = yield from poll_once(errand, errand.rules.patience, anew=True)
         seen = errand.record.seen or seen
-    return (yield from _ask_for_results(errand, results, seen)) if isinstance(results, Request) else results
+    cap, asked = errand.rules.result_cap, set[tuple[str, str, bytes]]()
+    if isinstance(results, Request):
+        results, size = yield from _ask_for_results(errand, results, seen, cap)
+        cap -= size
+    while results.more:
+        request = results.more[0]
+        if cap <= 0 or (request.method, request.url, request.body) in asked or len(asked) >= MOST_PAGES:
+            raise errors.BadReply(
+                f"The result's pages have no end: after {len(asked) + 1} of them gofer stopped.", field="result.next"
+            )
+        asked.add((request.method, request.url, request.body))
+        results, size = yield from _ask_for_results(errand, request, results, cap)
+        cap -= size
+    return results
 
 
 def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
@@ -113,14 +126,16 @@ def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
         return seen
 
 
-def _ask_for_results(errand: AnyErrand, request: Request, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
-    """Fetch the result document and read it."""
+def _ask_for_results(
+    errand: AnyErrand, request: Request, seen: Snapshot[Any], cap: int
+) -> Flow[tuple[Snapshot[Any], int]]:
+    """Fetch a result document of at most `cap` bytes and read it; return its size too."""
     tries = Tries(errand, errand.rules.patience)
     while True:
         try:
             head = yield from follow_open(errand, request, "result")
             if errand.contract.reads("result", head.status):
-                return (yield from _read(errand, request, head, seen))
+                return (yield from _read(errand, request, head, seen, cap))
             failure: errors.GoferError = yield from transient_refusal(errand, head)
         except (errors.TransportError, errors.ServiceError, errors.BadReply) as error:
             yield from verbs.let_go(errand)
@@ -130,21 +145,21 @@ def _ask_for_results(errand: AnyErrand, request: Request, seen: Snapshot[Any]) -
         yield from tries.back_off(failure, at_least=CLOSEST)
 
 
-def _read(errand: AnyErrand, request: Request, head: Head, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
+def _read(
+    errand: AnyErrand, request: Request, head: Head, seen: Snapshot[Any], cap: int
+) -> Flow[tuple[Snapshot[Any], int]]:
     """Read an opened result document into what the job came to."""
-    reply = yield from _document(errand, request, head)
+    is_page = bool(seen.more)
+    may_be_file = errand.contract.may_be_file("result") and not is_page
+    if may_be_file and not errand.contract.is_document(errand.ref, "result", head):
+        reply = yield from verbs.leave_open(errand, request, head)  # it may be had once only
+    else:
+        reply = yield from verbs.read_document(errand, head, cap)
     try:
-        return errand.contract.read_results(errand.service.base, seen, reply)
+        return errand.contract.read_results(errand.service.base, seen, reply), len(reply.body)
     except errors.NotReady as early:
         early.retry_after = retry_after(reply, errand.now.wall)
         raise
-
-
-def _document(errand: AnyErrand, request: Request, head: Head) -> Flow[Reply]:
-    """Read an opened document; where it is the file itself, that is not read. It may be had once only."""
-    if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
-        return (yield from verbs.leave_open(errand, request, head))
-    return (yield from verbs.read_document(errand, head, errand.rules.result_cap))
 
 
 def failure(ended: Snapshot[Any]) -> errors.JobFailed:

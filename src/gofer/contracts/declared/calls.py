@@ -10,15 +10,16 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declared.declaration import Call, Choice, Declaration, Files, Templates, templates_of
+from gofer.contracts.declared.declaration import Call, Choice, Declaration, Files, Result, Templates, templates_of
 from gofer.contracts.declared.sending import address, build_request, header
 from gofer.contracts.declared.templates import Lookup, Template, Unfilled
 from gofer.contracts.declared.urls import resolve, with_parameter, without
 from gofer.contracts.declared.variables import values_of
 from gofer.contracts.payload import as_map
 from gofer.errors import BadReply, UsageError
-from gofer.wire import Request, may_be_address, origin
+from gofer.wire import Head, Request, may_be_address, origin
 
+AnyCall = TypeVar("AnyCall", bound=Call)
 AnyChoice = TypeVar("AnyChoice", bound=Choice)
 
 
@@ -134,6 +135,26 @@ class Calls:
         except Unfilled as error:
             raise UsageError(f"{self.declaration.place(*key)}: {{{error.name}}} has no value.") from error
 
+    def result_for(self, base: str, ref: Ref, head: Head | None) -> Result | None:
+        """Return what an answer is read by: of the results with the chosen address, the first for its media type."""
+        chosen = self.first_of(base, ref, self.declaration.result)
+        if chosen is None or head is None:
+            return chosen
+        url = chosen.url and chosen.url.text
+        same = (one for one in self.declaration.result if (one.url and one.url.text) == url and self._fits(ref, one))
+        return next((one for one in same if one.reads(head)), None)
+
+    def build_page(self, base: str, ref: Ref, result: Result, page: str, url: str) -> Request:
+        """Build the request for another page of a result: by its `{page}`, or by a link that came from `url`."""
+        if any(hole.name == "page" for hole in result.holes):
+            return self.build(base, ref, result, {"page": page})
+        link, kept = without(resolve(url, page), self.secret_parameters), evolve(result, query={})
+        if origin(link) != origin(base):
+            _ = self._is_elsewhere(base, link, result)
+            kept = self._without_secrets(kept)
+        lookup = self._lookup(base, ref)
+        return build_request(kept, link, lookup, seed=ref.id, set_later=self._every_header)
+
     def file_address(self, base: str, ref: Ref, files: Files, name: str, url: str) -> str | None:
         """Return the address of the file that the document from `url` names so; None where it is not an HTTP one."""
         if files.link is not None:
@@ -188,7 +209,7 @@ class Calls:
 
         return lookup
 
-    def _without_secrets(self, call: Call) -> Call:
+    def _without_secrets(self, call: AnyCall) -> AnyCall:
         """Return what may be sent to another origin of a call: no query and no header with a secret in it."""
 
         def harmless(templates: Templates) -> Templates:

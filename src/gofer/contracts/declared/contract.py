@@ -20,7 +20,7 @@ from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
 from gofer.contracts.declared.declaration import Declaration, Result
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
-from gofer.contracts.declared.media import is_file, is_page, is_plain_text
+from gofer.contracts.declared.media import is_file, is_multipart, is_page, is_plain_text
 from gofer.contracts.declared.results import file_at, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
@@ -241,8 +241,8 @@ class DeclaredContract(Contract[Any, Any]):
         if leg == "poll":
             poll = self._calls.first_of("", ref, self.declaration.poll)
             return not is_file(head) and not (poll and may_be_result(self.declaration, poll, head))
-        result = self._calls.first_of("", ref, self.declaration.result)
-        return result is None or is_document(result, head)
+        result = self._calls.result_for("", ref, head)
+        return result is not None and is_document(result, head)
 
     def build_results(self, base: str, snapshot: Snapshot[Any]) -> Request | Snapshot[Any]:
         """Return a succeeded job with its results, or the request for the document that has them."""
@@ -260,6 +260,7 @@ class DeclaredContract(Contract[Any, Any]):
             return self._calls.build(base, snapshot.ref, result)
         if not (result.value or result.failed or result.files):
             return self._last_answer(base, snapshot, result)
+        result = self._calls.result_for(base, snapshot.ref, snapshot.answer) or result
         last = Reading.over(snapshot.value, snapshot.url or base)
         if snapshot.answer is not None and (result.value or result.failed):
             last = Reading(snapshot.answer)
@@ -274,8 +275,9 @@ class DeclaredContract(Contract[Any, Any]):
 
     def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read the result document; an answer that is none is the file itself."""
-        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
-        assert result is not None  # noqa: S101  (the request was built of it)
+        chosen = self._calls.first_of(base, snapshot.ref, self.declaration.result)
+        assert chosen is not None  # noqa: S101  (the request was built of it)
+        result = self._calls.result_for(base, snapshot.ref, reply) or chosen
         word = result.codes.get(reply.status)
         state = None if word is None else self.declaration.meaning(word)
         if reply.status == 202 if state is None else not state.ended:
@@ -289,6 +291,13 @@ class DeclaredContract(Contract[Any, Any]):
                 f"The service answered with {reply.headers['content-type']} in place of the job's result. "
                 "If that is right, write file = true, or a value, into the declaration's [result]."
             )
+        if not result.reads(reply):
+            kinds, kind = ", ".join(result.type), reply.media_type or "no type"
+            raise self.declaration.bad_reply(
+                f"the answer is {kind}, and the results here are {kinds}.", *self.declaration.key_of(result), "type"
+            )
+        if snapshot.more and (not is_document(result, reply) or is_multipart(reply)):
+            raise self.declaration.bad_reply(f"a page is {reply.media_type}, which is no document.", "result", "next")
         if not is_document(result, reply):
             request = self._calls.build(base, snapshot.ref, result)
             return evolve(snapshot, value=None, files=(file_at(request, reply),))

@@ -19,6 +19,7 @@ from gofer.contracts.declared.templates import Hole, Pattern, Template, template
 from gofer.contracts.faults import Key, dotted
 from gofer.errors import BadReply, DeclarationError, NoResult
 from gofer.models import State
+from gofer.wire import Head
 
 Templates = Mapping[str, Template]
 
@@ -232,6 +233,7 @@ class Files:
     depth: int = 16
     url: Places = ()
     link: Template | None = None
+    base64: Places = ()
     name: Places = ()
     size: Places = ()
     format: Places = ()
@@ -241,6 +243,7 @@ class Files:
 class Result(Choice):
     """The result: the document at `url`, or else the status document; and what in it is the value and the files."""
 
+    type: tuple[str, ...] = ()
     codes: Mapping[int, str] = field(factory=dict[int, str])
     file: bool = False
     failed: Places = ()
@@ -248,6 +251,16 @@ class Result(Choice):
     code: Places = ()
     value: Places = ()
     files: Files | None = None
+    next: Places = ()
+    pages: Places = ()
+    first: int = 1
+
+    def reads(self, head: Head) -> bool:
+        """Tell whether it is for an answer of this media type."""
+        kind = head.media_type
+        return not self.type or any(
+            one == kind or (one[-2:] == "/*" and kind.startswith(one[:-1])) for one in self.type
+        )
 
     @cached_property
     def asks(self) -> bool:

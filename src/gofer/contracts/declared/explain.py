@@ -143,18 +143,21 @@ def _words(declaration: Declaration) -> Rows:
 
 def _result(result: Result) -> Rows:
     yield from _sent(result)
+    yield "for types", [_listed(result.type)]
     yield from _codes(result.codes)
     yield from _found({"failed, if": result.failed, "error": result.error, "code": result.code})
     if not result.file:
         yield "value", [in_words(result.value) or "the whole document"]
         yield "files", [] if result.files is None else [_files(result.files)]
+        yield "pages", [in_words(result.pages) + (f", from {result.first}" if result.pages else "")]
+        yield from _found({"next page": result.next})
     if result.file or result.url is not None:
         yield "file", ["the answer is it, " + ("whatever its type" if result.file else "where it is no document")]
 
 
 def _files(files: Files) -> str:
     under, address = in_words(files.under) or "the whole document", in_words(files.url) or "its text"
-    facts = {"name": files.name, "size": files.size, "format": files.format}
+    facts = {"content": files.base64, "name": files.name, "size": files.size, "format": files.format}
     link = f", made into {files.link.text}" if files.link is not None else ""
     more = "".join(f"; {name}: {in_words(places)}" for name, places in facts.items() if places)
     return f"under {under}, {files.depth} deep: what has an address at {address}{link}{more}"

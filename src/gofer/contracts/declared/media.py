@@ -1,4 +1,4 @@
-"""Which answers, by their media type, are documents to be read, web pages, plain text, or files."""
+"""Which answers, by their media type, are documents to be read, web pages, plain text, several parts, or files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from gofer.wire import Head, Reply
 
 
 def is_data(head: Head) -> bool:
-    """Tell whether a body is JSON or XML; a picture or an office document of XML is neither."""
+    """Tell whether a body is JSON, XML or an event stream; a picture or an office document of XML is none."""
     pattern = r"(application|text)/(xml|[\w.+-]+\+xml|([\w.+-]+[+.-])?json([+.-][\w.+-]+)?)"
-    return bool(re.fullmatch(pattern, head.media_type))
+    return is_stream(head) or bool(re.fullmatch(pattern, head.media_type))
+
+
+def is_stream(head: Head) -> bool:
+    """Tell whether a body is an event stream, of which the last event is the document."""
+    return head.media_type == "text/event-stream"
+
+
+def is_multipart(head: Head) -> bool:
+    """Tell whether a body has several parts, each of which is a file."""
+    return head.media_type.startswith("multipart/")
 
 
 def is_page(head: Head) -> bool:

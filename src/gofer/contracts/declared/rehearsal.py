@@ -189,6 +189,8 @@ class Rehearsal:
             size = "" if file.size is None else f", {file.size} bytes"
             kind = "" if file.format is None else f", {file.format}"
             self._say("file", f"{file.name!r}{size}{kind}{f' from {shown(file.url)}' if file.url else ''}")
+        if snapshot.more:
+            self._say("next page", ", ".join(shown(request.url) for request in snapshot.more[:3]))
         if snapshot.value is None and not snapshot.files and snapshot.status.state is State.SUCCEEDED:
             self._say("value", "none, and no file")
 

@@ -1,7 +1,8 @@
-"""What a job has come to: its value and its files, read out of a result document, or the answer itself as a file."""
+"""What a job has come to: its value and its files, read out of result documents, or the answer itself as a file."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,12 +10,13 @@ from urllib.parse import unquote
 
 from attrs import evolve
 
-from gofer.contracts.base import Ref, Snapshot
+from gofer.contracts.base import MOST_PAGES, Ref, Snapshot
 from gofer.contracts.declared.calls import Calls
 from gofer.contracts.declared.declaration import Files, Result
-from gofer.contracts.declared.media import is_data
+from gofer.contracts.declared.media import is_data, is_multipart
 from gofer.contracts.declared.refusals import raise_refusal
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, Selector, first, first_text, text_of
+from gofer.contracts.declared.streams import decoded, parts_of
 from gofer.contracts.declared.urls import last_part
 from gofer.contracts.payload import as_list, as_map
 from gofer.models import ResultFile, State, Status
@@ -26,13 +28,40 @@ _FILENAME = (
 )
 """The two forms of a file name in Content-Disposition (RFC 6266), the encoded one first."""
 
+_NEXT = Selector.parse('header:link ~ <([^<>]*)>[^<]*?;\\s*rel="?next\\b')
+"""The link to the next page that any document may have (RFC 8288)."""
+
+_SIGNS = tuple(
+    map(
+        Selector.parse,
+        (
+            "/next",
+            "/nextLink",
+            "/@odata.nextLink",
+            "/next_page",
+            "/next_url",
+            "/nextPageToken",
+            "/next_page_token",
+            "/next_cursor",
+            "/links/next",
+            "/links/[rel=next]/href",
+            "/_links/next/href",
+            "/has_more ~ ^true$",
+        ),
+    )
+)
+"""Where documents say that there are more pages, in words that no standard has."""
+
+_log = logging.getLogger("gofer")
+
 
 def is_document(result: Result, head: Head) -> bool:
     """Tell whether the answer to a result request is a document: because something is read out of it, or by type."""
     if result.file:
         return False
     kind = head.media_type
-    return result.asks or not kind or is_data(head) or (bool(result.value) and kind.startswith("text/"))
+    is_text = bool(result.value) and kind.startswith("text/")
+    return result.asks or not kind or is_data(head) or is_multipart(head) or is_text
 
 
 def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any], reading: Reading) -> Snapshot[Any]:
@@ -45,11 +74,15 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
     reply = reading.reply
     if reply.body and (reading.unread or not is_document(result, reply)):
         return evolve(snapshot, value=None, files=(file_of_body(reply),))
+    if reply.body and is_multipart(reply) and not result.asks:
+        return evolve(snapshot, value=None, files=parts_of(reply))
     failure = first(result.failed, reading)
     if failure is not MISSING:
         error, code = first_text(result.error, reading), first_text(result.code, reading)
         error = text_of(failure) if error is None else error
-        return evolve(snapshot, status=Status(str(snapshot.status), State.FAILED, error=error, error_code=code))
+        return evolve(
+            snapshot, status=Status(str(snapshot.status), State.FAILED, error=error, error_code=code), more=()
+        )
     raise_refusal(calls.declaration, reading)
 
     def found(places: Places, *key: str) -> Any:
@@ -66,12 +99,46 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
         may_be_none = any(place.text == "none:" for place in result.files.under)
         if not (files or result.value or may_be_none):
             raise calls.declaration.no_result("its document names no file", "result", "files")
-    return evolve(
+    read = evolve(
         snapshot,
         value=None if value is MISSING else value,
         files=files,
         document_file=file_of_body(reply) if reply.body and not result.value else None,
     )
+    return _with_pages(calls, base, result, snapshot, read, reading)
+
+
+def _with_pages(
+    calls: Calls, base: str, result: Result, before: Snapshot[Any], page: Snapshot[Any], reading: Reading
+) -> Snapshot[Any]:
+    """Add a page to those before it, and say which requests bring the others.
+
+    Raises:
+        BadReply: the pages have no list as their value, or are too many.
+    """
+    ref, url, more = page.ref, reading.reply.url, before.more[1:]
+    is_list = bool(result.value) and isinstance(page.value, list)
+    link = first_text(result.next or (_NEXT,), reading)
+    if link and (result.next or is_list or page.files):
+        more = (*more, calls.build_page(base, ref, result, link, url))
+    elif result.pages and not before.more:
+        count = first(result.pages, reading)
+        numbers = range(result.first + 1, result.first + (len(as_list(count) or ()) or _count(text_of(count)) or 1))
+        if len(numbers) > MOST_PAGES:
+            raise calls.declaration.bad_reply(f"the result has {len(numbers)} pages.", "result", "pages")
+        more = tuple(calls.build_page(base, ref, result, str(number), url) for number in numbers)
+    elif link or (not result.next and (is_list or page.files) and first(_SIGNS, reading) is not MISSING):
+        _log.warning(
+            "The result has more pages, of which gofer has the first: declare where the next one is, as "
+            "`next` in [result], and `value` or `files`."
+        )
+    if not (more or before.more):
+        return page
+    if result.value and not isinstance(page.value, list):
+        raise calls.declaration.bad_reply("the value of a result with several pages is a list.", "result", "value")
+    files = (*before.files, *page.files) if before.more else page.files
+    value = [*before.value, *page.value] if before.more and result.value else page.value
+    return evolve(page, value=value if result.value else None, files=files, document_file=None, more=more)
 
 
 def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str) -> Iterator[ResultFile]:
@@ -84,6 +151,11 @@ def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str)
             name: str | None = value  # the place is the link itself, or holds links and nothing else
         else:
             name = first_text(places.url, entry)
+        inline = first_text(places.base64, entry)
+        if inline is not None:
+            content = decoded(inline)
+            named = first_text(places.name, entry) or key or "file"
+            return ResultFile(named, size=len(content), format=first_text(places.format, entry), content=content)
         address = calls.file_address(base, ref, places, name, url) if name else None
         if name is None or address is None:
             return None

@@ -25,6 +25,8 @@ from typing import Any, Final
 from attrs import frozen
 
 from gofer.contracts.declared import markup
+from gofer.contracts.declared.media import is_stream
+from gofer.contracts.declared.streams import last_event
 from gofer.contracts.payload import as_list, as_map, no_document, parsed
 from gofer.wire import Reply, Request
 
@@ -78,7 +80,10 @@ class Reading:
             return self.tree
         self._parsed, body = True, self.reply.body.strip()
         try:
-            if body[:1] not in (b"{", b"[") and _is_markup(body):
+            if is_stream(self.reply):
+                event = last_event(body)
+                self.tree = MISSING if event is None else event
+            elif body[:1] not in (b"{", b"[") and _is_markup(body):
                 self.root, self.tree = markup.parse(body)
                 if self.root.casefold() == "html":
                     raise ValueError("a web page")  # also where it is well-formed

@@ -38,6 +38,7 @@ OWN: Mapping[str, Own] = {
     "hold": Own("seconds that the service may hold its answer", "submit? poll? poll.hold"),
     "word": Own("the service's last word for the job", "poll? poll.hold?"),
     "item": Own("what was found at url", "result.files.link"),
+    "page": Own("what was found at next, or the number of the page", "result?"),
     "answer": Own("what the caller answers", "answer"),
 }
 """All except `input`, and `links` and `values`, which a declaration names. Members of an answer have any names."""
