@@ -57,6 +57,8 @@ TYPES: list[tuple[Any, str]] = [
     (shape.Json | None, "any value"),
     (tuple[shape.Poll, ...], "table, or a list of tables"),
     (tuple[shape.Result, ...], "table, or a list of tables"),
+    (tuple[shape.Refusal, ...], "table, or a list of tables"),
+    (shape.Conditions, "words"),
 ]
 
 
@@ -87,7 +89,9 @@ def default(field: Any, words: str) -> str:
         return "required"
     if given is None or given == ():
         return "nothing" if words == "selectors" else "none"
-    return {False: "`false`", "": '`""`'}.get(given, "") or f"`{given:g}`"
+    if isinstance(given, str):
+        return f'`"{given}"`'
+    return "`false`" if given is False else f"`{given:g}`"
 
 
 @pytest.mark.parametrize("title", TABLES)
@@ -113,7 +117,7 @@ def test_every_model_has_its_table() -> None:
         for one in vars(shape).values()
         if isinstance(one, type) and attrs.has(one) and one.__module__ == shape.__name__
     }
-    assert models - set(TABLES.values()) == {shape.Json, shape.Cancel, shape.Answer, shape.Choice}
+    assert models - set(TABLES.values()) == {shape.Json, shape.Cancel, shape.Answer, shape.Choice, shape.Condition}
 
 
 def test_every_selector_is_in_the_page() -> None:

@@ -148,7 +148,11 @@ class ServiceError(GoferError):
         error_code: the service's own code; None if it sent none.
         detail: the service's own explanation (RFC 9457 `detail`); None if it sent none.
         retry_after: seconds to wait before the next try, from `Retry-After`; None if the service sent none.
+        later: True if the contract says that nothing was done and that it is for now only, False if it says that it is
+            final; None if it leaves that to the HTTP status.
     """
+
+    later: bool | None = None
 
     def __init__(
         self,
@@ -202,11 +206,12 @@ class BadReply(GoferError):
         field: the place of the mistake in the document, for example `$.job_id` or `$`; "url" if a link or redirect
             leads to a host that `allow_hosts` does not name; None if the answer is no document at all, for example a
             proxy's web page.
+        stateless: whether it is a status document that shows no state; after others that did, gofer polls again.
     """
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None, stateless: bool = False) -> None:
         super().__init__(message)
-        self.field = field
+        self.field, self.stateless = field, stateless
 
 
 class NoResult(BadReply):
@@ -325,6 +330,8 @@ class Abandoned(GoferError):
 def _retryable(error: GoferError) -> bool:
     """Decide by the kind of the error and the service's answer; what is not listed here is final."""
     match error:
+        case ServiceError(later=bool() as later):
+            return later
         case UntrustedCertificate() | Expired() | NotSupported():
             return False
         case TransportError() | NotReady() | RateLimited():

@@ -61,7 +61,8 @@ class Request:
     """One complete request; every try sends the same bytes.
 
     The names in `headers` are in lower case. The core sets `anonymous` on a request to another origin than the
-    service's: an adapter then sends these headers only, and no auth, cookies or default headers of its client.
+    service's: an adapter then sends these headers only, and no auth, cookies or default headers of its client. `kept`
+    is not sent: it is what a submission's contract wants to remember with the job.
     """
 
     method: str
@@ -71,6 +72,7 @@ class Request:
     )
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     anonymous: bool = False
+    kept: Mapping[str, str] = field(factory=dict[str, str], repr=lambda kept: str(list(kept)), eq=False)
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """Return the same request with these headers too; they replace headers of the same name."""

@@ -9,6 +9,7 @@ from gofer.contracts.declared.checks import RULES
 from .test_faults import SOUND
 
 START = '[start]\nwhen = "waiting"\nurl = "{base}/{id}/go"\n[cancel]'
+REFUSED = "nothing says which answers it is: declare when, codes or words"
 BROKEN = [
     # what is put in the place of what in the sound declaration; the key; exactly what the error says
     ('name = "mine"', 'name = ""', "name", "it is empty, or has characters that cannot be printed"),
@@ -60,6 +61,25 @@ BROKEN = [
         "the word 'working' does not mean pending, and a job before its start is pending",
     ),
     ("of = 100", "of = 0", "status.of", "it must be a number above 0"),
+    ("grace = 30", "grace = 30\nrefusal = { code = '/c' }", "refusal", REFUSED),
+    (
+        "grace = 30",
+        'grace = 30\nrefusal = { codes = 409, means = "gone" }',
+        "refusal.means",
+        "it is one of rejected, missing, exists, later and ended, not 'gone'",
+    ),
+    (
+        "grace = 30",
+        'grace = 30\nrefusal = { codes = 409, on = ["start"] }',
+        "refusal.on",
+        "it lists some of submit, poll, result, cancel and answer",
+    ),
+    (
+        'id = "/id"',
+        'id = "/id"\nkeep = { key = "{api_key}" }',
+        "submit.keep.key",
+        "a secret is not kept: {api_key} would be in tickets",
+    ),
     ("of = 100", "interval_of = 0", "status.interval_of", "it must be a number above 0"),
     (
         'failed = "broken"',

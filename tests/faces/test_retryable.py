@@ -47,6 +47,7 @@ ANSWERS = [
     (errors.SubmitUncertain("x", key="k"), False),
     (errors.JobFailed("x"), False),
     (errors.JobCancelled("x"), False),
+    (errors.NeedsInput("x"), False),
     (errors.JobLost("x"), False),
     (errors.WrongFile("x"), False),
     (errors.OutOfTime("x"), True),

@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from gofer.contracts import payload
 from gofer.contracts.payload import Problem
-from gofer.errors import UsageError
+from gofer.errors import ServiceError, UsageError
 from gofer.models import ResultFile, Status
 from gofer.wire import Head, Reply, Request, may_be_id
 
@@ -147,6 +147,10 @@ class Contract(Protocol[In_contra, Out]):
         """Tell whether a submission sent twice is one job whatever its key: by its method (RFC 9110, section 9.2.2)."""
         return request.method in ("PUT", "DELETE")
 
+    def existing(self, base: str, request: Request, reply: Reply) -> Snapshot[Out] | None:
+        """Return the job of a refused submission, if the refusal means that it exists and is the caller's."""
+        return None
+
     def job_of(self, base: str, request: Request, key: str) -> Snapshot[Out] | None:
         """Return the job that a submission names itself by its key; None for services that choose the id.
 
@@ -207,6 +211,10 @@ class Contract(Protocol[In_contra, Out]):
         It adds to what HTTP itself says; a submission that is refused so is sent again.
         """
         return False
+
+    def refusal_of(self, leg: Leg, reply: Reply) -> tuple[type[ServiceError], bool] | None:
+        """Return the error for a refusal, and whether it is for now only; None takes what its HTTP status means."""
+        return None
 
     def refuses_credentials(self, status: int, code: str | None) -> bool:
         """Tell whether a refusal with this HTTP status and this code says that the credentials are no longer valid.

@@ -138,11 +138,18 @@ class Problem:
 
 
 _CODES = ("error_code", "code", "status")
-_MESSAGES = ("detail", "error", "message", "msg", "description", "title", "error_description")
+_MESSAGES = ("detail", "error", "message", "msg", "description", "title", "error_description", "error_message")
+_MORE = ("errorMessage", "reason", "diagnostics", "exception")
+_LISTS = ("detail", "errors", "error", "issue", "messages")
+_PLACES = ("loc", "pointer", "field", "path", "param", "location", "expression")
 
 
 def read_problem(reply: Reply) -> Problem:
-    """Read an error answer: RFC 9457 problem+json, the usual names in any JSON object, or plain text; never raises."""
+    """Read an error answer, and never raise.
+
+    RFC 9457 problem+json with its usual `errors`, the usual names in any JSON object, lists of messages with their
+    places as FastAPI, FHIR and others write them, or plain text.
+    """
     try:
         body = document(reply)
     except BadReply:
@@ -152,8 +159,21 @@ def read_problem(reply: Reply) -> Problem:
     if inner is not None:  # {"error": {"code": …, "message": …}}, as Google and Microsoft write it
         body = {**body, **inner, "error": None}
     code = next((body[name] for name in _CODES if isinstance(body.get(name), str)), None)
-    detail = next((body[name] for name in _MESSAGES if isinstance(body.get(name), str) and body[name]), None)
-    return Problem(code, detail)
+    detail = next((body[name] for name in (*_MESSAGES, *_MORE) if isinstance(body.get(name), str) and body[name]), None)
+    lists = (as_list(body.get(name)) for name in _LISTS)
+    single = [_one_of_many(one) for one in next(filter(None, lists), list[Any]())[:5]]
+    return Problem(code, ": ".join(filter(None, (detail, "; ".join(filter(None, single))))) or None)
+
+
+def _one_of_many(value: object) -> str:
+    """Read one of several messages, with the place in the request that it is about."""
+    members = as_map(value)
+    if members is None:
+        return value if isinstance(value, str) else ""
+    text = next((members[name] for name in (*_MESSAGES, *_MORE) if isinstance(members.get(name), str)), "")
+    place = next((members[name] for name in _PLACES if members.get(name)), "")
+    where = ".".join(str(part) for part in as_list(place) or [place] if isinstance(part, str | int))
+    return f"{where}: {text}" if where and text else text
 
 
 def structure(value: Mapping[str, Any], model: type[T], converter: cattrs.Converter = _converter) -> T:

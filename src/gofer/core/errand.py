@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from gofer.contracts.base import Ref, Snapshot
+from gofer.contracts.base import Leg, Ref, Snapshot
 from gofer.core.commands import Now
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.service import Service
@@ -74,6 +74,7 @@ class Errand(Generic[In, Out]):
         self.submission: Request | None = None
         self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service
+        self.leg: Leg | None = None  # whose answer is awaited, if the contract reads it
         self.use = Use.OTHER  # what the next request is for
         self.fetches = False  # whether it brings the file of its result, and not the value only
         self.opened: tuple[Request, Head] | None = None  # a reply that is left open, as it is that file

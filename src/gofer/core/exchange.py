@@ -101,6 +101,7 @@ def in_a_line(text: str) -> str:
 
 def follow(errand: AnyErrand, request: Request, timeout: float, leg: Leg | None = None) -> Flow[Reply]:
     """Exchange a request, following redirects except those that the contract reads on this leg."""
+    errand.leg = leg
     for _ in range(errand.rules.redirects + 1):
         reply = yield from verbs.send(errand, request, timeout)
         if leg is not None and errand.contract.reads(leg, reply.status):
@@ -116,6 +117,7 @@ def follow_open(
     errand: AnyErrand, request: Request, leg: Leg | None = None, timeout: float | None = None
 ) -> Flow[Head]:
     """Open a body, following redirects except those that the contract reads on this leg."""
+    errand.leg = leg
     for _ in range(errand.rules.redirects + 1):
         head = yield from verbs.open_body(errand, request, timeout)
         if head.status not in REDIRECTS or (leg is not None and errand.contract.reads(leg, head.status)):
@@ -146,6 +148,8 @@ def is_transient(errand: AnyErrand, error: errors.GoferError) -> bool:
     """Tell whether a failed exchange may succeed later: silence, a transient refusal, or no document at all."""
     match error:
         case errors.ServiceError():
+            if error.later is not None:
+                return error.later
             asked = error.retry_after is not None
             return is_transient_code(error.status_code, asked_to_wait=asked) or means_later(errand, error)
         case errors.BadReply():
@@ -157,7 +161,7 @@ def is_transient(errand: AnyErrand, error: errors.GoferError) -> bool:
 
 def means_later(errand: AnyErrand, error: errors.ServiceError) -> bool:
     """Tell whether the contract says that this refusal is for now only, and that nothing was done."""
-    return errand.contract.means_later(error.status_code, error.error_code)
+    return error.later is True or errand.contract.means_later(error.status_code, error.error_code)
 
 
 def exchange(
@@ -180,7 +184,10 @@ def exchange(
 
 def refused(errand: AnyErrand, reply: Reply, kind: type[errors.ServiceError] | None = None) -> errors.ServiceError:
     """Make the error for a reply that is no success."""
-    return refusal(reply, errand.contract.read_problem(reply), errand.now.wall, kind)
+    meant = None if errand.leg is None else errand.contract.refusal_of(errand.leg, reply)
+    error = refusal(reply, errand.contract.read_problem(reply), errand.now.wall, kind if meant is None else meant[0])
+    error.later = None if meant is None else meant[1]
+    return error
 
 
 def accept(errand: AnyErrand, reply: Reply, leg: Leg | None = None) -> Reply:
@@ -202,12 +209,12 @@ def transient_refusal(errand: AnyErrand, head: Head) -> Flow[errors.ServiceError
     without backends, and a 2xx without the content says that it is being fetched.
     """
     reply = head if isinstance(head, Reply) else (yield from verbs.read_document(errand, head))
-    if reply.status < 300 or reply.status == 409:
-        failure = refused(errand, reply, errors.NotReady)
+    failure = refused(errand, reply, errors.NotReady if reply.status < 300 or reply.status == 409 else None)
+    if isinstance(failure, errors.NotReady):
         transient = reply.status < 300 or errand.record.status.state is State.SUCCEEDED
     else:
-        failure = refused(errand, reply)
-        transient = is_transient(errand, failure) or (reply.status == 404 and errand.record.accepted)
+        missing = isinstance(failure, errors.NotFound) and errand.record.accepted
+        transient = missing or is_transient(errand, failure)
     if not transient:
         raise failure
     return failure

@@ -27,7 +27,7 @@ from gofer.core.run import Flow, ask
 from gofer.core.slots import Use
 from gofer.core.submit import ANSWER_MARGIN
 from gofer.core.table import Move
-from gofer.errors import BadReply, JobLost, NeedsInput, ServiceError, TransportError
+from gofer.errors import BadReply, JobLost, NeedsInput, NotFound, ServiceError, TransportError
 from gofer.events import Changed
 from gofer.models import State, Status
 from gofer.wire import Reply, Request, may_be_sent, shown
@@ -74,17 +74,16 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = F
                 if reply.status == 304 and seen is not None:
                     errand.use = Use.OTHER
                     return reply
-                refusal = refused(errand, reply)
-                if reply.status == 404 and errand.record.accepted:
-                    yield from absent.back_off(_lost(reply, refusal), at_least=_distance(errand))
-                    continue
-                raise refusal
+                raise refused(errand, reply)
             snapshot = contract.read_poll(base, ref, reply)
             if snapshot.status.state is not State.SUCCEEDED:
                 yield from verbs.let_go(errand)
         except (TransportError, ServiceError, BadReply) as error:
             yield from verbs.let_go(errand)
-            if not is_transient(errand, error):
+            if isinstance(error, NotFound) and errand.record.accepted:
+                yield from absent.back_off(_lost(request, error), at_least=_distance(errand))
+                continue
+            if not (is_transient(errand, error) or _is_passing(errand, error)):
                 raise
             absent.reset()
             if hold:
@@ -97,6 +96,11 @@ def poll_once(errand: AnyErrand, policy: Retry, *, hold: int = 0, anew: bool = F
     if (after, after.progress, after.message) != (before, before.progress, before.message):
         yield from verbs.tell(errand, Changed(ref.id, after))
     return reply
+
+
+def _is_passing(errand: AnyErrand, error: Exception) -> bool:
+    """Tell whether a status document without a state comes among others that had one."""
+    return isinstance(error, BadReply) and error.stateless and errand.record.poll > 0
 
 
 def start_if_idle(errand: AnyErrand) -> Flow[None]:
@@ -196,9 +200,10 @@ def _distance(errand: AnyErrand) -> float:
     return CLOSEST - (errand.now.mono - errand.polled_at)
 
 
-def _lost(reply: Reply, refusal: ServiceError) -> JobLost:
+def _lost(request: Request, refusal: ServiceError) -> JobLost:
     """Make the error for an accepted job that the service no longer has."""
-    lost = JobLost(f"The service has lost this job, though it had accepted it: {shown(reply.url)} answers 404.")
+    where, code = shown(request.url), refusal.status_code
+    lost = JobLost(f"The service has lost this job, though it had accepted it: {where} answers {code}.")
     lost.__cause__ = refusal
     return lost
 

@@ -90,7 +90,12 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             yield from verbs.note(errand, Sending(errand.key or "", mark_of(unheld), errand.now.wall))
             noted = True
         try:
-            reply = accept(errand, (yield from _hand_in(errand, request, timeout)), "submit")
+            reply = yield from _hand_in(errand, request, timeout)
+            if not errand.contract.reads("submit", reply.status):
+                exists = errand.contract.existing(errand.service.base, request, reply)
+                if exists is not None:
+                    return exists
+            reply = accept(errand, reply, "submit")
             return errand.contract.read_submission(errand.service.base, request, reply)
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
@@ -141,6 +146,7 @@ def _hand_in(errand: Errand[In, Out], request: Request, timeout: float) -> Flow[
         AnswerLost: after a 303, when it points nowhere, or there is no answer to be had where it points.
         SubmitUncertain: after a 303, when no later try would be answered either.
     """
+    errand.leg = "submit"
     for _ in range(errand.rules.redirects + 1):
         reply = yield from verbs.send(errand, request, timeout, submits=True)
         try:
@@ -175,6 +181,8 @@ def _fate(
     if not isinstance(failure, ServiceError):
         return "unsure"
     status = failure.status_code
+    if failure.later is False:
+        return "refused"
     if repeated and status == 409:
         return "not made"  # the first try is still being worked on
     if repeated and status == 422 and errand.contract.sends_key:

@@ -19,6 +19,9 @@ from gofer.contracts.payload import as_map
 from gofer.errors import BadReply, UsageError
 from gofer.wire import Head, Request, may_be_address, origin
 
+LONGEST_KEPT = 1000
+"""Characters of a text that a declaration's `keep` takes from the input."""
+
 AnyCall = TypeVar("AnyCall", bound=Call)
 AnyChoice = TypeVar("AnyChoice", bound=Choice)
 
@@ -86,8 +89,11 @@ class Calls:
         lookup = self._lookup(base, None, more)
         try:
             url = address(call.url, lookup)
-            self._is_elsewhere(base, url, call)
-            return build_request(call, url, lookup, seed=key, set_later=self._every_header)
+            if self._is_elsewhere(base, url, call):
+                call = self._without_secrets(call)
+            kept = {name: template.fill(lookup) for name, template in call.keep.items()}
+            built = build_request(call, url, lookup, seed=key, set_later=self._every_header)
+            return evolve(built, kept={f"values.{name}": _short(text) for name, text in kept.items() if text})
         except BadReply as error:
             raise UsageError(error.message) from error
         except (TypeError, ValueError) as error:
@@ -188,8 +194,7 @@ class Calls:
         if not (call.needs or call.unless):
             return True
         lookup = self._lookup("", ref)
-        has = (lookup(name) is not None for name in call.needs)
-        return all(has) and all(lookup(name) is None for name in call.unless)
+        return all(one.holds(lookup) for one in call.needs) and not any(one.holds(lookup) for one in call.unless)
 
     def _lookup(self, base: str, ref: Ref | None, more: Mapping[str, Any] | None = None) -> Lookup:
         """Make the function that finds variables for one request."""
@@ -238,6 +243,13 @@ class Calls:
                 "url",
             )
         return True
+
+
+def _short(text: str) -> str:
+    """Return a text that is kept with a job, or raise `UsageError`: tickets are short, and of one line."""
+    if len(text) > LONGEST_KEPT or not text.isprintable():
+        raise UsageError(f"What is kept with a job has {LONGEST_KEPT} characters at most, in one line: {text[:40]!r}.")
+    return text
 
 
 def _member(value: Any, names: list[str]) -> Any:

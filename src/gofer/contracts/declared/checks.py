@@ -15,14 +15,17 @@ from attrs import frozen
 
 from gofer.contracts.declared.declaration import (
     Choice,
+    Conditions,
     Declaration,
     Files,
     Many,
     Poll,
+    Refusal,
     Result,
     StatusDocument,
     Variable,
 )
+from gofer.contracts.declared.refusals import MEANINGS
 from gofer.contracts.declared.templates import Template
 from gofer.contracts.declared.variables import OWN, allowed
 from gofer.contracts.faults import Key
@@ -156,8 +159,20 @@ def _conditions(declaration: Declaration) -> Parts[tuple[str, Collection[str]]]:
     """Yield every name in `needs` and `unless`, with those that there are."""
     for key, call in declaration.calls():
         for part in ("needs", "unless"):
-            names: tuple[str, ...] = getattr(call, part) if isinstance(call, Choice) else ()
-            yield from (((*key, part), (name, declaration.links)) for name in names)
+            conditions: Conditions = getattr(call, part) if isinstance(call, Choice) else ()
+            yield from (((*key, part), (one.name, declaration.links)) for one in conditions)
+
+
+def _refusals(declaration: Declaration) -> Parts[Refusal]:
+    many = len(declaration.refusal) > 1
+    return ((("refusal", at) if many else ("refusal",), one) for at, one in enumerate(declaration.refusal))
+
+
+def _kept_secrets(declaration: Declaration) -> Parts[str]:
+    for name, template in declaration.submit.keep.items():
+        for hole in template.holes:
+            secret = hole.name in declaration.variables and declaration.variables[hole.name].secret
+            yield ("submit", "keep", name), hole.name if secret else ""
 
 
 def _files(declaration: Declaration) -> Parts[Files]:
@@ -213,8 +228,8 @@ def _fields(declaration: Declaration) -> Parts[tuple[str, Template]]:
 # --- when they are wrong ---
 
 
-_START = r"\{(base|links\.|[\w-]+\})|https?://"
-"""How an address starts: with `{base}`, with a link, with a variable, or as one."""
+_START = r"\{\+?(base|links\.|values\.|input\.|[\w-]+\})|https?://"
+"""How an address starts: with `{base}`, with a link, with a variable or a member of the input, or as one."""
 
 
 def _is_origin(text: str) -> bool:
@@ -262,6 +277,12 @@ RULES: tuple[Rule, ...] = (
     _rule("states.waiting", _itself, lambda it: it.states and it.states.waiting and it.answer is None,
           "a job that waits for its caller needs an [answer]", ("states", "waiting")),
 
+    _rule("refusal", _refusals, lambda it: not (it.when or it.codes or it.words),
+          "nothing says which answers it is: declare when, codes or words"),
+    _rule("refusal.means", _refusals, lambda it: it.means not in MEANINGS,
+          "it is one of rejected, missing, exists, later and ended, not {0.means!r}", ("means",)),
+    _rule("refusal.on", _refusals, lambda it: not {"submit", "poll", "result", "cancel", "answer"}.issuperset(it.on),
+          "it lists some of submit, poll, result, cancel and answer", ("on",)),
     _rule("later.codes", _itself, lambda it: any(code < 400 for code in it.later.codes),
           "a refusal has a code of 400 or more", ("later", "codes")),
     _rule("unauthorized.codes", _itself, lambda it: any(code < 400 for code in it.unauthorized.codes),
@@ -280,6 +301,7 @@ RULES: tuple[Rule, ...] = (
           "a lost submission is repeated by its key, and no {{key}} is sent", ("submit", "idempotent")),
     _rule("submit.keeps_keys", _itself, lambda it: not 0 < it.submit.keeps_keys < math.inf,
           "it must be a number above 0", ("submit", "keeps_keys")),
+    _rule("submit.keep", _kept_secrets, lambda it: it, "a secret is not kept: {{{0}}} would be in tickets"),
     _rule("needs, unless", _conditions, lambda it: it[0] not in it[1],
           "{0[0]!r} is neither links.NAME nor values.NAME of a link or value that is kept"),
     _rule("result.file", _results, lambda result: result.file and (result.value or result.failed or result.files),

@@ -6,6 +6,7 @@ sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `r
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from gofer.contracts.declared.results import file_at, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
 from gofer.contracts.payload import Problem, as_list, as_map
-from gofer.errors import BadReply, NotReady, UsageError
+from gofer.errors import BadReply, NotReady, ServiceError, UsageError
 from gofer.models import ResultFile, State, Status
 from gofer.wire import Head, Reply, Request, climbs, may_be_id
 
@@ -80,6 +81,11 @@ class DeclaredContract(Contract[Any, Any]):
         """Tell whether the declaration has this HTTP status, or this code of the service's own, in `[later]`."""
         return self.declaration.later.have(status, code)
 
+    def refusal_of(self, leg: Leg, reply: Reply) -> tuple[type[ServiceError], bool] | None:
+        """Say what the declaration's `[refusal]` says that this answer means."""
+        found = refusals.refusal_in(self.declaration, leg, Reading(reply))
+        return None if found is None else refusals.kind_of(found)
+
     def refuses_credentials(self, status: int, code: str | None) -> bool:
         """Tell whether the declaration has this HTTP status, or this code of the service's own, in `[unauthorized]`."""
         return self.declaration.unauthorized.have(status, code)
@@ -108,8 +114,8 @@ class DeclaredContract(Contract[Any, Any]):
         submit, document, reading = self.declaration.submit, self.declaration.status, Reading(reply, request)
         if reply.status in submit.finished and (is_file(reply) or is_plain_text(reply)):
             reading = reading.without_document()
-        refusals.raise_refusal(self.declaration, reading)
-        links = links_in(reading, self._calls.secret_parameters, submit, document)
+        refusals.raise_refusal(self.declaration, "submit", reading)
+        links = {**links_in(reading, self._calls.secret_parameters, submit, document), **request.kept}
         job_id = first_text(submit.id, reading) or None
         if job_id is not None and (climbs(job_id) or not may_be_id(job_id)):
             raise BadReply(f"The service's id of the job is none: {job_id[:80]!r}.", field="submit.id")
@@ -117,7 +123,7 @@ class DeclaredContract(Contract[Any, Any]):
         poll = self._calls.first_of(base, ref, self.declaration.poll)
         if job_id is None and poll is None:
             if reply.status not in submit.finished:
-                raise self.declaration.nothing_found("submit", "id" if submit.id else "links")
+                raise self.declaration.nothing_found(reading, "submit", "id" if submit.id else "links")
             states = self.declaration.states
             success = State.SUCCEEDED.value if states is None else states.succeeded[0]
             finished = Snapshot[Any](Ref(""), Status(success, State.SUCCEEDED), None)
@@ -134,19 +140,31 @@ class DeclaredContract(Contract[Any, Any]):
             found = status_in(self.declaration, reading, state, absent)
             status = found or Status(State.PENDING.value, State.PENDING)
             if not status.done and poll is None:  # its id alone is not enough for a status request
-                raise self.declaration.nothing_found("submit", "links")
+                raise self.declaration.nothing_found(reading, "submit", "links")
         return snapshot_of(self.declaration, ref, status, reading)
+
+    def existing(self, base: str, request: Request, reply: Reply) -> Snapshot[Any] | None:
+        """Return the job that a refusal names, if the declaration says that it exists and is the caller's."""
+        reading = Reading(reply, request)
+        found = refusals.refusal_in(self.declaration, "submit", reading)
+        return self._named(base, request, reading) if found is not None and found.means == "exists" else None
 
     def job_of(self, base: str, request: Request, key: str) -> Snapshot[Any] | None:
         """Return the job that `sent:` finds in a submission, if it is named by the key and can be asked for."""
-        submit, reading = self.declaration.submit, Reading(Reply("", 204), request)
-        links = links_in(reading, self._calls.secret_parameters, submit)
-        ref = Ref(first_text(submit.id, reading) or id_of_link(links), links)
-        named = self.sends_key and key and any(key in unquote(text) for text in (ref.id, *links.values()))
-        found = named and ref.id and may_be_id(ref.id) and not climbs(ref.id)
-        if not found or self._calls.first_of(base, ref, self.declaration.poll) is None:
-            return None
-        return Snapshot(ref, Status(State.PENDING.value, State.PENDING), None)
+        found = self._named(base, request, Reading(Reply("", 204), request)) if self.sends_key and key else None
+        named = found is not None and any(key in unquote(text) for text in (found.ref.id, *found.ref.links.values()))
+        return found if named else None
+
+    def _named(self, base: str, request: Request, reading: Reading) -> Snapshot[Any] | None:
+        """Return the job that an answer or the submission itself names, if it can be asked for."""
+        submit = self.declaration.submit
+        with contextlib.suppress(BadReply):
+            links = {**links_in(reading, self._calls.secret_parameters, submit), **request.kept}
+            ref = Ref(first_text(submit.id, reading) or id_of_link(links), links)
+            found = ref.id and may_be_id(ref.id) and not climbs(ref.id)
+            if found and self._calls.first_of(base, ref, self.declaration.poll) is not None:
+                return Snapshot(ref, Status(State.PENDING.value, State.PENDING), None)
+        return None
 
     def build_start(self, base: str, ref: Ref) -> Request | None:
         """Build the declared start."""
@@ -175,14 +193,16 @@ class DeclaredContract(Contract[Any, Any]):
         if word is not None:
             status = status_of_code(self.declaration, reading, word)
         else:
-            refusals.raise_refusal(self.declaration, reading)
+            refusals.raise_refusal(self.declaration, "poll", reading)
             other = first_text(document.id, reading)
             if other is not None and other != ref.id:
                 raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
             found = status_in(self.declaration, reading, call.state or document.state, call.absent or document.absent)
             if found is None:
                 key = self.declaration.key_of(call) if call.state else ("status",)
-                raise self.declaration.nothing_found(*key, "state")
+                error = self.declaration.nothing_found(reading, *key, "state")
+                error.stateless = True
+                raise error
             status = found
         there = word is not None and status.state is State.SUCCEEDED and reply.status != 204
         unread = there and reply.headers.get("content-length") != "0" and not self.is_document(ref, "poll", reply)
@@ -217,11 +237,11 @@ class DeclaredContract(Contract[Any, Any]):
         assert self.declaration.many is not None  # noqa: S101  (the request was built of it)
         (key, many), status = self.declaration.many, self.declaration.status
         reading = Reading(reply)
-        refusals.raise_refusal(self.declaration, reading)
+        refusals.raise_refusal(self.declaration, "poll", reading)
         found = first(many.under, reading) if many.under else reading.document
         entries = as_list(found) or list((as_map(found) or {}).values())
         if found is MISSING:
-            raise self.declaration.nothing_found(*key, "under")
+            raise self.declaration.nothing_found(reading, *key, "under")
         ended = set[str]()
         for entry in entries:
             one = Reading.over(entry, reply.url)
@@ -253,7 +273,8 @@ class DeclaredContract(Contract[Any, Any]):
             if not self.declaration.result:
                 return self._last_answer(base, snapshot, Result())
             declared = self.declaration.result[0]
-            names = ", ".join(f"{{{name}}}" for name in sorted({*declared.required, *declared.needs} - {"base", "id"}))
+            wanted = [condition.name for condition in declared.needs]
+            names = ", ".join(f"{{{name}}}" for name in sorted({*declared.required, *wanted} - {"base", "id"}))
             key = *self.declaration.key_of(declared), "url"
             raise self.declaration.no_result(f"nothing is there for {names}", *key)
         if result.url is not None:
@@ -345,7 +366,11 @@ class DeclaredContract(Contract[Any, Any]):
 
     def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if the answer shows it."""
+        return self._shown(ref, reply, "cancel")
+
+    def _shown(self, ref: Ref, reply: Reply, leg: Leg) -> Snapshot[Any] | None:
         reading, places = Reading(reply), self.declaration.status.state
+        refusals.raise_refusal(self.declaration, leg, reading)
         try:
             status = status_in(self.declaration, reading, places) if places and reply.body else None
         except BadReply:
@@ -365,8 +390,7 @@ class DeclaredContract(Contract[Any, Any]):
 
     def read_answer(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if what the service says to an answer shows it."""
-        refusals.raise_refusal(self.declaration, Reading(reply))
-        return self.read_cancellation(base, ref, reply)
+        return self._shown(ref, reply, "answer")
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""

@@ -7,6 +7,7 @@ checks it. Every key and every default is here; no request is built here, and no
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import ClassVar
@@ -14,8 +15,8 @@ from typing import ClassVar
 from attrs import evolve, field, frozen
 
 from gofer.contracts.declared.positions import line_of
-from gofer.contracts.declared.selectors import Places
-from gofer.contracts.declared.templates import Hole, Pattern, Template, templates_in
+from gofer.contracts.declared.selectors import LONGEST, Places, Reading
+from gofer.contracts.declared.templates import Hole, Lookup, Pattern, Template, templates_in
 from gofer.contracts.faults import Key, dotted
 from gofer.errors import BadReply, DeclarationError, NoResult
 from gofer.models import State
@@ -96,7 +97,7 @@ class Call:
 
 def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
     """Yield every template of a part of a declaration, with its key there."""
-    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text"):
+    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text", "keep"):
         value: Template | Templates | None = getattr(part, name, None)
         if isinstance(value, Template):
             yield (name,), value
@@ -114,6 +115,7 @@ class Submit(Call):
 
     codes: Mapping[int, str] = field(factory=dict[int, str])
     finished: tuple[int, ...] = ()
+    keep: Templates = field(factory=dict[str, Template])
     idempotent: bool | None = None
     keeps_keys: float = 86_400.0
     id: Places = ()
@@ -123,7 +125,8 @@ class Submit(Call):
     @property
     def sends_key(self) -> bool:
         """Whether the idempotency key is somewhere in it."""
-        return any(hole.name == "key" for hole in self.holes)
+        sent = (template for (part, *_), template in templates_of(self) if part != "keep")
+        return any(hole.name == "key" for template in sent for hole in template.holes)
 
 
 @frozen
@@ -155,11 +158,41 @@ class Many(Call):
 
 
 @frozen
+class Condition:
+    """A link or a value that a job has; with an expression, one that it matches."""
+
+    name: str
+    pattern: re.Pattern[str] | None
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Compile `values.x` or `values.x ~ ^expression$`, or raise `ValueError`."""
+        name, tilde, pattern = text.partition(" ~ ")
+        try:
+            return cls(name.strip(), re.compile(pattern.strip()) if tilde else None)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{{{self.name}}}" + ("" if self.pattern is None else f" ~ {self.pattern.pattern}")
+
+    def holds(self, lookup: Lookup) -> bool:
+        """Tell whether the job has it."""
+        value = lookup(self.name)
+        if value is None or self.pattern is None:
+            return value is not None
+        return len(value) <= LONGEST and self.pattern.search(value) is not None
+
+
+Conditions = tuple[Condition, ...]
+
+
+@frozen
 class Choice(Call):
     """One of several requests: the first that fits a job is sent. `needs` and `unless` name links and values."""
 
-    needs: tuple[str, ...] = ()
-    unless: tuple[str, ...] = ()
+    needs: Conditions = ()
+    unless: Conditions = ()
 
 
 @frozen
@@ -292,9 +325,13 @@ class Answer(Call):
 
 @frozen
 class Refusal:
-    """A refusal that comes with a 2xx status: how to tell it, and where its message and code are."""
+    """A kind of refusals, also with a 2xx status: how to tell it, what it means, and where its message and code are."""
 
-    when: Places
+    when: Places = ()
+    codes: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    means: str = "rejected"
     message: Places = ()
     code: Places = ()
 
@@ -335,7 +372,7 @@ class Declaration:
     reason: Reason | None = None
     cancel: Cancel | None = None
     answer: Answer | None = None
-    refusal: Refusal | None = None
+    refusal: tuple[Refusal, ...] = ()
     later: Refusals = field(factory=Refusals)
     unauthorized: Refusals = field(factory=Refusals)
     source: str = field(default="", eq=False)
@@ -350,13 +387,14 @@ class Declaration:
         submit, status = self.submit, self.status
         places = {"id": submit.id, **submit.links, **submit.values, **status.links, **status.values}
         texts = sorted((name, [place.text for place in many]) for name, many in places.items())
+        texts += sorted((name, [template.text]) for name, template in submit.keep.items())
         return hashlib.sha256(repr(texts).encode()).hexdigest()[:8]
 
     @property
     def links(self) -> set[str]:
         """The names of every link and value that replies are read for, as templates write them."""
         links = {f"links.{name}" for name in (*self.submit.links, *self.status.links)}
-        return links | {f"values.{name}" for name in (*self.submit.values, *self.status.values)}
+        return links | {f"values.{name}" for name in (*self.submit.keep, *self.submit.values, *self.status.values)}
 
     @cached_property
     def words(self) -> Mapping[str, State]:
@@ -444,9 +482,9 @@ class Declaration:
         """Make the error for a job that has succeeded and shows nothing for what is declared at this key."""
         return NoResult(f"{self.place(*key)}: the job has succeeded, and {shown}.", field=dotted(key))
 
-    def nothing_found(self, *key: str | int) -> BadReply:
+    def nothing_found(self, reading: Reading, *key: str | int) -> BadReply:
         """Make the error for an answer in which the selectors at this key find nothing."""
-        return self.bad_reply("nothing was found in the answer.", *key)
+        return self.bad_reply(f"nothing was found in the answer, which has {reading.contents}.", *key)
 
     def place(self, *key: str | int) -> str:
         """Say where a key is, as in `mine.toml:12: status.state`."""

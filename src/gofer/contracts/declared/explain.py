@@ -50,9 +50,11 @@ def explained(declaration: Declaration) -> Lines:
     yield from section("cancel", cancel)
     if declaration.answer is not None:
         yield from section("answer, where a job waits for its caller", _sent(declaration.answer))
-    if (refusal := declaration.refusal) is not None:
+    for refusal in declaration.refusal:
         found = _found({"refused, if": refusal.when, "words": refusal.message, "code": refusal.code})
-        yield from section("refusals in spite of 2xx", found)
+        rows = [("codes", [_listed(map(str, refusal.codes))]), ("its codes", [_listed(refusal.words)])]
+        on = f", in answers to {_listed(refusal.on)}" if refusal.on else ""
+        yield from section(f"refusals that mean {refusal.means}{on}", [*rows, *found])
     for title, these in (("refusals for now", declaration.later), ("refused credentials", declaration.unauthorized)):
         rows = [("codes", [_listed(map(str, these.codes))]), ("words", [_listed(these.words)])]
         yield from section(title, rows)
@@ -68,7 +70,8 @@ def _title(name: str, call: Choice, at: int, of: int) -> str:
         return name
     holes = () if call.url is None else call.url.holes
     names = [hole.name for hole in holes if hole.name.startswith(("links.", "values."))]
-    wanted = [f"{{{one}}}" for one in dict.fromkeys([*names, *call.needs])] + [f"no {{{one}}}" for one in call.unless]
+    wanted = [*dict.fromkeys([*(f"{{{one}}}" for one in names), *map(str, call.needs)])]
+    wanted += [f"no {one}" for one in call.unless]
     return f"{name} {at + 1}, " + (f"where there is {' and '.join(wanted)}" if wanted else "else")
 
 
@@ -96,6 +99,7 @@ def _submit(declaration: Declaration) -> Rows:
     submit = declaration.submit
     yield from _sent(submit)
     yield from _found({"id": submit.id} | _kept(submit.links, submit.values))
+    yield "kept", _pairs(submit.keep, "=")
     yield from _codes(submit.codes)
     codes = _listed(submit.finished)
     yield "finished", [f"{codes}, where it names no job: the answer is the result"] if codes else []

@@ -83,12 +83,13 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
         return evolve(
             snapshot, status=Status(str(snapshot.status), State.FAILED, error=error, error_code=code), more=()
         )
-    raise_refusal(calls.declaration, reading)
+    raise_refusal(calls.declaration, "result", reading)
 
     def found(places: Places, *key: str) -> Any:
         value = first(places, reading) if places else reading.document
         if value is MISSING and places and not any(place.text == "none:" for place in places):
-            raise calls.declaration.no_result("nothing was found in the answer", "result", *key)
+            shown = f"nothing was found in the answer, which has {reading.contents}"
+            raise calls.declaration.no_result(shown, "result", *key)
         return value
 
     value = found(result.value, "value")
@@ -117,7 +118,7 @@ def _with_pages(
         BadReply: the pages have no list as their value, or are too many.
     """
     ref, url, more = page.ref, reading.reply.url, before.more[1:]
-    is_list = bool(result.value) and isinstance(page.value, list)
+    is_list = bool(result.value) and as_list(page.value) is not None
     link = first_text(result.next or (_NEXT,), reading)
     if link and (result.next or is_list or page.files):
         more = (*more, calls.build_page(base, ref, result, link, url))
@@ -134,11 +135,12 @@ def _with_pages(
         )
     if not (more or before.more):
         return page
-    if result.value and not isinstance(page.value, list):
+    rows = as_list(page.value) if result.value else None
+    if result.value and rows is None:
         raise calls.declaration.bad_reply("the value of a result with several pages is a list.", "result", "value")
     files = (*before.files, *page.files) if before.more else page.files
-    value = [*before.value, *page.value] if before.more and result.value else page.value
-    return evolve(page, value=value if result.value else None, files=files, document_file=None, more=more)
+    rows = [*before.value, *rows] if before.more and rows is not None else rows
+    return evolve(page, value=rows, files=files, document_file=None, more=more)
 
 
 def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str) -> Iterator[ResultFile]:

@@ -28,6 +28,7 @@ from gofer.contracts.declared import markup
 from gofer.contracts.declared.media import is_stream
 from gofer.contracts.declared.streams import last_event
 from gofer.contracts.payload import as_list, as_map, no_document, parsed
+from gofer.errors import BadReply
 from gofer.wire import Reply, Request
 
 
@@ -67,6 +68,19 @@ class Reading:
     def sent(self) -> dict[str, str]:
         """The address that the request was sent to, by its method; empty without the request."""
         return {} if self.request is None else {self.request.method: self.request.url}
+
+    @property
+    def contents(self) -> str:
+        """What the answer has, for an error: the names in its document, without the values."""
+        try:
+            document = self.document
+        except BadReply:
+            return f"no document ({self.reply.media_type or 'of no type'})"
+        names, items = as_map(document), as_list(document)
+        if names is not None:
+            shown = ", ".join([str(name)[:40] for name in names][:10]) or "no member"
+            return shown + (", ..." if len(names) > 10 else "")
+        return "no body" if document is MISSING else "only a text" if items is None else f"a list of {len(items)}"
 
     @property
     def empty(self) -> bool:

@@ -21,14 +21,19 @@ RESERVED = ":/?#[]@!$&'()*+,;="
 
 
 def address(template: Template, lookup: Lookup) -> str:
-    """Fill an address: values are percent-encoded, except {base} and links, which are addresses themselves.
+    """Fill an address: values are percent-encoded, except {base}, links and what it starts with, which are addresses.
 
     Raises:
         Unfilled: a variable has no value.
         UsageError: a value would change the path.
         UnicodeEncodeError: a value has half a character (a lone surrogate).
     """
-    url, base = template.fill(lookup, _for_address) or "", str(lookup("base"))
+    head = template.parts[0] if template.parts else None
+
+    def encode(text: str, hole: Hole) -> str:
+        return text if hole is head else _for_address(text, hole)
+
+    url, base = template.fill(lookup, encode) or "", str(lookup("base"))
     is_link = any(hole.name.startswith("links.") for hole in template.holes)
     if not is_link and url.startswith(base) and climbs(url[len(base) :].partition("?")[0]):
         raise UsageError(f"A value for {template.text!r} has a part that is . or .., which is another address.")

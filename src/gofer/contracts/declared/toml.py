@@ -11,7 +11,7 @@ from typing import Any
 import cattrs
 
 from gofer.contracts.declared.checks import check
-from gofer.contracts.declared.declaration import Declaration, Json, Templates, Variable
+from gofer.contracts.declared.declaration import Condition, Conditions, Declaration, Json, Templates, Variable
 from gofer.contracts.declared.positions import line_of, misfit, syntax_line
 from gofer.contracts.declared.selectors import Places, Selector
 from gofer.contracts.declared.templates import Template, compile_value
@@ -33,7 +33,7 @@ def parse(text: str, source: str) -> Declaration:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # the second: brackets within brackets without end
         raise DeclarationError(f"It is no TOML: {error}", source=source, line=syntax_line(error)) from error
-    single = {many for many in ("poll", "result") if isinstance(raw.get(many), dict)}
+    single = {many for many in ("poll", "result", "refusal") if isinstance(raw.get(many), dict)}
     raw |= {many: [raw[many]] for many in single}
     for name in _NOT_KEYS:
         if name in raw:
@@ -124,6 +124,7 @@ _hooks: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
     (Mapping[int, str], _codes),
     (tuple[int, ...], lambda value, _: tuple(map(_code, as_list(value) or [value]))),
     (tuple[str, ...], _words),
+    (Conditions, lambda value, kind: tuple(map(Condition.parse, _words(value, kind)))),
 )
 for _kind, _hook in _hooks:
     _converter.register_structure_hook_func(partial(operator.eq, _kind), _hook)
