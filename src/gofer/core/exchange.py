@@ -148,10 +148,9 @@ def is_transient(errand: AnyErrand, error: errors.GoferError) -> bool:
     """Tell whether a failed exchange may succeed later: silence, a transient refusal, or no document at all."""
     match error:
         case errors.ServiceError():
-            if error.later is not None:
-                return error.later
             asked = error.retry_after is not None
-            return is_transient_code(error.status_code, asked_to_wait=asked) or means_later(errand, error)
+            transient = error.later is None and is_transient_code(error.status_code, asked_to_wait=asked)
+            return transient or means_later(errand, error)
         case errors.BadReply():
             # A service may show the end of a job before it shows what the job made.
             return error.field is None or isinstance(error, errors.NoResult)

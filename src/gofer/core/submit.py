@@ -181,7 +181,7 @@ def _fate(
     if not isinstance(failure, ServiceError):
         return "unsure"
     status = failure.status_code
-    if failure.later is False:
+    if failure.later is False and not means_later(errand, failure):
         return "refused"
     if repeated and status == 409:
         return "not made"  # the first try is still being worked on
