@@ -32,10 +32,14 @@ TABLES: dict[str, type[Any]] = {
     "Result": shape.Result,
     "Files": shape.Files,
     "Reason": shape.Reason,
+    "Token": shape.Token,
     "Refusal": shape.Refusal,
     "Later": shape.Refusals,
     "Unauthorized": shape.Refusals,
 }
+
+PLAIN = (shape.Cancel, shape.Answer, shape.Discard)
+"""Requests without keys of their own."""
 
 TYPES: list[tuple[Any, str]] = [
     (str, "text"),
@@ -117,7 +121,14 @@ def test_every_model_has_its_table() -> None:
         for one in vars(shape).values()
         if isinstance(one, type) and attrs.has(one) and one.__module__ == shape.__name__
     }
-    assert models - set(TABLES.values()) == {shape.Json, shape.Cancel, shape.Answer, shape.Choice, shape.Condition}
+    assert models - set(TABLES.values()) == {
+        shape.Json,
+        shape.Cancel,
+        shape.Answer,
+        shape.Discard,
+        shape.Choice,
+        shape.Condition,
+    }
 
 
 def test_every_selector_is_in_the_page() -> None:
@@ -146,6 +157,8 @@ PLACES = {
     "result.files.link": '[result]\nfiles = { link = "{base}/HOLE" }',
     "reason": '[reason]\nurl = "{base}"\nquery = { q = "HOLE" }',
     "cancel": '[cancel]\nurl = "{base}"\nquery = { q = "HOLE" }',
+    "discard": '[discard]\nurl = "{base}"\nquery = { q = "HOLE" }',
+    "token": '[token]\ntoken = "/t"\nurl = "{base}"\nsends = { q = "HOLE" }',
     "answer": '[answer]\nurl = "{base}"\nquery = { q = "HOLE" }',
 }
 LEAST = {

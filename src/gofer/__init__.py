@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from gofer.aclient import AsyncClient, AsyncJob
     from gofer.aretrieve import AsyncRetrieveClient, AsyncRetrieveJob
     from gofer.batch import Batch
+    from gofer.contracts.declared.contract import DeclaredContract
+    from gofer.contracts.declared.shipped import declared
 
 logging.getLogger("gofer").addHandler(logging.NullHandler())  # silent until an application configures logging
 
@@ -96,6 +98,7 @@ __all__ = [
     "Contract",
     "Credentials",
     "DeclarationError",
+    "DeclaredContract",
     "Downloading",
     "Event",
     "Expired",
@@ -152,6 +155,7 @@ __all__ = [
     "WaitTimeout",
     "WrongFile",
     "__version__",
+    "declared",
     "safe_name",
 ]
 
@@ -162,6 +166,8 @@ _LATER = {
     "AsyncJob": "gofer.aclient",
     "AsyncRetrieveClient": "gofer.aretrieve",
     "AsyncRetrieveJob": "gofer.aretrieve",
+    "DeclaredContract": "gofer.contracts.declared.contract",
+    "declared": "gofer.contracts.declared.shipped",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name exists

@@ -19,11 +19,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import define, field
 
+from gofer.contracts.base import Contract
 from gofer.core.credentials import Auth, Refused
-from gofer.errors import GoferError, Unauthorized, Unreachable, UsageError
+from gofer.errors import BadReply, GoferError, Unauthorized, Unreachable, UsageError
 from gofer.wire import Reply, Request, shown, split
 
-__all__ = ["Auth", "ClientCredentials", "EnvironmentHeader", "Netrc", "Refused"]
+__all__ = ["Auth", "ClientCredentials", "ContractToken", "EnvironmentHeader", "Netrc", "Refused"]
 
 
 def _endpoint(url: str) -> str:
@@ -101,6 +102,44 @@ class ClientCredentials(Auth):
         else:
             headers["authorization"] = _basic(quote(self.client_id, safe=""), quote(self.client_secret, safe=""))
         return Request("POST", self.token_url, headers, urlencode(form).encode())
+
+
+@define(eq=False)
+class ContractToken(Auth):
+    """The token that a contract asks for by itself, as a declaration's `[token]`; clients make it without `auth=`."""
+
+    base: str = field(repr=shown)
+    contract: Contract[Any, Any] = field(repr=False)
+    early: float = 60.0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, kw_only=True)
+    _headers: Mapping[str, str] | None = field(default=None, init=False, repr=False)
+    _until: float | None = field(default=None, init=False, repr=False)
+
+    def is_due(self) -> bool:
+        """Tell whether there is no token yet, or it ends soon."""
+        return self._headers is None or (self._until is not None and self.clock() >= self._until)
+
+    def sign(self, request: Request) -> Request:
+        """Add the headers with the token."""
+        return request.with_headers(self._headers or {})
+
+    def refresh(self, refused: Refused | None) -> Generator[Request, Reply, None]:  # noqa: ARG002
+        """Ask for a token.
+
+        Raises:
+            Unauthorized: it is refused.
+            Unreachable: there is none at the moment.
+        """
+        asked_at, request = self.clock(), self.contract.build_token(self.base)
+        reply = yield cast("Request", request)
+        try:
+            read = self.contract.read_token(reply)
+        except BadReply:
+            read = None
+        if read is None:
+            raise _no_token(reply, _object(reply.body))
+        self._headers, seconds = read
+        self._until = None if not seconds else asked_at + seconds - min(self.early, seconds / 2)
 
 
 @define(eq=False)

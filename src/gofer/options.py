@@ -54,6 +54,8 @@ class ClientOptions:
         encoded: what to do with a file that comes encoded, as by gzip, although gofer asks for it plain: "refuse"
             raises `WrongFile`, "keep" stores it as it comes. A file that is in this encoding by itself, as
             `table.csv.gz` is, is always stored as it is.
+        discard: whether to throw a job away at the service after its result was brought, if its contract says how; jobs
+            whose files were not downloaded stay.
         allow_hosts: the hosts that links and redirects of the service may lead to, besides its own origin: names
             (`files.example.org`), all names below one (`*.example.org`) and addresses (`10.0.0.7`), on any port. A
             link elsewhere raises `BadReply`, and nothing is sent there. An empty list allows the service's own origin
@@ -80,6 +82,7 @@ class ClientOptions:
     on_abandon: OnAbandon | None = None
     verify: Literal["auto", "require"] = "auto"
     encoded: Literal["refuse", "keep"] = "refuse"
+    discard: bool = False
     allow_hosts: Collection[str] | None = None
     max_file_bytes: int = 1 << 40
     max_connections: int = 100
@@ -105,6 +108,7 @@ class Options(TypedDict, total=False):
     on_abandon: OnAbandon | None
     verify: Literal["auto", "require"]
     encoded: Literal["refuse", "keep"]
+    discard: bool
     allow_hosts: Collection[str] | None
     max_file_bytes: int
     max_connections: int

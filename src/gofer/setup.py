@@ -94,14 +94,20 @@ def service_of(
         on_abandon=options.on_abandon,
         verify=options.verify,
         encoded=options.encoded,
+        discard=options.discard,
         hosts=None if options.allow_hosts is None else hosts_of(options.allow_hosts),
     )
     slots = Slots(int(positive(options.max_connections, "max_connections")))
     _SHARED.add(slots)
+    base = base_url(url)
     signer = signer_of(options.auth, awaited=awaited)
+    if options.auth is None and contract.build_token(base) is not None:
+        from gofer.auth import ContractToken  # most contracts have none
+
+        signer = ContractToken(base, contract)
     if isinstance(signer, Auth):
         _SHARED.add(signer.gofer_renewal)
-    return Service(contract, base_url(url), rules, headers_of(options.auth, options.headers), signer, slots)
+    return Service(contract, base, rules, headers_of(options.auth, options.headers), signer, slots)
 
 
 def contract_of(

@@ -80,6 +80,18 @@ BROKEN = [
         "submit.keep.key",
         "a secret is not kept: {api_key} would be in tickets",
     ),
+    (
+        "[cancel]",
+        '[token]\nurl = "{base}/token"\n[cancel]',
+        "token.token",
+        "nothing says where the token is in the answer",
+    ),
+    (
+        "[cancel]",
+        '[token]\nurl = "{base}/{token}"\ntoken = "/t"\n[cancel]',
+        "token.url",
+        "{token} is there once the request was answered: only sends has it",
+    ),
     ("of = 100", "interval_of = 0", "status.interval_of", "it must be a number above 0"),
     (
         'failed = "broken"',

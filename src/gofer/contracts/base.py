@@ -297,6 +297,18 @@ class Contract(Protocol[In_contra, Out]):
         """Read what the service says to the answer; None where it shows no job."""
         return self.read_cancellation(base, ref, reply)
 
+    def build_discard(self, base: str, ref: Ref) -> Request | None:
+        """Build the request that throws a job away whose result was brought; None where the service has none."""
+        return None
+
+    def build_token(self, base: str) -> Request | None:
+        """Build the request for a token that signs all others, if the caller has no `auth=`; None without one."""
+        return None
+
+    def read_token(self, reply: Reply) -> tuple[Mapping[str, str], float | None] | None:
+        """Read the headers that carry the token, and its lifetime in seconds (None: no end); None without a token."""
+        return None
+
     def build_health(self, base: str) -> Request | None:
         """Build the health request, None where the service has none."""
         return None

@@ -25,7 +25,16 @@ from gofer.core.slots import Use
 from gofer.core.submit import may_repeat, replays_keys, submit
 from gofer.core.table import Move, Stage
 from gofer.core.target import Target, check_target
-from gofer.errors import Abandoned, GoferError, JobLost, NotSupported, OutOfTime
+from gofer.errors import (
+    Abandoned,
+    BadReply,
+    GoferError,
+    JobLost,
+    NotSupported,
+    OutOfTime,
+    ServiceError,
+    TransportError,
+)
 from gofer.events import CancelSent, Submitted
 from gofer.models import Fetched, Outcome, State, Status, Verified
 from gofer.wire import Reply, Request
@@ -72,6 +81,7 @@ def complete(errand: Errand[In, Out], request: In, key: str, target: Target | No
         errand.move(Move.FINISH)
         return Outcome(results.value, None, Verified.NONE, errand.ref.id)
     path, fetched = yield from deliver(errand, results, target)
+    yield from _discard(errand)
     return Outcome(results.value, path, weakest(fetched), errand.ref.id, fetched)
 
 
@@ -136,7 +146,20 @@ def download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[
 def _download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
     target, errand.fetches = (yield from check_target(target)), True
     results = yield from _results(errand)
-    return (yield from deliver(errand, results, target))
+    brought = yield from deliver(errand, results, target)
+    yield from _discard(errand)
+    return brought
+
+
+def _discard(errand: AnyErrand) -> Flow[None]:
+    """Throw the job away whose result was brought, if the client wants that; whatever comes of it is only logged."""
+    request = errand.contract.build_discard(errand.service.base, errand.ref) if errand.rules.discard else None
+    if request is None:
+        return
+    try:
+        _ = accept(errand, (yield from follow(errand, request, min(errand.rules.timeout, FAREWELL))))
+    except (OutOfTime, TransportError, ServiceError, BadReply) as error:
+        _log.warning("The job %s was not thrown away: %s", errand.job_id, describe(error))
 
 
 def read(errand: Errand[In, Out], max_bytes: int) -> Flow[bytes]:

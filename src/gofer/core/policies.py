@@ -115,6 +115,7 @@ class Rules:
         poll: the pause between polls, where the service does not hold the request.
         grace: how long a status may stay that the contract does not declare; None takes the contract's own.
         hold: how long the service may hold a request; 0 asks it not to.
+        discard: whether a job is thrown away after its result was brought.
         timeout: for one request.
         stall: how long a body may pause.
         crawl: fewer bytes than this in `stall` seconds count as a pause too (even the slowest modems sent 1 KiB/s).
@@ -135,6 +136,7 @@ class Rules:
     poll: wait_base
     grace: float | None = None
     hold: int = 20
+    discard: bool = False
     timeout: float = 30.0
     stall: float = 60.0
     crawl: int = 1 << 10

@@ -124,6 +124,20 @@ class Calls:
             where = self.declaration.place(*self.declaration.key_of(call))
             raise UsageError(f"{where}: {{{error.name}}} has no value for this job.") from error
 
+    def build_token(self, base: str, call: Call) -> Request:
+        """Build the request for a token: its address is the declaration's own, so that secrets may go there."""
+        lookup = self._lookup(base, None)
+        assert call.url is not None  # noqa: S101  (a rule of `checks`)
+        try:
+            return build_request(call, address(call.url, lookup), lookup)
+        except Unfilled as error:
+            raise UsageError(f"{self.declaration.place('token')}: {{{error.name}}} has no value.") from error
+
+    def token_headers(self, token: str, sends: Templates) -> dict[str, str]:
+        """Return the headers that carry a token."""
+        lookup = self._lookup("", None, {"token": token})
+        return {name: header(name, value) for name, value in _with_values(sends, lookup)}
+
     def build_many(self, base: str, ids: str, page: str | None) -> Request:
         """Build a look at many jobs, or the request for its next page; only to the service's own origin."""
         assert self.declaration.many is not None  # noqa: S101  (asked where there is one)

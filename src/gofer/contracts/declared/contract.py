@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -102,6 +103,23 @@ class DeclaredContract(Contract[Any, Any]):
     def add_to_every(self, base: str, ref: Ref | None, request: Request) -> Request:
         """Add what `[every]` declares to a request to the service's own origin."""
         return self._calls.add_to_every(base, ref, request)
+
+    # --- tokens ---
+
+    def build_token(self, base: str) -> Request | None:
+        """Build the declared request for a token."""
+        call = self.declaration.token
+        return None if call is None else self._calls.build_token(base, call)
+
+    def read_token(self, reply: Reply) -> tuple[Mapping[str, str], float | None] | None:
+        """Read the token and its lifetime."""
+        call, reading = self.declaration.token, Reading(reply)
+        token = None if call is None or not 200 <= reply.status < 300 else first_text(call.token, reading)
+        if call is None or not token:
+            return None
+        life = first_text(call.life, reading) or ""
+        seconds = float(life) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", life) else None
+        return self._calls.token_headers(token, call.sends), seconds
 
     # --- submit ---
 
@@ -391,6 +409,10 @@ class DeclaredContract(Contract[Any, Any]):
     def read_answer(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if what the service says to an answer shows it."""
         return self._shown(ref, reply, "answer")
+
+    def build_discard(self, base: str, ref: Ref) -> Request | None:
+        """Build the declared request that throws the job away."""
+        return self._calls.build_if_possible(base, ref, self.declaration.discard)
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""

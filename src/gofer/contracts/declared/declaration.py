@@ -97,7 +97,7 @@ class Call:
 
 def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
     """Yield every template of a part of a declaration, with its key there."""
-    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text", "keep"):
+    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text", "keep", "sends"):
         value: Template | Templates | None = getattr(part, name, None)
         if isinstance(value, Template):
             yield (name,), value
@@ -317,6 +317,24 @@ class Cancel(Call):
 
 
 @frozen
+class Discard(Call):
+    """The request that throws a job away once its result was brought."""
+
+    default_method: ClassVar[str] = "DELETE"
+
+
+@frozen
+class Token(Call):
+    """The request for a token, where it and its lifetime are in the answer, and the headers that carry it."""
+
+    default_method: ClassVar[str] = "POST"
+
+    token: Places = ()
+    life: Places = ()
+    sends: Templates = field(factory=lambda: {"authorization": Template.parse("Bearer {token}")})
+
+
+@frozen
 class Answer(Call):
     """What the caller answers to a job that waits for it."""
 
@@ -372,6 +390,8 @@ class Declaration:
     reason: Reason | None = None
     cancel: Cancel | None = None
     answer: Answer | None = None
+    discard: Discard | None = None
+    token: Token | None = None
     refusal: tuple[Refusal, ...] = ()
     later: Refusals = field(factory=Refusals)
     unauthorized: Refusals = field(factory=Refusals)
@@ -439,7 +459,7 @@ class Declaration:
 
     def calls(self) -> Iterator[tuple[Key, Call]]:
         """Yield every request with its key, which has a number for one of several status requests or results."""
-        for name in ("submit", "start", "poll", "result", "reason", "cancel", "answer"):
+        for name in ("token", "submit", "start", "poll", "result", "reason", "cancel", "answer", "discard"):
             part: Call | tuple[Call, ...] | None = getattr(self, name)
             if isinstance(part, tuple):
                 yield from (((name, at) if len(part) > 1 else (name,), call) for at, call in enumerate(part))

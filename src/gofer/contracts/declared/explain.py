@@ -50,6 +50,11 @@ def explained(declaration: Declaration) -> Lines:
     yield from section("cancel", cancel)
     if declaration.answer is not None:
         yield from section("answer, where a job waits for its caller", _sent(declaration.answer))
+    if declaration.discard is not None:
+        yield from section("discard, if the client wants it", _sent(declaration.discard))
+    if (token := declaration.token) is not None:
+        found = _found({"token": token.token, "seconds": token.life})
+        yield from section("token", [*_sent(token), *found, ("sent as", _pairs(token.sends))])
     for refusal in declaration.refusal:
         found = _found({"refused, if": refusal.when, "words": refusal.message, "code": refusal.code})
         rows = [("codes", [_listed(map(str, refusal.codes))]), ("its codes", [_listed(refusal.words)])]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 from gofer.contracts.declared import toml
 from gofer.contracts.declared.contract import DeclaredContract
@@ -51,6 +52,23 @@ def read(path: Path) -> Declaration:
     return toml.parse(text, path.name)
 
 
-def declared(source: str | Path, variables: Mapping[str, str] | None = None) -> DeclaredContract:
-    """Return the contract of a shipped name or of a declaration's file."""
-    return DeclaredContract(read(source) if isinstance(source, Path) else shipped(source), variables or {})
+Kind = TypeVar("Kind", bound=DeclaredContract)
+
+
+def declared(
+    source: str | Path,
+    variables: Mapping[str, str] | None = None,
+    kind: type[Kind] = DeclaredContract,  # type: ignore[assignment]  # mypy takes no default for a type variable
+) -> Kind:
+    """Return the contract of a shipped name or of a declaration's file.
+
+    Args:
+        source: the name, or the path.
+        variables: the values of its variables.
+        kind: a class derived from `DeclaredContract`, for what its methods do differently.
+
+    Raises:
+        UsageError: there is no such name, the file cannot be read, or a variable has no value.
+        DeclarationError: the declaration is wrong.
+    """
+    return kind(read(source) if isinstance(source, Path) else shipped(source), variables or {})

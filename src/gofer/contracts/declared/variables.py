@@ -27,10 +27,10 @@ class Own:
         return f"{place}?" in self.places.split()
 
 
-_LATER = "start poll poll.hold result result.files.link reason cancel answer"
+_LATER = "start poll poll.hold result result.files.link reason cancel answer discard"
 
 OWN: Mapping[str, Own] = {
-    "base": Own("the service's address", f"every submit poll.many {_LATER}"),
+    "base": Own("the service's address", f"every token submit poll.many {_LATER}"),
     "id": Own("the job's id", _LATER),
     "ids": Own("the ids of up to `most` jobs, with commas between them", "poll.many"),
     "key": Own("the idempotency key, another for each submission", "submit"),
@@ -39,6 +39,7 @@ OWN: Mapping[str, Own] = {
     "word": Own("the service's last word for the job", "poll? poll.hold?"),
     "item": Own("what was found at url", "result.files.link"),
     "page": Own("what was found at next, or the number of the page", "result?"),
+    "token": Own("the token that the token request gave", "token"),
     "answer": Own("what the caller answers", "answer"),
 }
 """All except `input`, and `links` and `values`, which a declaration names. Members of an answer have any names."""
@@ -47,7 +48,7 @@ OWN: Mapping[str, Own] = {
 def allowed(declaration: Declaration, place: str) -> set[str]:
     """Return the names of the variables that a template in this place may have, without those of the input."""
     names = {name for name, own in OWN.items() if own.is_in(place)} | set(declaration.variables)
-    no_job = place in ("submit", "poll.many")
+    no_job = place in ("token", "submit", "poll.many")
     return names if no_job else names | declaration.links
 
 
