@@ -211,7 +211,8 @@ class DeclaredContract(Contract[Any, Any]):
         if word is not None:
             status = status_of_code(self.declaration, reading, word)
         else:
-            refusals.raise_refusal(self.declaration, "poll", reading)
+            if self.declaration.refusal:
+                refusals.raise_refusal(self.declaration, "poll", reading)
             other = first_text(document.id, reading)
             if other is not None and other != ref.id:
                 raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
@@ -226,7 +227,7 @@ class DeclaredContract(Contract[Any, Any]):
         unread = there and reply.headers.get("content-length") != "0" and not self.is_document(ref, "poll", reply)
         files = (file_at(self._calls.build(base, ref, call), reply),) if unread else ()
         ref = with_links(ref, links_in(reading, self._calls.secret_parameters, document))
-        return evolve(snapshot_of(self.declaration, ref, status, reading), files=files)
+        return snapshot_of(self.declaration, ref, status, reading, files)
 
     @property
     def holds(self) -> bool:

@@ -94,10 +94,12 @@ class Reading:
             return self.tree
         self._parsed, body = True, self.reply.body.strip()
         try:
-            if is_stream(self.reply):
+            if body[:1] in (b"{", b"["):
+                self.tree = parsed(body)
+            elif is_stream(self.reply):
                 event = last_event(body)
                 self.tree = MISSING if event is None else event
-            elif body[:1] not in (b"{", b"[") and _is_markup(body):
+            elif _is_markup(body):
                 self.root, self.tree = markup.parse(body)
                 if self.root.casefold() == "html":
                     raise ValueError("a web page")  # also where it is well-formed

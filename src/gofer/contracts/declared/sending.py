@@ -28,16 +28,15 @@ def address(template: Template, lookup: Lookup) -> str:
         UsageError: a value would change the path.
         UnicodeEncodeError: a value has half a character (a lone surrogate).
     """
-    head = template.parts[0] if template.parts else None
-
-    def encode(text: str, hole: Hole) -> str:
-        return text if hole is head else _for_address(text, hole)
-
-    url, base = template.fill(lookup, encode) or "", str(lookup("base"))
+    url, base = template.fill(lookup, _for_address, _as_it_is) or "", str(lookup("base"))
     is_link = any(hole.name.startswith("links.") for hole in template.holes)
     if not is_link and url.startswith(base) and climbs(url[len(base) :].partition("?")[0]):
         raise UsageError(f"A value for {template.text!r} has a part that is . or .., which is another address.")
     return base + url[len(base) + 1 :] if url.startswith(f"{base}//") else url  # whether or not a path begins with /
+
+
+def _as_it_is(text: str, _: Hole) -> str:
+    return text
 
 
 def _for_address(text: str, hole: Hole) -> str:

@@ -12,7 +12,7 @@ from gofer.contracts.declared.declaration import Declaration, Poll
 from gofer.contracts.declared.media import is_data, is_file
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply
-from gofer.models import State, Status
+from gofer.models import ResultFile, State, Status
 from gofer.wire import Head
 
 
@@ -81,7 +81,9 @@ def may_be_result(declaration: Declaration, poll: Poll, head: Head) -> bool:
     )
 
 
-def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
+def snapshot_of(
+    declaration: Declaration, ref: Ref, status: Status, reading: Reading, files: tuple[ResultFile, ...] = ()
+) -> Snapshot[Any]:
     """Make the snapshot of a job with this status."""
     start = declaration.start
     idle = (
@@ -90,10 +92,11 @@ def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Rea
         and (not start.when or status.casefold() in [word.casefold() for word in start.when])
     )
     value = None if reading.tree is MISSING else reading.tree
-    interval = _number(_shown(declaration.status.interval, reading))
+    interval = _number(_shown(declaration.status.interval, reading)) if declaration.status.interval else None
     pause = None if interval is None else max(0.0, interval / declaration.status.interval_of)
     answer = reading.reply if status.state is State.SUCCEEDED and reading.reply.body and not reading.unread else None
-    return Snapshot(ref, status, value, idle=idle, url=reading.reply.url, answer=answer, pause=pause)
+    url = reading.reply.url
+    return Snapshot(ref, status, value, files=files, idle=idle, url=url, answer=answer, pause=pause)
 
 
 def _shown(places: Places, reading: Reading) -> str | None:
@@ -105,8 +108,10 @@ def _shown(places: Places, reading: Reading) -> str | None:
 
 
 def _number(text: str | None) -> float | None:
+    if text is None:
+        return None
     try:
-        number = float((text or "").rstrip("% "))
+        number = float(text.rstrip("% "))
     except ValueError:
         return None
     return number if math.isfinite(number) else None

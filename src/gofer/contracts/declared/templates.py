@@ -28,6 +28,10 @@ Lookup = Callable[[str], Any]
 """Finds a variable's value by its name; None where it has none."""
 
 
+Encode = Callable[[str, "Hole"], str]
+"""Encodes what is filled into a hole."""
+
+
 class Unfilled(Exception):
     """A variable that must have a value has none."""
 
@@ -91,8 +95,13 @@ class Template:
         only = self.parts[0] if len(self.parts) == 1 else None
         return only if isinstance(only, Hole) else None
 
-    def fill(self, lookup: Lookup, encode: Callable[[str, Hole], str] | None = None) -> str | None:
+    def fill(self, lookup: Lookup, encode: Encode | None = None, first: Encode | None = None) -> str | None:
         """Fill the holes and return the text; None where an optional variable has no value.
+
+        Args:
+            lookup: finds the variables.
+            encode: encodes what is filled in.
+            first: does so where the text begins with a hole, in place of `encode`.
 
         Raises:
             Unfilled: a variable has no value.
@@ -108,7 +117,8 @@ class Template:
             if value is None:
                 return None
             text = value if isinstance(value, str) else plain(value)
-            texts.append(text if encode is None else encode(text, part))
+            how = first if first is not None and not texts else encode
+            texts.append(text if how is None else how(text, part))
         return "".join(texts)
 
 
