@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from dialects.servers.processes import free_port
-from gofer import JobFailed
+from gofer import JobFailed, NeedsInput
 from support.any_api import (
     COOKBOOK,
     DONE,
@@ -143,6 +143,7 @@ def test_the_test_of_the_tutorial_passes(
 
 
 FILES: dict[str, Any] = {"outputs": {"map": {"href": "/f/1"}, "log": {"url": "s3://b/log"}}}
+IMAGES: dict[str, Any] = {**DONE, "images": [{"title": "a.png", "data": "iVBORw=="}]}
 AWS = {"Job": {"Status": "SUCCEEDED"}}
 RPC = {"status": {"result": {"state": "succeeded", "answer": 42}}}
 
@@ -292,6 +293,39 @@ TALKS: dict[str, tuple[Script, Any]] = {
         DONE,
     ),
     "Files are uploaded with the submission": (Script(MADE, ENDED), DONE),
+    "The job waits for an answer of its caller": (
+        Script(MADE, ("GET /jobs/1", reply(200, {"status": "input_required", "asks": "Which one?"}))),
+        NeedsInput("input_required"),
+    ),
+    "The result is on several pages": (
+        Script(
+            MADE,
+            ENDED,
+            ("GET /jobs/1/rows", reply(200, {"rows": [1, 2], "next_cursor": "c2"})),
+            ("GET /jobs/1/rows?cursor=c2", reply(200, {"rows": [3], "next_cursor": None})),
+        ),
+        [1, 2, 3],
+    ),
+    "The result is JSON or a file, by its type": (
+        Script(MADE, ENDED, ("GET /jobs/1/result", reply(200, {"rows": [1]}))),
+        [1],
+    ),
+    "A file is in the document, in Base64": (
+        Script(MADE, ("GET /jobs/1", reply(200, IMAGES))),
+        IMAGES,
+    ),
+    "A token is needed first": (
+        Script(("POST /login", reply(200, {"access": "t1", "expires_in": 60})), MADE, ENDED),
+        DONE,
+    ),
+    "Errors mean something of their own": (
+        Script(
+            ("POST /jobs", reply(503, {"code": "QUEUE_FULL"})),
+            ("POST /jobs", reply(409, ONE)),
+            ENDED,
+        ),
+        DONE,
+    ),
 }
 
 
@@ -305,8 +339,8 @@ def test_a_recipe_speaks_to_its_service(title: str) -> None:
     """The declaration of the recipe makes these requests, and this is what comes of their answers."""
     script, outcome = TALKS[title]
     with client_of(title, script) as client:
-        if isinstance(outcome, JobFailed):
-            with pytest.raises(JobFailed, match=outcome.message):
+        if isinstance(outcome, JobFailed | NeedsInput):
+            with pytest.raises(type(outcome), match=outcome.message):
                 client.run(ORDERS.get(title, {}), timeout=30)
         else:
             assert client.run(ORDERS.get(title, {}), timeout=30).value == outcome
