@@ -1,21 +1,24 @@
-"""The commands of `gofer contract`: explain a declaration, list the contracts that come with gofer, print one.
+"""The commands of `gofer contract`: explain a declaration, draft one, list those that come with gofer, print one.
 
 Nothing is sent. The explanation itself is `gofer.contracts.explain`'s business, and the dry run `rehearsal`'s.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
 
 import click
 
-from gofer.cli import help_texts
+from gofer.cli import guessing, help_texts
 from gofer.cli.chosen_contract import masked_contract, read_declaration
 from gofer.cli.inputs import read_input, read_replies, with_files
 from gofer.cli.options import url_option, variables_option
 from gofer.cli.report import exit_on_error
-from gofer.cli.screen import printable
+from gofer.cli.screen import printable, say
 from gofer.cli.service import service_url, token
 from gofer.contracts.declared import shipped
 from gofer.contracts.declared.contract import DeclaredContract
@@ -23,8 +26,12 @@ from gofer.contracts.declared.explain import explained
 from gofer.contracts.declared.inputs import unsent
 from gofer.contracts.declared.layout import MASK, request_lines
 from gofer.contracts.declared.rehearsal import Rehearsal
+from gofer.errors import UsageError
 from gofer.setup import RETRIEVE
 from gofer.wire import Request, base_url
+
+MOST_BYTES = 64 << 20
+"""Bytes of an OpenAPI document."""
 
 
 @click.group(help=help_texts.CONTRACT)
@@ -90,6 +97,41 @@ def show(contract: str) -> None:
     """Print one."""
     with exit_on_error():
         click.echo(read_declaration(contract).text, nl=False)
+
+
+@contract.command(help=help_texts.GUESS)
+@click.argument("document", metavar="FILE", type=click.File("rb"))
+@click.option("-o", "--output", "target", metavar="FILE", help="Where the draft goes; a file that exists is refused.")
+def guess(document: IO[bytes], target: str | None) -> None:
+    """Draft a declaration."""
+    with exit_on_error():
+        draft = guessing.guess(_parsed(document.read(MOST_BYTES + 1)))
+        if target is None:
+            click.echo(draft.text, nl=False)
+        else:
+            _write_new(Path(target), draft.text)
+        for name in draft.missing:
+            say(f"gofer: nothing in the document looks like {name}; the draft has a placeholder there.")
+    if draft.missing:
+        sys.exit(1)
+
+
+def _parsed(raw: bytes) -> object:
+    try:
+        if len(raw) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES} bytes")
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        advice = " It looks like YAML: convert it to JSON first." if b"openapi:" in raw else ""
+        raise UsageError(f"The document is no JSON ({error}).{advice}") from error
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"The draft cannot be written to {str(path)!r}: {error.strerror}.") from error
 
 
 def _signed(contract: DeclaredContract, base: str, request: Request) -> Request:

@@ -33,6 +33,7 @@ BATCH = (
 )
 CONTRACT = ((0, "done"), (2, "bad usage, or the declaration is wrong"), (130, "interrupted by Ctrl-C"))
 CONTRACT_CHECK = (*CONTRACT, (1, "a recorded reply could not be read"))
+CONTRACT_GUESS = (*CONTRACT, (1, "something was not found: the draft has a placeholder, marked `# ?`"))
 HEALTH = ((0, "jobs can run"), (2, "bad usage"), (3, "jobs cannot run, or no answer"), (130, "interrupted by Ctrl-C"))
 SERVE = (
     (0, "ended by Ctrl-C or SIGTERM; with --check: nothing is wrong"),

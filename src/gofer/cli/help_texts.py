@@ -311,6 +311,7 @@ A contract describes a service's API. A declaration is a contract in a page of T
 Examples:
   gofer contract list
   gofer contract show uws > mine.toml
+  gofer contract guess openapi.json -o mine.toml
   gofer contract check mine.toml --input request.json
 
 {_table(exit_codes.CONTRACT_CHECK)}
@@ -336,6 +337,21 @@ Examples:
   gofer contract check mine.toml --reply submit=submit.txt --reply poll=poll.txt --url https://jobs.example.org
 
 {_table(exit_codes.CONTRACT_CHECK)}
+"""
+
+GUESS = f"""Draft a declaration from an OpenAPI document.
+
+FILE is the document in JSON, of version 3; - is stdin. gofer looks for the operation that submits a job, the one that
+shows its status, its result and its cancellation, and writes a page with them. A line that ends with `# ?` is a guess:
+read the API's documentation there. `gofer contract check` explains the page, and with --reply holds it against real
+answers. Nothing is sent.
+
+\b
+Examples:
+  gofer contract guess openapi.json -o mine.toml
+  curl https://jobs.example.org/openapi.json | gofer contract guess - > mine.toml
+
+{_table(exit_codes.CONTRACT_GUESS)}
 """
 
 LIST = f"""List the contracts that come with gofer, with a line about each.
