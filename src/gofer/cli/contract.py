@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 
 import click
+from attrs import evolve
 
 from gofer.cli import help_texts
 from gofer.cli.chosen_contract import masked_contract, read_declaration
@@ -24,6 +25,7 @@ from gofer.contracts.declared.inputs import unsent
 from gofer.contracts.declared.layout import MASK, request_lines
 from gofer.contracts.declared.rehearsal import Rehearsal
 from gofer.setup import RETRIEVE
+from gofer.transports.inputs import examine
 from gofer.wire import Request, base_url
 
 
@@ -66,6 +68,8 @@ def check(
             members = read_input(file)
             request = with_files(declaration, members, attached)
             submission = masked.build_submission(base, request, key="another-key-each-time", budget=120.0, hold=1)
+            if not isinstance(submission.body, bytes):
+                submission = evolve(submission, body=examine(submission.body, hashed=False))
             _print(["", "for this input"])
             _print(f"  {line}".rstrip() for line in request_lines(_signed(masked, base, submission)))
             _print(f"  not sent: {name}" for name in unsent(declaration, members))

@@ -54,10 +54,11 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
     submission whose fate is unclear.
 
     Raises:
-        UsageError: the key has been sent before, but the contract sends none, so this would be another submission.
+        UsageError: the key has been sent before, but the contract sends none, so this would be another submission;
+            or a file of the body cannot be sent.
     """
     build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
-    unheld = build(hold=0)
+    unheld = yield from verbs.examined(errand, build(hold=0))
     if again and not (errand.contract.sends_key or errand.contract.is_idempotent(unheld)):
         raise UsageError(
             f"A key cannot repeat this submission: the contract {errand.contract.name!r} sends none (`sends_key`). "
@@ -65,12 +66,12 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
         )
     errand.key = key
     errand.use, errand.at_risk = Use.OTHER, errand.at_risk or again
-    hold = int(min(hold, max(0.0, errand.left - 1.0)))
+    hold = int(min(hold, max(0.0, errand.left - 1.0))) if isinstance(unheld.body, bytes) else 0
     if hold and not errand.enter(Use.HELD):
         hold = 0  # too many requests are held already: polls follow by the schedule
     errand.submission = unheld
     errand.move(Move.SUBMIT)
-    snapshot = yield from _deliver(errand, build(hold=hold), errand.submission, hold, again)
+    snapshot = yield from _deliver(errand, build(hold=hold) if hold else unheld, unheld, hold, again)
     errand.submitted(snapshot)
     errand.move(Move.ACCEPTED)
     if snapshot.ref.id or snapshot.ref.links:  # else it was finished at once, and cannot be found again
@@ -94,6 +95,11 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             return errand.contract.read_submission(errand.service.base, request, reply)
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
+        except UsageError as error:  # this try was not sent, or never complete, as a file has changed
+            errand.at_risk = before
+            if lost is None and not again:
+                raise
+            raise _uncertain(errand, error, "its answer was lost, and it cannot be sent again as it was") from error
         if lost is not None and request.method == "DELETE" and isinstance(failure, NotFound | Expired):
             # The first one has been done (RFC 9110, section 9.2.2).
             with contextlib.suppress(BadReply):  # a contract that needs an answer has none
@@ -210,7 +216,9 @@ def promises_replay(errand: Errand[In, Out]) -> Flow[bool]:
 
 
 def _uncertain(errand: Errand[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
-    if errand.submission is not None and errand.contract.is_idempotent(errand.submission):
+    if isinstance(failure, UsageError):
+        advice = "Check at the service whether the job exists."
+    elif errand.submission is not None and errand.contract.is_idempotent(errand.submission):
         advice = f"The same call may be made again: {errand.submission.method} makes no second job."
     elif errand.contract.sends_key:
         advice = "submit(request, key=error.key) repeats this very submission."

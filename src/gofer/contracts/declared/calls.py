@@ -91,7 +91,7 @@ class Calls:
             raise UsageError(error.message) from error
         except (TypeError, ValueError) as error:
             raise UsageError(
-                f"The input cannot be written into a request (bytes go into a multipart body): {error}."
+                f"The input cannot be written into a request (bytes and files go into multipart or body): {error}."
             ) from error
         except Unfilled as error:
             missing = error.name.removeprefix("input.")

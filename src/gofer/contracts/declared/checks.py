@@ -126,7 +126,7 @@ class Use:
 def _bodies(declaration: Declaration) -> Parts[list[str]]:
     """Yield the bodies that each request has; the key is that of the second one, if there is one."""
     for key, call in declaration.calls():
-        bodies = [name for name in ("json", "form", "multipart", "text") if getattr(call, name) is not None]
+        bodies = [name for name in call.bodies if getattr(call, name) is not None]
         yield (*key, *bodies[1:2]), bodies
 
 

@@ -19,6 +19,7 @@ from gofer.contracts.base import Contract, Leg, Look, Ref, Snapshot
 from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
 from gofer.contracts.declared.declaration import Declaration, Result
+from gofer.contracts.declared.inputs import as_plain, from_plain
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_page, is_plain_text
 from gofer.contracts.declared.results import file_at, is_document, with_result
@@ -102,6 +103,14 @@ class DeclaredContract(Contract[Any, Any]):
     def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission from the input, a map as JSON has it."""
         return self._calls.build_submission(base, request, key=key, budget=budget, hold=hold)
+
+    def to_json(self, request: Any) -> object:
+        """Return an input as plain JSON; a path is written so that it is read as one."""
+        return as_plain(request)
+
+    def from_json(self, value: object) -> object:
+        """Return the input that `to_json` has made this of."""
+        return from_plain(value)
 
     def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
         """Read the answer to a submission: a job, or where it was finished at once, its result."""

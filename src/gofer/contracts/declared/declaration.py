@@ -50,7 +50,9 @@ class Every:
 
 @frozen
 class Call:
-    """One request: at most one of `json`, `form`, `multipart` and `text` is its body."""
+    """One request: it has one body at most."""
+
+    bodies: ClassVar[tuple[str, ...]] = ("json", "form", "multipart", "text", "body")
 
     default_method: ClassVar[str] = "GET"
 
@@ -62,6 +64,7 @@ class Call:
     form: Template | Templates | None = None
     multipart: Templates | None = None
     text: Template | None = None
+    body: Template | None = None
 
     @property
     def holes(self) -> Iterator[Hole]:
@@ -95,7 +98,7 @@ class Call:
 
 def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
     """Yield every template of a part of a declaration, with its key there."""
-    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text"):
+    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text", "body"):
         value: Template | Templates | None = getattr(part, name, None)
         if isinstance(value, Template):
             yield (name,), value

@@ -187,6 +187,7 @@ def _sent(call: Call) -> Rows:
         yield "form", _pairs(call.form, "=")
     yield "multipart", _pairs(call.multipart or {}, "=")
     yield "text", [] if call.text is None else call.text.text.strip("\n").split("\n")
+    yield "body", [] if call.body is None else [call.body.text]
 
 
 def _as_written(pattern: Pattern) -> Any:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.payload import as_list, as_map
+from gofer.errors import UsageError
+
+_FILE = "gofer:file"
+"""The name of the only member of what stands for a path in plain JSON."""
 
 
 def needs(declaration: Declaration) -> tuple[list[str], list[str]]:
@@ -23,3 +29,25 @@ def unsent(declaration: Declaration, members: Mapping[str, Any]) -> list[str]:
     """Return the members of an input that no template sends."""
     names = {name.partition(".")[0] for part in needs(declaration) for name in part}
     return [] if "" in names else [name for name in members if name not in names]
+
+
+def as_plain(value: Any) -> Any:
+    """Return an input as plain JSON, for a journal: a path as a map that says so, and complete."""
+    if isinstance(value, Path):
+        return {_FILE: str(value.absolute())}
+    members, items = as_map(value), as_list(value)
+    if members is not None:
+        if _FILE in members:  # it would be read as a path, and its writer may be nobody who may choose files
+            raise UsageError(f"The input has a member {_FILE!r}, which is gofer's own name. Pass a pathlib.Path.")
+        return {name: as_plain(inner) for name, inner in members.items()}
+    return value if items is None else [as_plain(inner) for inner in items]
+
+
+def from_plain(value: Any) -> Any:
+    """Return the input that `as_plain` has made this of."""
+    members, items = as_map(value), as_list(value)
+    if members is not None:
+        if _FILE in members:
+            return Path(members[_FILE])
+        return {name: from_plain(inner) for name, inner in members.items()}
+    return value if items is None else [from_plain(inner) for inner in items]
