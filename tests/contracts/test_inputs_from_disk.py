@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, TemporaryFile
@@ -200,6 +201,23 @@ def test_files_without_end_are_not_read_into_memory(any_face, tmp_path):
     assert digests[-1] == hashlib.sha256(bytes(size)).hexdigest()
 
 
+class Hesitant(io.FileIO):
+    """Lets other threads go on between the two calls that read a block."""
+
+    def seek(self, *args):
+        """Go there, and wait a little."""
+        position = super().seek(*args)
+        time.sleep(0.001)
+        return position
+
+
+def test_one_open_file_may_be_sent_by_several_errands_at_once(report):
+    """Each gets all of it in order, although the file has only one position."""
+    with Hesitant(report) as file, ThreadPoolExecutor(4) as threads:
+        body = inputs.examine(Streamed((FileInput(file),)), hashed=False)
+        assert set(threads.map(lambda _: b"".join(inputs.blocks(body)), range(8))) == {CONTENT}
+
+
 # --- tries ---
 
 
@@ -239,6 +257,7 @@ def replace(path):
     """Put another file in its place."""
     other = path.with_name("other")
     other.write_bytes(CONTENT)
+    os.utime(other, ns=(0, path.stat().st_mtime_ns))
     other.replace(path)
 
 
@@ -326,7 +345,12 @@ class Slow(httpx.AsyncBaseTransport):
         """Take the body, if there is one, and answer."""
         async for _ in request.stream:
             await anyio.sleep(20)
-        return httpx.Response(200, json={"id": "7", "state": "done"})
+
+        async def answer():
+            await anyio.sleep(0)
+            yield b'{"id": "7", "state": "done"}'
+
+        return httpx.Response(200, headers={"content-type": "application/json"}, content=answer())
 
 
 @pytest.fixture

@@ -96,7 +96,6 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
         except UsageError as error:  # this try was not sent, or never complete, as a file has changed
-            errand.at_risk = before
             if lost is None and not again:
                 raise
             raise _uncertain(errand, error, "its answer was lost, and it cannot be sent again as it was") from error
