@@ -168,6 +168,26 @@ def test_a_file_that_would_be_sent_is_shown_by_its_name_and_size() -> None:
         assert "<file a.bin, 70000 bytes>" in ran.stdout
 
 
+def test_shows_what_is_uploaded_before_the_submission() -> None:
+    """What only the answers have is shown by its name in capitals."""
+    first = '[[upload]]\nurl = "{base}/files"\nlinks = { put = "/put" }\nvalues = { handle = "/handle" }\n'
+    second = '[[upload]]\nurl = "{links.put}"\nbody = "{input.data}"\n'
+    text = MINE.replace("[submit]", f"{first}{second}[submit]").replace('"{input.data*?}"', '"{values.handle}"')
+    Path("raw.toml").write_text(text)
+    Path("a.bin").write_bytes(b"\xff" * 7)
+    words = ("--var", "region=north", "--input", "-", "--attach", "data=a.bin", "--url", BASE)
+    ran = CliRunner().invoke(command, ["contract", "check", "raw.toml", *words], input='{"task": "x"}')
+    assert ran.exit_code == 0, ran.output
+    assert "  upload ---> submit ---> poll" in ran.stdout
+    assert " must have task, data\n" in section(ran.stdout, "input").replace("data, task", "task, data")
+    assert " sends PUT {links.put}\n body {input.data}\n" in section(ran.stdout, "upload 2, before the submission")
+    shown = re.sub(r"\s+", " ", ran.stdout[ran.stdout.index("for this input") :])
+    assert f"POST {BASE}/files?region=north" in shown
+    assert f"PUT {BASE}/PUT" in shown
+    assert "<file a.bin, 7 bytes>" in shown
+    assert 'name="data" HANDLE' in shown
+
+
 def test_masks_a_secret_in_an_address() -> None:
     """A secret in the address is masked, and the mask is not percent-encoded."""
     Path("mine.toml").write_text(

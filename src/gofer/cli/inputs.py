@@ -56,7 +56,7 @@ def with_files(declaration: Declaration, members: Mapping[str, Any], attached: t
     """Put the files of `--attach FIELD=FILE` into the input: one, or a map of them where `{input.FIELD*}` sends it."""
     request = dict(members)
     sent = {name for part in needs(declaration) for name in part}
-    maps = {hole.name.removeprefix("input.") for hole in declaration.submit.holes if hole.each}
+    maps = {hole.name.removeprefix("input.") for hole in declaration.input_holes if hole.each}
     for option in attached:
         field, path = name_and_value(option, "--attach", "FIELD=FILE")
         if sent.isdisjoint(("", field)):

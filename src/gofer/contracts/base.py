@@ -130,6 +130,17 @@ class Contract(Protocol[In_contra, Out]):
 
     # --- what many services do not have ---
 
+    def build_upload(self, base: str, request: In_contra, *, key: str) -> Request | None:
+        """Build the next request that goes before the submission of `request`; None where there is none, or no more.
+
+        It makes no job, so it may be sent more than once. One that is `anonymous` gets nothing of the caller's.
+        """
+        return None
+
+    def read_upload(self, base: str, request: In_contra, reply: Reply) -> Any:
+        """Return the request with what the answer says, for the next upload or the submission."""
+        return request
+
     @property
     def replays_keys(self) -> Literal["yes", "no", "ask"]:
         """Whether the same idempotency key gives the same job; "ask" makes the core ask for `capabilities`."""

@@ -72,6 +72,7 @@ class Errand(Generic[In, Out]):
         self.polled_at = -math.inf  # when the last poll began
         self.key: str | None = None
         self.submission: Request | None = None
+        self.uploaded: In | None = None  # the caller's request with what was uploaded before its submission
         self.bodies: dict[Streamed, Streamed] = {}  # streamed bodies as the contract made them, and as they were found
         self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service

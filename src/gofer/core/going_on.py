@@ -74,6 +74,8 @@ def _may_be_repeated(errand: Errand[In, Out], request: In, key: str, sent: Sendi
     """Return if the same submission again cannot make a second job, else raise `SubmitUncertain`."""
     contract = errand.contract
     age = errand.now.wall - sent.at
+    if contract.build_upload(errand.service.base, request, key=key) is not None:
+        raise _uncertain(key, "what was uploaded before it would be named anew")
     built = contract.build_submission(errand.service.base, request, key=key, budget=None, hold=0)
     same = yield from verbs.examined(errand, built)
     by_method = contract.is_idempotent(same)

@@ -193,7 +193,7 @@ def _used_words(declaration: Declaration) -> Parts[Word]:
 
 def _uses(declaration: Declaration) -> Parts[Use]:
     for key, place, part, template in declaration.templates():
-        names = allowed(declaration, place)
+        names = allowed(declaration, place, key)
         for hole in template.holes:
             yield key, Use(hole.name, hole.optional, place, part, template.sole is hole, names)
 
@@ -289,7 +289,7 @@ RULES: tuple[Rule, ...] = (
     _rule("headers, cookies", _fields, lambda field: not _can_be_sent(field),
           "the name or the text has characters that no header may have"),
 
-    _rule("every template", _uses, lambda use: use.is_input and use.place != "submit",
+    _rule("every template", _uses, lambda use: use.is_input and use.place not in ("upload", "submit"),
           "{{{0.name}}}: only the submission has the input, since a ticket does not keep it"),
     _rule("every template", _uses, lambda use: not use.is_input and use.name not in use.names,
           "{{{0.name}}} is no variable here.{0.hint}"),

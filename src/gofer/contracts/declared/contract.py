@@ -19,7 +19,7 @@ from gofer.contracts.base import Contract, Leg, Look, Ref, Snapshot
 from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
 from gofer.contracts.declared.declaration import Declaration, Result
-from gofer.contracts.declared.inputs import as_plain, from_plain
+from gofer.contracts.declared.inputs import Prepared, as_plain, from_plain
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_page, is_plain_text
 from gofer.contracts.declared.results import file_at, is_document, with_result
@@ -28,7 +28,7 @@ from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.errors import BadReply, NotReady, UsageError
 from gofer.models import ResultFile, State, Status
-from gofer.wire import Head, Reply, Request, climbs, may_be_id
+from gofer.wire import Head, Reply, Request, climbs, may_be_id, origin
 
 
 @frozen
@@ -99,6 +99,18 @@ class DeclaredContract(Contract[Any, Any]):
         return self._calls.add_to_every(base, ref, request)
 
     # --- submit ---
+
+    def build_upload(self, base: str, request: Any, *, key: str) -> Request | None:
+        """Build the next declared upload of the input."""
+        return self._calls.build_upload(base, request, key=key)
+
+    def read_upload(self, base: str, request: Any, reply: Reply) -> Prepared:
+        """Read the links and values that the answer has."""
+        prepared, reading = Prepared.of(request), Reading(reply)
+        if origin(reply.url) == origin(base):
+            refusals.raise_refusal(self.declaration, reading)
+        upload = self.declaration.upload[prepared.done]
+        return prepared.after(links_in(reading, self._calls.secret_parameters, upload))
 
     def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission from the input, a map as JSON has it."""

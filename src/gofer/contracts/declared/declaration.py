@@ -109,6 +109,31 @@ def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
 
 
 @frozen
+class Upload(Call):
+    """A request before the submission, and what of its answer later uploads and the submission use."""
+
+    default_method: ClassVar[str] = "POST"
+
+    links: Mapping[str, Places] = field(factory=dict[str, Places])
+    values: Mapping[str, Places] = field(factory=dict[str, Places])
+
+    def __attrs_post_init__(self) -> None:
+        if self.method is None and self.body is not None:
+            object.__setattr__(self, "method", Template.parse("PUT"))
+
+    @property
+    def at_link(self) -> bool:
+        """Whether its address is one that the service has named, which may be anywhere."""
+        first = self.url.parts[0] if self.url is not None else ""
+        return isinstance(first, Hole) and first.name.startswith("links.")
+
+    @property
+    def names(self) -> set[str]:
+        """The names of its links and values, as templates write them."""
+        return {f"links.{name}" for name in self.links} | {f"values.{name}" for name in self.values}
+
+
+@frozen
 class Submit(Call):
     """The submission, and what is read out of its answer."""
 
@@ -306,6 +331,7 @@ class Declaration:
     grace: float = 60.0
     variables: Mapping[str, Variable] = field(factory=dict[str, Variable])
     every: Every = field(factory=Every)
+    upload: tuple[Upload, ...] = ()
     start: Start | None = None
     status: StatusDocument = field(factory=StatusDocument)
     states: States | None = None
@@ -334,6 +360,11 @@ class Declaration:
         """The names of every link and value that replies are read for, as templates write them."""
         links = {f"links.{name}" for name in (*self.submit.links, *self.status.links)}
         return links | {f"values.{name}" for name in (*self.submit.values, *self.status.values)}
+
+    @property
+    def input_holes(self) -> Iterator[Hole]:
+        """Every hole of the requests that have the input."""
+        return (hole for call in (*self.upload, self.submit) for hole in call.holes)
 
     @cached_property
     def words(self) -> Mapping[str, State]:
@@ -373,7 +404,7 @@ class Declaration:
 
     def calls(self) -> Iterator[tuple[Key, Call]]:
         """Yield every request with its key, which has a number for one of several status requests or results."""
-        for name in ("submit", "start", "poll", "result", "reason", "cancel"):
+        for name in ("upload", "submit", "start", "poll", "result", "reason", "cancel"):
             part: Call | tuple[Call, ...] | None = getattr(self, name)
             if isinstance(part, tuple):
                 yield from (((name, at) if len(part) > 1 else (name,), call) for at, call in enumerate(part))

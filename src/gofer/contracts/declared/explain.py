@@ -33,6 +33,9 @@ def explained(declaration: Declaration) -> Lines:
     yield from section("input", _input(declaration))
     yield from section("variables", _variables(declaration))
     yield from section("every request", _every(declaration))
+    for at, upload in enumerate(declaration.upload):
+        found = _found(_kept(upload.links, upload.values))
+        yield from section(f"upload {at + 1}, before the submission", (*_sent(upload), *found))
     yield from section("submit", _submit(declaration))
     if declaration.start is not None:
         when = _listed(declaration.start.when)
