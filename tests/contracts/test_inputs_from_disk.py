@@ -237,6 +237,20 @@ def test_a_second_try_sends_the_same_bytes(any_face, report, body):
             server.calls.clear()
 
 
+def test_a_second_try_reads_the_same_file_wherever_the_process_is(any_face, report, tmp_path, monkeypatch):
+    """A path is complete from the beginning on."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+
+    def script(call):
+        os.chdir(tmp_path / "other")
+        return [RESET] if (call.method, call.nth) == ("POST", 1) else [done(call)]
+
+    with raw_server(script) as server:
+        client_of(any_face, server.url, mine()).run({"file": Path(report.name)}, timeout=20)
+        assert [call.body for call in sent_to(server, "/jobs")] == [CONTENT] * 2
+
+
 def grow(path):
     """Add a byte."""
     with path.open("ab") as file:

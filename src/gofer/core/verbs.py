@@ -81,7 +81,7 @@ def examined(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
     if isinstance(body, bytes):
         return request
     if body not in errand.bodies:
-        hashed = errand.service.signer is not None or errand.entry is not None
+        hashed = not request.anonymous and (errand.service.signer is not None or errand.entry is not None)
         errand.bodies[body] = yield from ask(Examine(body, hashed))
     return evolve(request, body=errand.bodies[body])
 

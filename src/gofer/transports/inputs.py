@@ -87,7 +87,7 @@ def _found(piece: FileInput) -> FileInput:
             if not stat.S_ISREG(found.st_mode):
                 what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
                 raise UsageError(f"The file {piece.name!r} cannot be sent: it is {what}.")
-            return evolve(piece, size=found.st_size, version=_version(found))
+            return FileInput(source.absolute(), found.st_size, _version(found))
         if not source.seekable() or not isinstance(source.read(0), bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(
                 f"The file {piece.name!r} cannot be sent: it is open for text, or cannot go back to its beginning, as "
