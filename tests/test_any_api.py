@@ -326,6 +326,16 @@ TALKS: dict[str, tuple[Script, Any]] = {
         ),
         DONE,
     ),
+    "A file is the body": (Script(("POST /jobs?name=report", reply(201, ONE)), ENDED), DONE),
+    "The file is uploaded first": (
+        Script(
+            ("POST /files", reply(201, {"upload_url": "https://storage.test/up?sig=1", "id": "h-1"})),
+            ("PUT /up?sig=1", reply(200)),
+            MADE,
+            ENDED,
+        ),
+        DONE,
+    ),
 }
 
 
@@ -362,6 +372,13 @@ def test_a_recipe_speaks_to_its_service(title: str) -> None:
             assert targets == ["Jobs.StartJob", "Jobs.DescribeJob"]
         case "Files are uploaded with the submission":
             assert b'filename="b.bin"' in script.requests[0].content
+        case "A file is the body":
+            assert script.requests[0].content == ORDERS[title]["file"].read_bytes()
+            assert script.requests[0].headers["content-type"] == "application/pdf"
+        case "The file is uploaded first":
+            assert script.requests[1].url.host == "storage.test"
+            assert script.requests[1].content == ORDERS[title]["file"].read_bytes()
+            assert json.loads(script.requests[2].content) == {"file": "h-1"}
 
 
 def test_files_are_what_the_recipes_say() -> None:

@@ -22,6 +22,7 @@ TABLES: dict[str, type[Any]] = {
     "Variables": shape.Variable,
     "Every": shape.Every,
     "Requests": shape.Call,
+    "Upload": shape.Upload,
     "Submit": shape.Submit,
     "Start": shape.Start,
     "Poll": shape.Poll,
@@ -63,6 +64,7 @@ TYPES: list[tuple[Any, str]] = [
     (tuple[shape.Result, ...], "table, or a list of tables"),
     (tuple[shape.Refusal, ...], "table, or a list of tables"),
     (shape.Conditions, "words"),
+    (tuple[shape.Upload, ...], "table, or a list of tables"),
 ]
 
 
@@ -147,9 +149,11 @@ def test_every_template_is_in_the_page() -> None:
     assert named <= {row[0].strip("`") for row in rows("Templates")}
 
 
+FIRST = '[[upload]]\nurl = "{base}"\nlinks = { x = "/x" }\nvalues = { x = "/x" }\n'
 PLACES = {
     "every": '[every]\nquery = { q = "HOLE" }',
-    "submit": '[submit]\nurl = "{base}"\nquery = { q = "HOLE" }\nlinks = { x = "/x" }\nvalues = { x = "/x" }',
+    "upload": '[[upload]]\nurl = "{base}"\nquery = { q = "HOLE" }',
+    "submit": FIRST + '[submit]\nurl = "{base}"\nquery = { q = "HOLE" }\nlinks = { x = "/x" }\nvalues = { x = "/x" }',
     "start": '[start]\nurl = "{base}"\nquery = { q = "HOLE" }',
     "poll": '[poll]\nurl = "{base}"\nquery = { q = "HOLE" }',
     "poll.many": '[poll]\nurl = "{base}"\n[poll.many]\nurl = "{base}"\nid = "/i"\nquery = { q = "HOLE" }',

@@ -116,7 +116,8 @@ class Book(Generic[In, Out]):
                 raise
             raise UsageError(f"A request of a batch is plain JSON, which this one is not: {error}.") from error
         asked: Any = contract.from_json(json.loads(text))
-        _ = contract.build_submission(self.service.base, asked, key="check", budget=None, hold=0)
+        if contract.build_upload(self.service.base, asked, key="check") is None:
+            _ = contract.build_submission(self.service.base, asked, key="check", budget=None, hold=0)
         if self.options.to is None:
             return text, None, None
         target = setup.named(self.options.to, contract, asked)

@@ -222,8 +222,9 @@ class SubmitUncertain(GoferError):
     """The submission's answer was lost, and the service does not promise to replay keys: the job may exist.
 
     Attributes:
-        key: the key of the submission. If the contract sends keys, `submit(request, key=error.key)` repeats this very
-            submission; else `submit` refuses the key. The same call without it could make a second job.
+        key: the key of the submission. If the contract sends keys and uploads nothing before,
+            `submit(request, key=error.key)` repeats this very submission; else `submit` refuses the key. The same call
+            without it could make a second job.
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:

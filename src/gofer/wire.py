@@ -6,9 +6,10 @@ connection, or is specific to a service.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import BinaryIO, cast
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
@@ -57,6 +58,48 @@ def climbs(path: str) -> bool:
 
 
 @frozen
+class FileInput:
+    """A file in a body: its path, or the file itself, open for bytes. It is sent from its first byte to its last.
+
+    Attributes:
+        source: the path, or the open file.
+        size: its size in bytes, once gofer has looked at it.
+        version: what shows that it is still the same: the system's size, time of change in nanoseconds and number.
+    """
+
+    source: Path | BinaryIO
+    size: int = 0
+    version: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name, without folders; "file" for an open file without one."""
+        named: object = self.source if isinstance(self.source, Path) else getattr(self.source, "name", None)
+        return Path(named).name if isinstance(named, str | Path) else "file"
+
+
+@frozen
+class Streamed:
+    """A body that is read from files while it is sent, anew on each try. `len()` is its size in bytes.
+
+    Attributes:
+        pieces: what it is made of, in its order.
+        sha256: the digest of all of it in hexadecimal digits, if the request is signed, or one of a batch; else "".
+    """
+
+    pieces: tuple[bytes | FileInput, ...]
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return sum(piece.size if isinstance(piece, FileInput) else len(piece) for piece in self.pieces)
+
+    @property
+    def files(self) -> Iterator[FileInput]:
+        """The files in it."""
+        return (piece for piece in self.pieces if isinstance(piece, FileInput))
+
+
+@frozen
 class Request:
     """One complete request; every try sends the same bytes.
 
@@ -70,7 +113,7 @@ class Request:
     headers: Mapping[str, str] = field(
         factory=dict[str, str], converter=_lowered, repr=lambda headers: str(list(headers))
     )
-    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    body: bytes | Streamed = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     anonymous: bool = False
     kept: Mapping[str, str] = field(factory=dict[str, str], repr=lambda kept: str(list(kept)), eq=False)
 

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gofer.cli.commands import gofer as command
 from gofer.contracts.declared import shipped, toml
 from gofer.contracts.declared.drawing import drawing
 from gofer.contracts.declared.inputs import needs
@@ -152,6 +154,38 @@ def test_the_shown_request_is_the_one_that_is_sent(tmp_path: Path) -> None:
         assert value in ("***", sent.headers[name]) or name == "content-type"
     body = re.sub(r"--gofer-\w+", "", sent.body.decode()).split()
     assert re.sub(r"--gofer-\w+", "", " ".join(shown[shown.index("") :])).split() == body
+
+
+def test_a_file_that_would_be_sent_is_shown_by_its_name_and_size() -> None:
+    """--attach sets the field to the file, or makes a map of files if the declaration sends several there."""
+    Path("raw.toml").write_text(MINE.replace('"{input.data*?}"', '"{input.data?}"'))
+    Path("a.bin").write_bytes(b"\xff" * 70_000)
+    for name in ("mine.toml", "raw.toml"):
+        words = ("--var", "region=north", "--input", "-", "--attach", "data=a.bin", "--url", BASE)
+        ran = CliRunner().invoke(command, ["contract", "check", name, *words], input='{"task": "x"}')
+        assert ran.exit_code == 0, ran.output
+        assert 'name="data"; filename="a.bin"' in ran.stdout
+        assert "<file a.bin, 70000 bytes>" in ran.stdout
+
+
+def test_shows_what_is_uploaded_before_the_submission() -> None:
+    """What only the answers have is shown by its name in capitals."""
+    first = '[[upload]]\nurl = "{base}/files"\nlinks = { put = "/put" }\nvalues = { handle = "/handle" }\n'
+    second = '[[upload]]\nurl = "{links.put}"\nbody = "{input.data}"\n'
+    text = MINE.replace("[submit]", f"{first}{second}[submit]").replace('"{input.data*?}"', '"{values.handle}"')
+    Path("raw.toml").write_text(text)
+    Path("a.bin").write_bytes(b"\xff" * 7)
+    words = ("--var", "region=north", "--input", "-", "--attach", "data=a.bin", "--url", BASE)
+    ran = CliRunner().invoke(command, ["contract", "check", "raw.toml", *words], input='{"task": "x"}')
+    assert ran.exit_code == 0, ran.output
+    assert "  upload ---> submit ---> poll" in ran.stdout
+    assert " must have task, data\n" in section(ran.stdout, "input").replace("data, task", "task, data")
+    assert " sends PUT {links.put}\n body {input.data}\n" in section(ran.stdout, "upload 2, before the submission")
+    shown = re.sub(r"\s+", " ", ran.stdout[ran.stdout.index("for this input") :])
+    assert f"POST {BASE}/files?region=north" in shown
+    assert f"PUT {BASE}/PUT" in shown
+    assert "<file a.bin, 7 bytes>" in shown
+    assert 'name="data" HANDLE' in shown
 
 
 def test_masks_a_secret_in_an_address() -> None:

@@ -72,7 +72,7 @@ BROKEN = [
         "grace = 30",
         'grace = 30\nrefusal = { codes = 409, on = ["start"] }',
         "refusal.on",
-        "it lists some of submit, poll, result, cancel and answer",
+        "it lists some of upload, submit, poll, result, cancel and answer",
     ),
     (
         'id = "/id"',

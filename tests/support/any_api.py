@@ -68,6 +68,8 @@ ORDERS: dict[str, dict[str, Any]] = {
     "GraphQL": {"region": "Utopia"},
     "The request body is XML": {"what": "a < b"},
     "Files are uploaded with the submission": {"params": {"n": 1}, "files": {"a.txt": "text", "b.bin": b"\x00"}},
+    "A file is the body": {"name": "report", "file": Path(__file__)},
+    "The file is uploaded first": {"name": "report", "file": Path(__file__)},
 }
 
 

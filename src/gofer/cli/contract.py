@@ -9,9 +9,10 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
+from attrs import evolve
 
 from gofer.cli import guessing, help_texts
 from gofer.cli.chosen_contract import masked_contract, read_declaration
@@ -23,15 +24,17 @@ from gofer.cli.service import service_url, token
 from gofer.contracts.declared import shipped
 from gofer.contracts.declared.contract import DeclaredContract
 from gofer.contracts.declared.explain import explained
-from gofer.contracts.declared.inputs import unsent
+from gofer.contracts.declared.inputs import Prepared, unsent
 from gofer.contracts.declared.layout import MASK, request_lines
 from gofer.contracts.declared.rehearsal import Rehearsal
 from gofer.errors import UsageError
 from gofer.setup import RETRIEVE
+from gofer.transports.inputs import examine
 from gofer.wire import Request, base_url
 
 MOST_BYTES = 64 << 20
 """Bytes of an OpenAPI document."""
+KEY = "another-key-each-time"
 
 
 @click.group(help=help_texts.CONTRACT)
@@ -71,10 +74,15 @@ def check(
         submission = None
         if file is not None:
             members = read_input(file)
-            request = with_files(declaration, members, attached)
-            submission = masked.build_submission(base, request, key="another-key-each-time", budget=120.0, hold=1)
-            _print(["", "for this input"])
-            _print(f"  {line}".rstrip() for line in request_lines(_signed(masked, base, submission)))
+            request: Any = with_files(declaration, members, attached)
+            for upload in declaration.upload:
+                if (built := masked.build_upload(base, request, key=KEY)) is not None:
+                    _show("for this input, before the submission", masked, base, built)
+                names = {name: f"{base}/{name.upper()}" for name in upload.links}
+                names |= {f"values.{name}": name.upper() for name in upload.values}
+                request = Prepared.of(request).after(names)
+            submission = masked.build_submission(base, request, key=KEY, budget=120.0, hold=1)
+            _show("for this input", masked, base, submission)
             _print(f"  not sent: {name}" for name in unsent(declaration, members))
         rehearsal = Rehearsal(masked, base)
         rehearsal.play(recorded, submission)
@@ -132,6 +140,14 @@ def _write_new(path: Path, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise UsageError(f"The draft cannot be written to {str(path)!r}: {error.strerror}.") from error
+
+
+def _show(title: str, contract: DeclaredContract, base: str, request: Request) -> None:
+    """Show a request under a title, with its files by their names and sizes."""
+    if not isinstance(request.body, bytes):
+        request = evolve(request, body=examine(request.body, hashed=False))
+    _print(["", title])
+    _print(f"  {line}".rstrip() for line in request_lines(_signed(contract, base, request)))
 
 
 def _signed(contract: DeclaredContract, base: str, request: Request) -> Request:

@@ -103,8 +103,8 @@ the value is printed on stdout as JSON. Progress goes to stderr.
 In PATH {{job_id}} and the texts and numbers of the input are filled in: {{region}} is the input's "region". If PATH
 ends in .{{format}}, the file gets the suffix of the format that comes. A brace of the path itself is written twice.
 
---attach puts a file into the input's FIELD. The field becomes a map of file names and contents, which a declaration
-sends as a multipart body.
+--attach puts a file into the input's FIELD, to be sent as it is. If the declaration sends several files there, the
+field becomes a map of file names and files.
 
 When the --timeout is over, gofer does not cancel the job. It prints the `gofer attach` line that continues with it.
 Ctrl-C cancels the job instead; a second Ctrl-C ends gofer at once.

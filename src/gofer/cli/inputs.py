@@ -53,21 +53,25 @@ def request_of(declaration: Declaration | None, members: Mapping[str, Any], atta
 
 
 def with_files(declaration: Declaration, members: Mapping[str, Any], attached: tuple[str, ...]) -> dict[str, Any]:
-    """Put the files of `--attach FIELD=FILE` into the input: each field is a map of file names and contents."""
+    """Put the files of `--attach FIELD=FILE` into the input: one, or a map of them where `{input.FIELD*}` sends it."""
     request = dict(members)
     sent = {name for part in needs(declaration) for name in part}
+    maps = {hole.name.removeprefix("input.") for hole in declaration.input_holes if hole.each}
     for option in attached:
         field, path = name_and_value(option, "--attach", "FIELD=FILE")
         if sent.isdisjoint(("", field)):
             names = ", ".join(sorted(sent))
             raise UsageError(f"--attach {option}: {declaration.name} sends no {field!r}; it sends {names}.")
+        if field not in maps and field not in request:
+            request[field] = Path(path)
+            continue
         files = request.get(field, {})
         if not isinstance(files, dict):
             raise UsageError(f"--attach {option}: the input has {field!r} already, and it is not a map of files.")
         name = Path(path).name
         if name in files:
             raise UsageError(f"--attach {option}: {field!r} has a file {name!r} already.")
-        request[field] = {**files, name: _content(path)}
+        request[field] = {**files, name: Path(path)}
     return request
 
 

@@ -25,7 +25,7 @@ from gofer.wire import Head, Reply, Request, may_be_id
 In_contra = TypeVar("In_contra", contravariant=True)
 Out = TypeVar("Out")
 
-Leg = Literal["submit", "start", "poll", "result", "cancel", "answer"]
+Leg = Literal["upload", "submit", "start", "poll", "result", "cancel", "answer"]
 
 
 MOST_PAGES = 10_000
@@ -137,6 +137,17 @@ class Contract(Protocol[In_contra, Out]):
         ...
 
     # --- what many services do not have ---
+
+    def build_upload(self, base: str, request: In_contra, *, key: str) -> Request | None:
+        """Build the next request that goes before the submission of `request`; None where there is none, or no more.
+
+        It makes no job, so it may be sent more than once. One that is `anonymous` gets nothing of the caller's.
+        """
+        return None
+
+    def read_upload(self, base: str, request: In_contra, reply: Reply) -> Any:
+        """Return the request with what the answer says, for the next upload or the submission."""
+        return request
 
     @property
     def replays_keys(self) -> Literal["yes", "no", "ask"]:

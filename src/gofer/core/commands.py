@@ -5,7 +5,7 @@ answer, or `Failed` with a gofer error, already translated. A driver performs co
 names the type of its answer, so that a flow gets it typed (`run.ask`).
 
     Authorise(call, until)           -> object         what a function of the caller's returns, for credentials
-    Send(request, timeout, cap)      -> Reply          one small exchange; `timeout` is total, `cap` bytes are read
+    Send(request, timeout, ...)      -> Reply          one exchange; of the reply's body `cap` bytes are read
     Open(request, timeout, ...)      -> Head           the head of a streamed reply; then exactly one of the next three
     Store(target, ...)               -> Stored         its body into the part file; bytes never pass through the core
     Read(cap, until)                 -> Body           its body in memory, up to `cap` bytes
@@ -29,6 +29,7 @@ The disk performs the others (`DiskCommand`), all behind one method:
     Put(target, content)             -> None           a small file, complete, in one step
     Assemble(staging, folder)        -> None           the files in the staging folder are in the folder
     Recognise(at, size, digest)      -> bool           whether this file is there, byte for byte
+    Examine(body, hashed)            -> Streamed       the body with the sizes and versions of its files
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from gofer.core.journal import Fact
 from gofer.core.slots import Turn
 from gofer.errors import GoferError
 from gofer.events import Event
-from gofer.wire import Head, Reply, Request
+from gofer.wire import Head, Reply, Request, Streamed
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -155,11 +156,15 @@ class Authorise(Asks[object]):
 
 @frozen
 class Send(Asks[Reply]):
-    """Send a request and read the reply, within `timeout` seconds in all; at most `cap` bytes of the body are read."""
+    """Send a request and read the reply, within `timeout` seconds in all; at most `cap` bytes of the body are read.
+
+    The seconds count anew with each piece of a streamed body, but never beyond `until`, a monotonic time, or None.
+    """
 
     request: Request
     timeout: float
     cap: int
+    until: float | None = None
 
 
 @frozen
@@ -345,14 +350,22 @@ class Recognise(Asks[bool]):
     digest: str
 
 
-DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble | Recognise
+@frozen
+class Examine(Asks[Streamed]):
+    """Look at the files of a body, and read them for its digest if that is wanted (`UsageError`)."""
+
+    body: Streamed
+    hashed: bool
+
+
+DiskCommand = Locate | CheckTarget | CheckFolder | Measure | Keep | Discard | Put | Assemble | Recognise | Examine
 BatchCommand = AwaitNews | Wake | Listening | Note
 Command = Authorise | Send | Open | Store | Read | Drop | Sleep | AwaitTurn | Tell | BatchCommand | DiskCommand
 
 
 # --- outcomes ---
 
-DiskAnswer = Place | Part | Stored | bytes | bool | None
+DiskAnswer = Place | Part | Stored | Streamed | bytes | bool | None
 Answer = object
 
 

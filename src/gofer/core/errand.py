@@ -20,7 +20,7 @@ from gofer.core.table import LEGS, TABLE, WAYS_OUT, Move, Stage
 from gofer.errors import GoferError, OutOfTime, WaitTimeout
 from gofer.models import State
 from gofer.ticket import Ticket
-from gofer.wire import Head, Request
+from gofer.wire import Head, Request, Streamed
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -72,6 +72,8 @@ class Errand(Generic[In, Out]):
         self.polled_at = -math.inf  # when the last poll began
         self.key: str | None = None
         self.submission: Request | None = None
+        self.uploaded: In | None = None  # the caller's request with what was uploaded before its submission
+        self.bodies: dict[Streamed, Streamed] = {}  # streamed bodies as the contract made them, and as they were found
         self.started = False  # whether this errand has started the job by a second request
         self.at_risk = False  # whether the submission may have reached the service
         self.leg: Leg | None = None  # whose answer is awaited, if the contract reads it

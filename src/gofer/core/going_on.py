@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
+from gofer.core import verbs
 from gofer.core.commands import Recognise
 from gofer.core.errand import Errand
 from gofer.core.flows import complete
@@ -73,7 +74,10 @@ def _may_be_repeated(errand: Errand[In, Out], request: In, key: str, sent: Sendi
     """Return if the same submission again cannot make a second job, else raise `SubmitUncertain`."""
     contract = errand.contract
     age = errand.now.wall - sent.at
-    same = contract.build_submission(errand.service.base, request, key=key, budget=None, hold=0)
+    if contract.build_upload(errand.service.base, request, key=key) is not None:
+        raise _uncertain(key, "what was uploaded before it would be named anew")
+    built = contract.build_submission(errand.service.base, request, key=key, budget=None, hold=0)
+    same = yield from verbs.examined(errand, built)
     by_method = contract.is_idempotent(same)
     if not by_method and (not contract.sends_key or not (yield from _replays(errand))):
         why = "the service does not promise to replay keys"

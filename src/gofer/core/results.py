@@ -95,7 +95,7 @@ def _succeeded(errand: Errand[Any, Out], seen: Snapshot[Out]) -> Flow[Snapshot[O
             yield from tries.back_off(error, at_least=CLOSEST)
         _ = yield from poll_once(errand, errand.rules.patience, anew=True)
         seen = errand.record.seen or seen
-    cap, asked = errand.rules.result_cap, set[tuple[str, str, bytes]]()
+    cap, asked = errand.rules.result_cap, set[tuple[str, str, object]]()
     if isinstance(results, Request):
         results, size = yield from _ask_for_results(errand, results, seen, cap)
         cap -= size

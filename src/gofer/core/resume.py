@@ -98,7 +98,8 @@ def _place(request: Request) -> tuple[str, str]:
     """Return hashes of where a file is, and of the query, which may be a signature."""
     place, _, query = request.url.partition("?")
     method = "" if request.method == "GET" else f"{request.method} "
-    return _hash(f"{method}{place}".encode() + request.body), _hash(query.encode()) if query else ""
+    body = request.body if isinstance(request.body, bytes) else b""  # only a submission has files
+    return _hash(f"{method}{place}".encode() + body), _hash(query.encode()) if query else ""
 
 
 def _hash(data: bytes) -> str:

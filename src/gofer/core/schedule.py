@@ -191,7 +191,7 @@ class Schedule:
                 if isinstance(task.command, Note):
                     seat.submits = seat.submits and not isinstance(task.command.fact, Unsent)
                 elif isinstance(task.command, Send) and seat.errand.stage is Stage.SUBMITTING:
-                    seat.submits = True
+                    seat.submits = seat.errand.submission is not None  # else it is an upload
                 return task
         return None
 

@@ -73,8 +73,11 @@ class Service(Generic[In, Out]):
         """Make a request ready for where it goes.
 
         To the service's own origin it gets the contract's and the caller's headers, of which the contract's win. To any
-        other, whatever may be a secret is taken away, and the request is marked, so that no adapter adds its own.
+        other, whatever may be a secret is taken away, and the request is marked, so that no adapter adds its own. One
+        that the contract has marked is made for there, and stays as it is.
         """
+        if request.anonymous:
+            return request
         if not self.owns(request.url):
             kept = {name: value for name, value in request.headers.items() if name in NEUTRAL}
             return evolve(request, headers=kept, anonymous=True)

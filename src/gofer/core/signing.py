@@ -21,7 +21,7 @@ from gofer.core.errand import Errand
 from gofer.core.judging import as_document
 from gofer.core.run import Flow, ask
 from gofer.errors import Abandoned, GoferError, OutOfTime, Unauthorized, Unreachable, UsageError
-from gofer.wire import Head, Reply, Request, may_be_sent, split
+from gofer.wire import Head, Reply, Request, Streamed, may_be_sent, split
 
 AnyErrand = Errand[Any, Any]
 
@@ -207,7 +207,7 @@ def _checked(errand: AnyErrand, signed: object) -> Request:
 def _check(request: Request) -> None:
     """Check what a caller's function made, so that no adapter stumbles over it."""
     texts = isinstance(request.method, str) and isinstance(request.url, str)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not texts or not isinstance(request.body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not texts or not isinstance(request.body, bytes | Streamed):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("auth= made a request that cannot be sent: its method and url are str, and its body is bytes.")
     _ = split(request.url)
     for name, value in request.headers.items():

@@ -15,12 +15,12 @@ from typing import Literal, TypeVar
 from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.errand import Errand
-from gofer.core.exchange import Tries, accept, describe, exchange, is_transient, means_later, too_many
+from gofer.core.exchange import Tries, accept, describe, exchange, follow, is_transient, means_later, too_many
 from gofer.core.journal import Accepted, Sending, Unsent, mark_of
 from gofer.core.judging import UNSUPPORTED, redirected
 from gofer.core.run import Flow
 from gofer.core.slots import Use
-from gofer.core.table import Move
+from gofer.core.table import Move, Stage
 from gofer.errors import (
     AnswerLost,
     BadReply,
@@ -54,28 +54,60 @@ def submit(errand: Errand[In, Out], request: In, key: str, *, hold: int = 0, aga
     submission whose fate is unclear.
 
     Raises:
-        UsageError: the key has been sent before, but the contract sends none, so this would be another submission.
+        UsageError: the key has been sent before, but the contract sends none, so this would be another submission;
+            or a file of the body cannot be sent.
     """
+    errand.use = Use.OTHER
+    request = (yield from _upload(errand, request, key, again)) if errand.uploaded is None else errand.uploaded
     build = partial(errand.contract.build_submission, errand.service.base, request, key=key, budget=errand.timeout)
-    unheld = build(hold=0)
+    unheld = yield from verbs.examined(errand, build(hold=0))
     if again and not (errand.contract.sends_key or errand.contract.is_idempotent(unheld)):
         raise UsageError(
             f"A key cannot repeat this submission: the contract {errand.contract.name!r} sends none (`sends_key`). "
             "Check at the service whether the job exists; submit without a key only if it does not."
         )
     errand.key = key
-    errand.use, errand.at_risk = Use.OTHER, errand.at_risk or again
-    hold = int(min(hold, max(0.0, errand.left - 1.0)))
+    errand.at_risk = errand.at_risk or again
+    hold = int(min(hold, max(0.0, errand.left - 1.0))) if isinstance(unheld.body, bytes) else 0
     if hold and not errand.enter(Use.HELD):
         hold = 0  # too many requests are held already: polls follow by the schedule
     errand.submission = unheld
-    errand.move(Move.SUBMIT)
-    snapshot = yield from _deliver(errand, build(hold=hold), errand.submission, hold, again)
+    if errand.stage is not Stage.SUBMITTING:
+        errand.move(Move.SUBMIT)
+    snapshot = yield from _deliver(errand, build(hold=hold) if hold else unheld, unheld, hold, again)
     errand.submitted(snapshot)
     errand.move(Move.ACCEPTED)
     if snapshot.ref.id or snapshot.ref.links:  # else it was finished at once, and cannot be found again
         yield from verbs.note(errand, Accepted(str(errand.ticket), snapshot.ref.id))
     yield from verbs.tell(errand, Submitted(snapshot.ref.id, snapshot.status, errand.ticket))
+
+
+def _upload(errand: Errand[In, Out], request: In, key: str, again: bool) -> Flow[In]:
+    """Send what goes before a submission; return the request with what was answered.
+
+    Raises:
+        UsageError: the key has been sent before, with what was uploaded then.
+    """
+    contract, base = errand.contract, errand.service.base
+    while (upload := contract.build_upload(base, request, key=key)) is not None:
+        if again:
+            raise UsageError(
+                "A key cannot repeat this submission: what is uploaded before it would be named anew, and the service "
+                "would get another submission. Check at the service whether the job exists."
+            )
+        upload, tries = (yield from verbs.examined(errand, upload)), Tries(errand, errand.rules.retry)
+        if errand.stage is not Stage.SUBMITTING:
+            errand.move(Move.SUBMIT)
+        while True:
+            try:
+                reply = accept(errand, (yield from follow(errand, upload, errand.rules.timeout)))
+                errand.uploaded = request = contract.read_upload(base, request, reply)
+                break
+            except (TransportError, ServiceError, BadReply) as error:
+                if not is_transient(errand, error):
+                    raise
+                yield from tries.back_off(error)
+    return request
 
 
 def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: int, again: bool) -> Flow[Snapshot[Out]]:
@@ -99,6 +131,10 @@ def _deliver(errand: Errand[In, Out], request: Request, unheld: Request, hold: i
             return errand.contract.read_submission(errand.service.base, request, reply)
         except (TransportError, ServiceError, BadReply) as error:
             failure: GoferError = error
+        except UsageError as error:  # this try was not sent, or never complete, as a file has changed
+            if lost is None and not again:
+                raise
+            raise _uncertain(errand, error, "its answer was lost, and it cannot be sent again as it was") from error
         if lost is not None and request.method == "DELETE" and isinstance(failure, NotFound | Expired):
             # The first one has been done (RFC 9110, section 9.2.2).
             with contextlib.suppress(BadReply):  # a contract that needs an answer has none
@@ -218,7 +254,9 @@ def promises_replay(errand: Errand[In, Out]) -> Flow[bool]:
 
 
 def _uncertain(errand: Errand[In, Out], failure: GoferError, why: str) -> SubmitUncertain:
-    if errand.submission is not None and errand.contract.is_idempotent(errand.submission):
+    if isinstance(failure, UsageError) or errand.uploaded is not None:
+        advice = "Check at the service whether the job exists."
+    elif errand.submission is not None and errand.contract.is_idempotent(errand.submission):
         advice = f"The same call may be made again: {errand.submission.method} makes no second job."
     elif errand.contract.sends_key:
         advice = "submit(request, key=error.key) repeats this very submission."

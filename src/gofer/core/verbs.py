@@ -10,10 +10,13 @@ import logging
 from pathlib import Path
 from typing import Any, cast
 
+from attrs import evolve
+
 from gofer.core.commands import (
     AwaitTurn,
     Body,
     Drop,
+    Examine,
     Mark,
     Note,
     Open,
@@ -72,6 +75,17 @@ def _queue(errand: Errand[Any, Any]) -> Flow[None]:
     errand.slot = errand.use
 
 
+def examined(errand: Errand[Any, Any], request: Request) -> Flow[Request]:
+    """Look at the files of a request's body, once for the errand: whatever is sent later has the bytes of then."""
+    body = request.body
+    if isinstance(body, bytes):
+        return request
+    if body not in errand.bodies:
+        hashed = not request.anonymous and (errand.service.signer is not None or errand.entry is not None)
+        errand.bodies[body] = yield from ask(Examine(body, hashed))
+    return evolve(request, body=errand.bodies[body])
+
+
 def send(errand: Errand[Any, Any], request: Request, timeout: float, *, submits: bool = False) -> Flow[Reply]:
     """Exchange one small request and reply; `submits` says that it may make a job."""
     yield from let_go(errand)
@@ -96,7 +110,8 @@ def _send_signed(errand: Errand[Any, Any], request: Request, timeout: float, sub
         seconds = _seconds(errand, timeout)
         errand.attempts += 1
         errand.at_risk = errand.at_risk or submits
-        reply = cast("Reply", (yield Send(request, seconds, errand.rules.json_cap)))
+        until = None if isinstance(request.body, bytes) else errand.deadline
+        reply = cast("Reply", (yield Send(request, seconds, errand.rules.json_cap, until)))
     finally:
         errand.leave()
     _log_reply(request, reply)

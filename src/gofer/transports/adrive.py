@@ -127,10 +127,7 @@ class Hands:
     async def _answer(self, command: commands.Command) -> commands.Answer:
         match command:
             case commands.Send():
-                until = self.io.now().mono + command.timeout
-                head = await self._open(command.request, command.timeout, command.timeout)
-                body = await self._read(command.cap, until)
-                return Reply(head.url, head.status, head.headers, body.content, body.cut)
+                return await self._send(command)
             case commands.Open():
                 head = await self._open(command.request, command.timeout, command.stall)
                 self._pace = Pace(command, self.io.now().mono)
@@ -162,6 +159,15 @@ class Hands:
             case _:
                 return await run_sync(self._disk.perform, command)
         return None
+
+    async def _send(self, command: commands.Send) -> Reply:
+        began, request = self.io.now().mono, command.request
+        with self._before(command.until):
+            head = await self._open(request, command.timeout, command.timeout)
+            began = began if isinstance(request.body, bytes) else self.io.now().mono
+            body = await self._read(command.cap, began + command.timeout)
+            return Reply(head.url, head.status, head.headers, body.content, body.cut)
+        raise AnswerLost("The request was not answered in time.")
 
     async def _open(self, request: Request, timeout: float, stall: float) -> Head:
         head, self._body = await self.io.open(request, timeout=timeout, stall=stall)

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import httpx
 from anyio.lowlevel import current_token
+from anyio.to_thread import run_sync
 
 from gofer.core.commands import Now
 from gofer.errors import AnswerLost, UsageError
@@ -30,7 +31,8 @@ from gofer.transports.family import (
     open_client,
     translated,
 )
-from gofer.wire import Head, Request
+from gofer.transports.inputs import blocks, check
+from gofer.wire import Head, Request, Streamed
 
 MARGIN = 0.05
 """Seconds the total timeout waits beyond httpx's own, which can tell whether a connection was ever made."""
@@ -89,9 +91,11 @@ class AsyncHttpxIO:
                 await client.__aexit__()  # a second `aclose` would do nothing
 
     async def _send(
-        self, client: Any, request: Request, timeout: float, stall: float, sending: Sending
+        self, client: Any, request: Request, timeout: float, stall: float, sending: Sending, renew: Callable[[], None]
     ) -> NativeResponse:
-        message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
+        streamed = None if isinstance(request.body, bytes) else await run_sync(AsyncBlocks, request.body, renew)
+        own = self._borrowed is None
+        message, how = native(client, self._family, request, timeout, own=own, streamed=streamed)
 
         if request.method != "GET":  # whether it was sent matters for a submission, and each event takes time
 
@@ -109,13 +113,15 @@ class AsyncHttpxIO:
 
     async def open(self, request: Request, *, timeout: float, stall: float) -> tuple[Head, AsyncHttpxBody]:
         """Send a request and return the reply's head and its unread body."""
-        client, sending = self._client(), Sending()
+        client, sending, scope = self._client(), Sending(), anyio.CancelScope()
+
+        def renew() -> None:
+            scope.deadline = anyio.current_time() + timeout + MARGIN
+
+        renew()
         try:
-            with (
-                anyio.CancelScope(deadline=anyio.current_time() + timeout + MARGIN),
-                translated(self._family, request.url),
-            ):
-                response = await self._send(client, request, timeout, stall, sending)
+            with scope, translated(self._family, request.url):
+                response = await self._send(client, request, timeout, stall, sending, renew)
                 let_go = partial(self._let_go, client)
                 return head_of(response, request), AsyncHttpxBody(self._family, request.url, response, let_go)
             raise AnswerLost(f"No answer after {timeout:.1f} s.")
@@ -124,6 +130,25 @@ class AsyncHttpxIO:
             if isinstance(error, AnswerLost):
                 sending.check(error)
             raise
+
+
+class AsyncBlocks:
+    """The awaited twin of `Blocks`: each block is read in a worker thread."""
+
+    def __init__(self, body: Streamed, renew: Callable[[], None]) -> None:
+        check(body)
+        self._body, self._renew = body, renew
+
+    def __aiter__(self) -> AsyncBlocks:
+        self._blocks = blocks(self._body)
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._renew()
+        block = await run_sync(next, self._blocks, None)
+        if block is None:
+            raise StopAsyncIteration
+        return block
 
 
 class AsyncHttpxBody:

@@ -50,13 +50,15 @@ class IO(Protocol):
         """Send a request and return the reply's head and its unread body.
 
         Args:
-            request: what to send. Its redirects are not followed, and its reply is never unpacked.
-            timeout: seconds until the head is there.
+            request: what to send. Its redirects are not followed, and its reply is never unpacked. A body that is
+                `Streamed` is read by `gofer.transports.inputs.blocks`.
+            timeout: seconds until the head is there; those for sending a streamed body do not count.
             stall: seconds that the body may pause.
 
         Raises:
             Unreachable: the request cannot have left.
             AnswerLost: it may have left, and no head came.
+            UsageError: a file of a streamed body has changed, and the request was not completed.
         """
         ...
 
@@ -88,13 +90,15 @@ class AsyncIO(Protocol):
         """Send a request and return the reply's head and its unread body.
 
         Args:
-            request: what to send. Its redirects are not followed, and its reply is never unpacked.
-            timeout: seconds until the head is there.
+            request: what to send. Its redirects are not followed, and its reply is never unpacked. A body that is
+                `Streamed` is read by `gofer.transports.inputs.blocks`.
+            timeout: seconds until the head is there; those for sending a streamed body do not count.
             stall: seconds that the body may pause.
 
         Raises:
             Unreachable: the request cannot have left.
             AnswerLost: it may have left, and no head came.
+            UsageError: a file of a streamed body has changed, and the request was not completed.
         """
         ...
 

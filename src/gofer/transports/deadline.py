@@ -27,17 +27,22 @@ _set = threading.local()
 class within:
     """Let this thread's reads and writes end within `seconds`; an earlier deadline around it holds."""
 
-    __slots__ = ("_before", "_until")
+    __slots__ = ("_before", "_seconds")
 
     def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
+        self._seconds = seconds
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> within:
         self._before: float = getattr(_set, "until", math.inf)
-        _set.until = min(self._before, self._until)
+        self.renew()
+        return self
 
     def __exit__(self, *_: object) -> None:
         _set.until = self._before
+
+    def renew(self) -> None:
+        """Count the seconds from now on."""
+        _set.until = min(self._before, time.monotonic() + self._seconds)
 
 
 def _clipped(timeout: float | None) -> float | None:

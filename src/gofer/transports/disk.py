@@ -17,6 +17,7 @@ from typing import BinaryIO
 from gofer.core import commands
 from gofer.errors import TargetError
 from gofer.transports.folders import assemble, check_folder
+from gofer.transports.inputs import examine
 from gofer.transports.parts import (
     SPOILT,
     PartWriter,
@@ -58,6 +59,7 @@ class LocalDisk:
 
         Raises:
             TargetError: what the command wants written cannot be written.
+            UsageError: what the command wants sent cannot be read.
         """
         match command:
             case commands.Locate(target):
@@ -78,6 +80,8 @@ class LocalDisk:
                 assemble(staging, folder)
             case commands.Recognise(at, size, digest):
                 return _recognise(at, size, digest)
+            case commands.Examine(body, hashed):
+                return examine(body, hashed=hashed)
         return None
 
     def writer(self, command: commands.Store) -> PartWriter:

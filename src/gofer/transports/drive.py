@@ -94,10 +94,7 @@ class Hands:
     def _answer(self, command: commands.Command) -> commands.Answer:
         match command:
             case commands.Send():
-                until = self.io.now().mono + command.timeout
-                head = self._open(command.request, command.timeout, command.timeout)
-                body = self._read(command.cap, until)
-                return Reply(head.url, head.status, head.headers, body.content, body.cut)
+                return self._send(command)
             case commands.Open():
                 head = self._open(command.request, command.timeout, command.stall)
                 self._pace = Pace(command, self.io.now().mono)
@@ -123,6 +120,14 @@ class Hands:
             case _:
                 return self._disk.perform(command)
         return None
+
+    def _send(self, command: commands.Send) -> Reply:
+        began, request = self.io.now().mono, command.request
+        with within(math.inf if command.until is None else command.until - began):
+            head = self._open(request, command.timeout, command.timeout)
+            began = began if isinstance(request.body, bytes) else self.io.now().mono
+            body = self._read(command.cap, began + command.timeout)
+        return Reply(head.url, head.status, head.headers, body.content, body.cut)
 
     def _open(self, request: Request, timeout: float, stall: float) -> Head:
         head, self._body = self.io.open(request, timeout=timeout, stall=stall)

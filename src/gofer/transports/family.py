@@ -157,8 +157,12 @@ def open_client(kind: Any, transport: object, max_connections: int) -> Any:
         ) from error
 
 
-def native(client: Any, family: ModuleType, request: Request, timeout: float, *, own: bool) -> tuple[Any, Any]:
+def native(
+    client: Any, family: ModuleType, request: Request, timeout: float, *, own: bool, streamed: object = None
+) -> tuple[Any, Any]:
     """Turn a request into the client's own; return it with the arguments for `send`.
+
+    `streamed` is what a streamed body is read from, or None. Its length is sent, as many services refuse chunks.
 
     An anonymous request gets nothing of the client's: no default headers, no cookies, no auth. A request of our own
     client is not merged either, as long as no service has set a cookie: there is nothing to add.
@@ -168,8 +172,10 @@ def native(client: Any, family: ModuleType, request: Request, timeout: float, *,
         Unreachable: the same of an anonymous request: its address is the service's, and not the caller's mistake.
     """
     limits = family.Timeout(timeout)
-    content = request.body or None
+    content = streamed or request.body or None
     headers = {"accept-encoding": "identity", **request.headers}
+    if streamed is not None:
+        headers["content-length"] = str(len(request.body))
     try:
         if not request.anonymous and (not own or client.cookies):
             build = client.build_request

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from gofer.core.credentials import End, HttpxAuth, Refused
+from gofer.errors import UsageError
 from gofer.wire import Head, Reply, Request
 
 _OF_THE_BODY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
@@ -65,6 +66,18 @@ async def signing_by_awaiting(
     yield End(one.signed(asked))
 
 
+class _Unread:
+    """Stands for a body that is streamed from files, which only a function can sign."""
+
+    def __iter__(self) -> Any:
+        raise UsageError(
+            "This auth= reads the complete body, which is streamed from a file. Pass a function as auth=: "
+            "request.body.sha256 is the digest of the body."
+        )
+
+    __aiter__ = __iter__
+
+
 class _OneRequest:
     """One request of gofer's and what httpx makes of it, and the way back."""
 
@@ -76,7 +89,11 @@ class _OneRequest:
 
     def _native(self) -> Any:
         one = self._request
-        return self._family.Request(one.method, one.url, headers=one.headers, content=one.body or None)
+        content = (one.body or None) if isinstance(one.body, bytes) else _Unread()
+        made = self._family.Request(one.method, one.url, headers=one.headers, content=content)
+        if isinstance(content, _Unread):
+            made.stream = content  # for awaited flows, too
+        return made
 
     def is_it(self, asked: Any) -> bool:
         """Tell whether a flow yields the request that it was given, not one of its own; the query may be signed."""

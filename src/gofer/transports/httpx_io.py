@@ -29,6 +29,7 @@ from gofer.transports.family import (
     open_client,
     translated,
 )
+from gofer.transports.inputs import Blocks
 from gofer.wire import Head, Request
 
 
@@ -79,8 +80,12 @@ class HttpxIO:
         if client is not self._borrowed and client is not self._own.get(os.getpid()):
             client.__exit__()  # a second `close` would do nothing
 
-    def _send(self, client: Any, request: Request, timeout: float, stall: float, sending: Sending) -> NativeResponse:
-        message, how = native(client, self._family, request, timeout, own=self._borrowed is None)
+    def _send(
+        self, client: Any, request: Request, timeout: float, stall: float, sending: Sending, renew: Callable[[], None]
+    ) -> NativeResponse:
+        streamed = None if isinstance(request.body, bytes) else Blocks(request.body, renew)
+        own = self._borrowed is None
+        message, how = native(client, self._family, request, timeout, own=own, streamed=streamed)
 
         def trace(event: str, info: dict[str, Any]) -> None:
             sending.note(event)
@@ -100,8 +105,8 @@ class HttpxIO:
         """Send a request and return the reply's head and its unread body."""
         client, sending = self._client(), Sending()
         try:
-            with deadline.within(timeout), translated(self._family, request.url):
-                response = self._send(client, request, timeout, stall, sending)
+            with deadline.within(timeout) as limit, translated(self._family, request.url):
+                response = self._send(client, request, timeout, stall, sending, limit.renew)
         except BaseException as error:
             self._let_go(client)
             if isinstance(error, AnswerLost):

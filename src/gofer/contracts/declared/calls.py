@@ -10,7 +10,18 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declared.declaration import Call, Choice, Declaration, Files, Result, Templates, templates_of
+from gofer.contracts.declared.declaration import (
+    Call,
+    Choice,
+    Declaration,
+    Files,
+    Result,
+    Submit,
+    Templates,
+    Upload,
+    templates_of,
+)
+from gofer.contracts.declared.inputs import Prepared
 from gofer.contracts.declared.sending import address, build_request, header
 from gofer.contracts.declared.templates import Lookup, Template, Unfilled
 from gofer.contracts.declared.urls import resolve, with_parameter, without
@@ -75,39 +86,55 @@ class Calls:
 
     def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission from the input, a map as JSON has it."""
-        members = as_map(request)
-        if members is None:
-            raise UsageError(f"The input is a map, as JSON has it, not {type(request).__name__}.")
-        more: dict[str, Any] = {
+        more = {
             "key": key,
             "hold": str(hold) if hold else None,
             "budget": None if budget is None else str(max(1, int(0.9 * budget))),
-            "input": members,
         }
-        call = self.declaration.submit
+        return self._build_of_input(base, self.declaration.submit, Prepared.of(request), more)
+
+    def build_upload(self, base: str, request: Any, *, key: str) -> Request | None:
+        """Build the next upload of an input; None after the last one."""
+        prepared = Prepared.of(request)
+        calls = self.declaration.upload[prepared.done :]
+        return self._build_of_input(base, calls[0], prepared, {"key": key}) if calls else None
+
+    def _build_of_input(self, base: str, call: Call, prepared: Prepared, more: Mapping[str, Any]) -> Request:
+        """Build a request that has the input. An upload may go to any origin that the service has named."""
         assert call.url is not None  # noqa: S101  (a rule of `checks`)
-        lookup = self._lookup(base, None, more)
+        members, seed = prepared.members, more["key"]
+        lookup = self._lookup(base, Ref("", prepared.links), {**more, "input": members})
         try:
             url = address(call.url, lookup)
-            if self._is_elsewhere(base, url, call):
+            away = self._is_elsewhere(base, url, call)
+            if away:
                 call = self._without_secrets(call)
-            kept = {name: template.fill(lookup) for name, template in call.keep.items()}
-            built = build_request(call, url, lookup, seed=key, set_later=self._every_header)
-            return evolve(built, kept={f"values.{name}": _short(text) for name, text in kept.items() if text})
+            keep: Templates = call.keep if isinstance(call, Submit) else {}
+            kept = {name: template.fill(lookup) for name, template in keep.items()}
+            built = build_request(call, url, lookup, seed=seed, set_later=() if away else self._every_header)
+            return evolve(
+                built,
+                kept={f"values.{name}": _short(text) for name, text in kept.items() if text},
+                anonymous=away and isinstance(call, Upload),
+            )
         except BadReply as error:
+            if isinstance(call, Upload) and prepared.done:
+                raise  # the service has named an address that cannot be used
             raise UsageError(error.message) from error
         except (TypeError, ValueError) as error:
             raise UsageError(
-                f"The input cannot be written into a request (bytes go into a multipart body): {error}."
+                f"The input cannot be written into a request (bytes and files go into multipart or body): {error}."
             ) from error
         except Unfilled as error:
+            if error.name.startswith(("links.", "values.")):
+                reason = f"the answers to the uploads have no {{{error.name}}}."
+                raise self.declaration.bad_reply(reason, *self.declaration.key_of(call)) from error
             missing = error.name.removeprefix("input.")
             has = ", ".join(sorted(members)) or "nothing"
             if missing in members:
                 has = f"a null in its place, among {has}"
-            raise UsageError(
-                f"The input has no {missing!r}, which {self.declaration.place('submit')} needs; it has {has}."
-            ) from error
+            where = self.declaration.place(*self.declaration.key_of(call))
+            raise UsageError(f"The input has no {missing!r}, which {where} needs; it has {has}.") from error
 
     def build(self, base: str, ref: Ref, call: Call, more: Mapping[str, Any] | None = None) -> Request:
         """Build a request about a job; only to an origin that the declaration allows."""
@@ -248,6 +275,8 @@ class Calls:
             raise self.declaration.bad_reply(error.message, *self.declaration.key_of(call)) from error
         if there == origin(base):
             return False
+        if isinstance(call, Upload) and call.at_link:
+            return True
         if there not in [origin(allowed) for allowed in self.declaration.origins]:
             named = f"{there[0]}://{there[1]}:{there[2]}"
             raise self.declaration.bad_reply(

@@ -134,7 +134,7 @@ class Use:
 def _bodies(declaration: Declaration) -> Parts[list[str]]:
     """Yield the bodies that each request has; the key is that of the second one, if there is one."""
     for key, call in declaration.calls():
-        bodies = [name for name in ("json", "form", "multipart", "text") if getattr(call, name) is not None]
+        bodies = [name for name in call.bodies if getattr(call, name) is not None]
         yield (*key, *bodies[1:2]), bodies
 
 
@@ -213,7 +213,7 @@ def _used_words(declaration: Declaration) -> Parts[Word]:
 
 def _uses(declaration: Declaration) -> Parts[Use]:
     for key, place, part, template in declaration.templates():
-        names = allowed(declaration, place)
+        names = allowed(declaration, place, key)
         for hole in template.holes:
             yield key, Use(hole.name, hole.optional, place, part, template.sole is hole, names)
 
@@ -281,8 +281,9 @@ RULES: tuple[Rule, ...] = (
           "nothing says which answers it is: declare when, codes or words"),
     _rule("refusal.means", _refusals, lambda it: it.means not in MEANINGS,
           "it is one of rejected, missing, exists, later and ended, not {0.means!r}", ("means",)),
-    _rule("refusal.on", _refusals, lambda it: not {"submit", "poll", "result", "cancel", "answer"}.issuperset(it.on),
-          "it lists some of submit, poll, result, cancel and answer", ("on",)),
+    _rule("refusal.on", _refusals,
+          lambda it: not {"upload", "submit", "poll", "result", "cancel", "answer"}.issuperset(it.on),
+          "it lists some of upload, submit, poll, result, cancel and answer", ("on",)),
     _rule("later.codes", _itself, lambda it: any(code < 400 for code in it.later.codes),
           "a refusal has a code of 400 or more", ("later", "codes")),
     _rule("unauthorized.codes", _itself, lambda it: any(code < 400 for code in it.unauthorized.codes),
@@ -322,7 +323,7 @@ RULES: tuple[Rule, ...] = (
     _rule("headers, cookies", _fields, lambda field: not _can_be_sent(field),
           "the name or the text has characters that no header may have"),
 
-    _rule("every template", _uses, lambda use: use.is_input and use.place != "submit",
+    _rule("every template", _uses, lambda use: use.is_input and use.place not in ("upload", "submit"),
           "{{{0.name}}}: only the submission has the input, since a ticket does not keep it"),
     _rule("every template", _uses, lambda use: not use.is_input and not use.is_there,
           "{{{0.name}}} is no variable here.{0.hint}"),

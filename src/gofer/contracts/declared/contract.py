@@ -21,6 +21,7 @@ from gofer.contracts.base import Contract, Leg, Look, Ref, Snapshot
 from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
 from gofer.contracts.declared.declaration import Declaration, Result
+from gofer.contracts.declared.inputs import Prepared, as_plain, from_plain
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_multipart, is_page, is_plain_text
 from gofer.contracts.declared.results import file_at, is_document, with_result
@@ -29,7 +30,7 @@ from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.errors import BadReply, NotReady, ServiceError, UsageError
 from gofer.models import ResultFile, State, Status
-from gofer.wire import Head, Reply, Request, climbs, may_be_id
+from gofer.wire import Head, Reply, Request, climbs, may_be_id, origin
 
 
 @frozen
@@ -123,9 +124,29 @@ class DeclaredContract(Contract[Any, Any]):
 
     # --- submit ---
 
+    def build_upload(self, base: str, request: Any, *, key: str) -> Request | None:
+        """Build the next declared upload of the input."""
+        return self._calls.build_upload(base, request, key=key)
+
+    def read_upload(self, base: str, request: Any, reply: Reply) -> Prepared:
+        """Read the links and values that the answer has."""
+        prepared, reading = Prepared.of(request), Reading(reply)
+        if origin(reply.url) == origin(base):
+            refusals.raise_refusal(self.declaration, "upload", reading)
+        upload = self.declaration.upload[prepared.done]
+        return prepared.after(links_in(reading, self._calls.secret_parameters, upload))
+
     def build_submission(self, base: str, request: Any, *, key: str, budget: float | None, hold: int) -> Request:
         """Build the submission from the input, a map as JSON has it."""
         return self._calls.build_submission(base, request, key=key, budget=budget, hold=hold)
+
+    def to_json(self, request: Any) -> object:
+        """Return an input as plain JSON; a path is written so that it is read as one."""
+        return as_plain(request)
+
+    def from_json(self, value: object) -> object:
+        """Return the input that `to_json` has made this of."""
+        return from_plain(value)
 
     def read_submission(self, base: str, request: Request, reply: Reply) -> Snapshot[Any]:
         """Read the answer to a submission: a job, or where it was finished at once, its result."""

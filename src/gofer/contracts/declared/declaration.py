@@ -52,7 +52,9 @@ class Every:
 
 @frozen
 class Call:
-    """One request: at most one of `json`, `form`, `multipart` and `text` is its body."""
+    """One request: it has one body at most."""
+
+    bodies: ClassVar[tuple[str, ...]] = ("json", "form", "multipart", "text", "body")
 
     default_method: ClassVar[str] = "GET"
 
@@ -64,6 +66,7 @@ class Call:
     form: Template | Templates | None = None
     multipart: Templates | None = None
     text: Template | None = None
+    body: Template | None = None
 
     @property
     def holes(self) -> Iterator[Hole]:
@@ -97,7 +100,7 @@ class Call:
 
 def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
     """Yield every template of a part of a declaration, with its key there."""
-    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text", "keep", "sends"):
+    for name in ("url", "method", "query", "headers", "cookies", "form", "multipart", "text", "body", "keep", "sends"):
         value: Template | Templates | None = getattr(part, name, None)
         if isinstance(value, Template):
             yield (name,), value
@@ -105,6 +108,31 @@ def templates_of(part: Call | Hold | Every) -> Iterator[tuple[Key, Template]]:
             yield from (((name, member), template) for member, template in value.items())
     if isinstance(part, Call) and part.json is not None:
         yield from ((("json",), template) for template in templates_in(part.json.pattern))
+
+
+@frozen
+class Upload(Call):
+    """A request before the submission, and what of its answer later uploads and the submission use."""
+
+    default_method: ClassVar[str] = "POST"
+
+    links: Mapping[str, Places] = field(factory=dict[str, Places])
+    values: Mapping[str, Places] = field(factory=dict[str, Places])
+
+    def __attrs_post_init__(self) -> None:
+        if self.method is None and self.body is not None:
+            object.__setattr__(self, "method", Template.parse("PUT"))
+
+    @property
+    def at_link(self) -> bool:
+        """Whether its address is one that the service has named, which may be anywhere."""
+        first = self.url.parts[0] if self.url is not None else ""
+        return isinstance(first, Hole) and first.name.startswith("links.")
+
+    @property
+    def names(self) -> set[str]:
+        """The names of its links and values, as templates write them."""
+        return {f"links.{name}" for name in self.links} | {f"values.{name}" for name in self.values}
 
 
 @frozen
@@ -383,6 +411,7 @@ class Declaration:
     grace: float = 60.0
     variables: Mapping[str, Variable] = field(factory=dict[str, Variable])
     every: Every = field(factory=Every)
+    upload: tuple[Upload, ...] = ()
     start: Start | None = None
     status: StatusDocument = field(factory=StatusDocument)
     states: States | None = None
@@ -415,6 +444,11 @@ class Declaration:
         """The names of every link and value that replies are read for, as templates write them."""
         links = {f"links.{name}" for name in (*self.submit.links, *self.status.links)}
         return links | {f"values.{name}" for name in (*self.submit.keep, *self.submit.values, *self.status.values)}
+
+    @property
+    def input_holes(self) -> Iterator[Hole]:
+        """Every hole of the requests that have the input."""
+        return (hole for call in (*self.upload, self.submit) for hole in call.holes)
 
     @cached_property
     def words(self) -> Mapping[str, State]:
@@ -459,7 +493,7 @@ class Declaration:
 
     def calls(self) -> Iterator[tuple[Key, Call]]:
         """Yield every request with its key, which has a number for one of several status requests or results."""
-        for name in ("token", "submit", "start", "poll", "result", "reason", "cancel", "answer", "discard"):
+        for name in ("token", "upload", "submit", "start", "poll", "result", "reason", "cancel", "answer", "discard"):
             part: Call | tuple[Call, ...] | None = getattr(self, name)
             if isinstance(part, tuple):
                 yield from (((name, at) if len(part) > 1 else (name,), call) for at, call in enumerate(part))

@@ -10,7 +10,8 @@ def drawing(declaration: Declaration) -> Lines:
     """Draw the way of a job as a line, with what branches off it."""
     has_request = any(result.url is not None for result in declaration.result)
     ends = "files" if any(result.files or result.file for result in declaration.result) else "value"
-    stations = ["submit", *(["start"] if declaration.start else []), "poll", *(["result"] if has_request else [])]
+    there = {"upload": declaration.upload, "submit": True, "start": declaration.start, "poll": True}
+    stations = [name for name, part in (there | {"result": has_request}).items() if part]
     stations.append("file or value" if has_request and ends == "value" else ends)
     line = "  " + " ---> ".join(stations)
     if declaration.submit.finished:

@@ -33,6 +33,9 @@ def explained(declaration: Declaration) -> Lines:
     yield from section("input", _input(declaration))
     yield from section("variables", _variables(declaration))
     yield from section("every request", _every(declaration))
+    for at, upload in enumerate(declaration.upload):
+        found = _found(_kept(upload.links, upload.values))
+        yield from section(f"upload {at + 1}, before the submission", (*_sent(upload), *found))
     yield from section("submit", _submit(declaration))
     if declaration.start is not None:
         when = _listed(declaration.start.when)
@@ -204,6 +207,7 @@ def _sent(call: Call) -> Rows:
         yield "form", _pairs(call.form, "=")
     yield "multipart", _pairs(call.multipart or {}, "=")
     yield "text", [] if call.text is None else call.text.text.strip("\n").split("\n")
+    yield "body", [] if call.body is None else [call.body.text]
 
 
 def _as_written(pattern: Pattern) -> Any:

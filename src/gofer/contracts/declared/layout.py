@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from gofer.wire import Request
+from gofer.wire import FileInput, Request
 
 MASK = "***"
 """Stands for the value of a secret."""
@@ -43,12 +43,19 @@ def request_lines(request: Request) -> Lines:
     yield f"{request.method} {_masked(request.url)}"
     for name, value in request.headers.items():
         yield f"{name}: {value}"
-    if request.body:
-        text = _masked(request.body.decode("utf-8", "replace"))
+    pieces = (request.body,) if isinstance(request.body, bytes) else request.body.pieces
+    if any(pieces):
+        text = _masked("".join(map(_shown, pieces)))
         yield ""
         yield from text[:_BODY].replace("\r\n", "\n").rstrip("\n").split("\n")
         if len(text) > _BODY:
             yield f"... and {len(text) - _BODY} characters more"
+
+
+def _shown(piece: bytes | FileInput) -> str:
+    if isinstance(piece, FileInput):
+        return f"<file {piece.name}, {piece.size} bytes>"
+    return piece.decode("utf-8", "replace")
 
 
 def _masked(text: str) -> str:

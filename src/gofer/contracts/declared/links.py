@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declared.declaration import StatusDocument, Submit
+from gofer.contracts.declared.declaration import StatusDocument, Submit, Upload
 from gofer.contracts.declared.selectors import Reading, first_text
 from gofer.contracts.declared.urls import last_part, resolve, without
 
 
-def links_in(reading: Reading, secret: frozenset[str], *parts: Submit | StatusDocument) -> dict[str, str]:
+def links_in(reading: Reading, secret: frozenset[str], *parts: Upload | Submit | StatusDocument) -> dict[str, str]:
     """Read the links that parts of a declaration name, absolute and without the parameters in `secret`; and values."""
     found: dict[str, str] = {}
     for part in parts:

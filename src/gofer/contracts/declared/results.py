@@ -202,7 +202,7 @@ def file_at(request: Request, head: Head) -> ResultFile:
         format=head.media_type or None,
         method=request.method,
         headers=request.headers,
-        body=request.body,
+        body=request.body if isinstance(request.body, bytes) else b"",  # only a submission has files
         linked=False,
     )
 

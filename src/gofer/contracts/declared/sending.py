@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Container, Mapping
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
@@ -14,7 +16,7 @@ from gofer.contracts.declared.templates import Hole, Lookup, Template, fill_valu
 from gofer.contracts.declared.urls import with_parameter
 from gofer.contracts.payload import as_list, as_map
 from gofer.errors import UsageError
-from gofer.wire import Request, climbs, may_be_address
+from gofer.wire import FileInput, Request, Streamed, climbs, may_be_address
 
 RESERVED = ":/?#[]@!$&'()*+,;="
 """What `{+name}` leaves as it is (RFC 3986, section 2.2), and % with it."""
@@ -88,7 +90,7 @@ def header(name: str, value: str) -> str:
     return value
 
 
-def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
+def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes | Streamed, str | None]:
     if call.json is not None:
         value = fill_value(call.json.pattern, lookup)
         if value is None:
@@ -104,6 +106,9 @@ def _body(call: Call, lookup: Lookup, seed: str) -> tuple[bytes, str | None]:
     if call.text is not None:
         text = call.text.fill(lookup, lambda value, _: escape(value, {'"': "&quot;"}) if _is_xml(call) else value)
         return (text or "").encode(), "text/xml; charset=utf-8" if _is_xml(call) else "text/plain; charset=utf-8"
+    if call.body is not None:
+        value = fill_value(call.body, lookup)
+        return (b"", None) if value is None else (_joined([_content(value)]), "application/octet-stream")
     return b"", None
 
 
@@ -120,9 +125,9 @@ def _fields(form: Template | Templates, lookup: Lookup) -> Mapping[str, Any]:
     return {name: fill_value(template, lookup) for name, template in form.items()}
 
 
-def _multipart(fields: Templates, lookup: Lookup, seed: str) -> tuple[bytes, str]:
+def _multipart(fields: Templates, lookup: Lookup, seed: str) -> tuple[bytes | Streamed, str]:
     boundary = "gofer-" + hashlib.sha256(seed.encode()).hexdigest()[:32]
-    body = bytearray()
+    pieces: list[bytes | FileInput] = []
     for name, template in fields.items():
         hole = template.sole
         value = fill_value(template, lookup)
@@ -133,18 +138,33 @@ def _multipart(fields: Templates, lookup: Lookup, seed: str) -> tuple[bytes, str
             if files is None:
                 raise UsageError(f"{template.text} is a map of file names and contents, as in {{'a.txt': '…'}}.")
             for filename, content in files.items():
-                body += _part(boundary, name, content, filename)
+                pieces += _part(boundary, name, _content(content), filename)
         else:
-            body += _part(boundary, name, value, None)
-    return bytes(body) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+            content = _content(value)
+            pieces += _part(boundary, name, content, content.name if isinstance(content, FileInput) else None)
+    return _joined([*pieces, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
 
 
-def _part(boundary: str, name: str, content: Any, filename: str | None) -> bytes:
+def _part(boundary: str, name: str, content: bytes | FileInput, filename: str | None) -> list[bytes | FileInput]:
     named = "" if filename is None else f'; filename="{_quoted(filename)}"'
     kind = "Content-Type: application/octet-stream\r\n" if filename is not None else ""
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"{named}\r\n{kind}\r\n'
-    raw = bytes(content) if isinstance(content, bytes | bytearray) else plain(content).encode()
-    return head.encode() + raw + b"\r\n"
+    return [head.encode(), content, b"\r\n"]
+
+
+def _content(value: Any) -> bytes | FileInput:
+    """Return what a value is in a body: a path and an open file stand for a file, which is read when it is sent."""
+    if isinstance(value, BytesIO):
+        return value.getvalue()
+    if isinstance(value, Path) or hasattr(value, "read"):
+        return FileInput(value)
+    return bytes(value) if isinstance(value, bytes | bytearray) else plain(value).encode()
+
+
+def _joined(pieces: list[bytes | FileInput]) -> bytes | Streamed:
+    """Return a body of these pieces, in memory if no file is among them."""
+    raw = [piece for piece in pieces if isinstance(piece, bytes)]
+    return b"".join(raw) if len(raw) == len(pieces) else Streamed(tuple(pieces))
 
 
 def _quoted(text: str) -> str:

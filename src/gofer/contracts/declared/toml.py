@@ -33,7 +33,7 @@ def parse(text: str, source: str) -> Declaration:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # the second: brackets within brackets without end
         raise DeclarationError(f"It is no TOML: {error}", source=source, line=syntax_line(error)) from error
-    single = {many for many in ("poll", "result", "refusal") if isinstance(raw.get(many), dict)}
+    single = {many for many in ("upload", "poll", "result", "refusal") if isinstance(raw.get(many), dict)}
     raw |= {many: [raw[many]] for many in single}
     for name in _NOT_KEYS:
         if name in raw:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.faults import Key
 from gofer.contracts.spelling import hint
 from gofer.errors import UsageError
 
@@ -30,10 +31,10 @@ class Own:
 _LATER = "start poll poll.hold result result.files.link reason cancel answer discard"
 
 OWN: Mapping[str, Own] = {
-    "base": Own("the service's address", f"every token submit poll.many {_LATER}"),
+    "base": Own("the service's address", f"every token upload submit poll.many {_LATER}"),
     "id": Own("the job's id", _LATER),
     "ids": Own("the ids of up to `most` jobs, with commas between them", "poll.many"),
-    "key": Own("the idempotency key, another for each submission", "submit"),
+    "key": Own("the idempotency key, another for each submission", "upload submit"),
     "budget": Own("nine tenths of the errand's seconds", "submit?"),
     "hold": Own("seconds that the service may hold its answer", "submit? poll? poll.hold"),
     "word": Own("the service's last word for the job", "poll? poll.hold?"),
@@ -45,11 +46,13 @@ OWN: Mapping[str, Own] = {
 """All except `input`, and `links` and `values`, which a declaration names. Members of an answer have any names."""
 
 
-def allowed(declaration: Declaration, place: str) -> set[str]:
-    """Return the names of the variables that a template in this place may have, without those of the input."""
+def allowed(declaration: Declaration, place: str, key: Key) -> set[str]:
+    """Return the names of the variables that a template at this place and key may have, without those of the input."""
     names = {name for name, own in OWN.items() if own.is_in(place)} | set(declaration.variables)
-    no_job = place in ("token", "submit", "poll.many")
-    return names if no_job else names | declaration.links
+    if place in ("upload", "submit"):  # what the uploads before it have
+        at = next((part for part in key if isinstance(part, int)), 0) if place == "upload" else None
+        return names.union(*(upload.names for upload in declaration.upload[:at]))
+    return names if place in ("token", "poll.many") else names | declaration.links
 
 
 def values_of(declaration: Declaration, variables: Mapping[str, str]) -> dict[str, str]:
