@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import gofer
 from gofer.cli.commands import gofer as command
-from gofer.cli.guessing import guess
+from gofer.cli.drafting.page import guess
 from gofer.contracts.declared.toml import parse
 from gofer_service.openapi import DESCRIPTION
 from support.declared import Answering, as_json, path_of, said

@@ -14,8 +14,9 @@ from typing import IO, Any
 import click
 from attrs import evolve
 
-from gofer.cli import guessing, help_texts
+from gofer.cli import help_texts
 from gofer.cli.chosen_contract import masked_contract, read_declaration
+from gofer.cli.drafting.page import guess as draft_of
 from gofer.cli.inputs import read_input, read_replies, with_files
 from gofer.cli.options import url_option, variables_option
 from gofer.cli.report import exit_on_error
@@ -113,7 +114,7 @@ def show(contract: str) -> None:
 def guess(document: IO[bytes], target: str | None) -> None:
     """Draft a declaration."""
     with exit_on_error():
-        draft = guessing.guess(_parsed(document.read(MOST_BYTES + 1)))
+        draft = draft_of(_parsed(document.read(MOST_BYTES + 1)))
         if target is None:
             click.echo(draft.text, nl=False)
         else:
