@@ -3,28 +3,33 @@
 import enum
 import json
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
+from tenacity.wait import wait_fixed
 
 import gofer
+from contract_server import content, contract_server
 from gofer.cli.commands import gofer as command
 from gofer.cli.drafting.page import guess
 from gofer.contracts.declared.toml import parse
 from gofer_service.openapi import DESCRIPTION
-from support.declared import Answering, as_json, path_of, said
+from support.declared import as_json, path_of, said, service
 from support.raw_server import http
+from test_web_frameworks import served
 
 
 class Phase(enum.StrEnum):
     """The states of the small application's jobs."""
 
     QUEUED = "queued"
-    CRUNCHING = "crunching"
+    CRUNCHING = "crunched"
     DONE = "done"
     FAILED = "failed"
     CANCELLING = "cancelling"
@@ -45,30 +50,32 @@ class Order(BaseModel):
     year: int | None = None
 
 
-def application() -> dict[str, Any]:
-    """The document that FastAPI makes of a small application, as people write them."""
-    app = FastAPI(title="Small Jobs")
-    app.post("/jobs", status_code=202, response_model=Crunch)(_takes)
-    app.get("/jobs/{job_id}", response_model=Crunch)(_of_job)
-    app.get("/jobs/{job_id}/download", response_class=Response, responses={200: {"content": {"image/png": {}}}})(
-        _of_job
-    )
-    app.post("/jobs/{job_id}/cancel")(_of_job)
-    app.get("/health")(_nothing)
-    app.post("/login")(_nothing)
-    return json.loads(json.dumps(app.openapi()))
+def application() -> FastAPI:
+    """A small application, as people write them: the second look at a job shows it done."""
+    app, phases = FastAPI(title="Small Jobs"), dict[str, Phase]()
 
+    @app.post("/jobs", status_code=202)
+    def take(order: Order) -> Crunch:
+        phases[order.text] = Phase.QUEUED
+        return Crunch(job_id=order.text, phase=Phase.QUEUED)
 
-def _takes(order: Order) -> None:
-    """Take an order."""
+    @app.get("/jobs/{job_id}")
+    def show(job_id: str) -> Crunch:
+        last, phases[job_id] = phases[job_id], Phase.DONE
+        return Crunch(job_id=job_id, phase=last)
 
+    @app.get("/jobs/{job_id}/download", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+    def download(job_id: str) -> Response:
+        return Response(f"a picture of {job_id}".encode(), media_type="image/png")
 
-def _of_job(job_id: str) -> None:
-    """Do something about a job."""
+    app.post("/jobs/{job_id}/cancel")(show)
 
+    @app.get("/health")
+    @app.post("/login")
+    def nothing() -> None:
+        """Do something else."""
 
-def _nothing() -> None:
-    """Do something else."""
+    return app
 
 
 def document(paths: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -149,26 +156,21 @@ NESTED = document(
 
 def run(draft: str, answer: Any, request: dict[str, Any], to: Path | None = None, **variables: str) -> tuple[Any, Any]:
     """Run a job by a draft, as it was written, against this service."""
-    server = Answering(answer)
-    with gofer.Client(server.url, contract=said(draft, **variables), transport=server.transport) as client:
+    contract = said(draft, **variables)
+    with service(answer) as server, gofer.Client(server.url, contract=contract, poll=wait_fixed(0.01)) as client:
         return client.run(request, to=None if to is None else str(to), timeout=60), server.calls
 
 
 def test_a_fastapi_applications_draft_brings_its_file(tmp_path):
-    """Nothing of it is edited, and nothing of it is marked as a guess but the words for which there is a doubt."""
-
-    def answer(call):
-        if path_of(call).endswith("/download"):
-            return http(200, b"\x89PNG...", content_type="image/png")
-        return as_json({"job_id": "7", "phase": "queued" if call.method == "POST" else "done"}, 202)
-
-    draft = guess(application())
+    """Out of the document that it serves; nothing is edited, and only the word for which there is a doubt is marked."""
+    with served(application()) as url:
+        draft = guess(httpx.get(f"{url}/openapi.json").json())
+        with gofer.Client(url, contract=said(draft.text), poll=wait_fixed(0.01)) as client:
+            outcome = client.run({"text": "cats", "year": 2001}, to=str(tmp_path / "x.png"), timeout=60)
+    assert outcome.path.read_bytes() == b"a picture of cats"
     assert draft.missing == ()
     assert draft.text.count("# ?") == 1
-    assert 'running = ["crunching", "cancelling"]  # ? what crunching means' in draft.text
-    outcome, calls = run(draft.text, answer, {"text": "a"}, tmp_path / "x.png")
-    assert outcome.path.read_bytes().startswith(b"\x89PNG")
-    assert json.loads(calls[0].body) == {"text": "a"}
+    assert 'running = ["crunched", "cancelling"]  # ? what crunched means' in draft.text
     assert parse(draft.text, "x").cancel.url.text == "{base}/jobs/{id}/cancel"
 
 
@@ -181,9 +183,9 @@ def test_a_link_in_the_answers_head_is_polled():
         assert path_of(call) == "/operations/9"
         return as_json({"name": "one"})
 
-    outcome, calls = run(guess(AZURE).text, answer, {"name": "one", "size": 3})
+    outcome, calls = run(guess(AZURE).text, answer, {"name": "one", "body": {"size": 3}})
     assert outcome.value == {"name": "one"}
-    assert path_of(calls[0]) == "/things/one"
+    assert (path_of(calls[0]), json.loads(calls[0].body)) == ("/things/one", {"size": 3})
 
 
 def test_a_draft_finds_states_and_results_by_references():
@@ -196,7 +198,7 @@ def test_a_draft_finds_states_and_results_by_references():
         return as_json({"jobID": "7", "status": "accepted" if call.method == "POST" else "successful"}, 201)
 
     draft = guess(OGC).text
-    outcome, _ = run(draft, answer, {"processId": "add", "inputs": {}}, api_key="s3")
+    outcome, _ = run(draft, answer, {"processId": "add", "body": {"inputs": {}}}, api_key="s3")
     assert outcome.value == {"sum": 3}
     assert "pass auth=" in draft
     assert "of = 100\n" in draft
@@ -220,11 +222,16 @@ def test_parts_of_the_address_are_kept_from_the_input():
     assert "what ODD means" in draft
 
 
-def test_the_reference_services_own_document_is_understood():
-    """Its submission, its states and its file."""
-    declaration = parse(guess(json.loads(json.dumps(DESCRIPTION))).text, "x")
-    assert declaration.submit.url.text.startswith("{base}/")
-    assert "completed" in declaration.states.succeeded
+def test_the_reference_services_own_document_brings_a_paper(tmp_path):
+    """With its idempotency key, its states, its reasons and its file."""
+    with contract_server() as url:
+        draft = guess(httpx.get(f"{url}/openapi.json").json())
+        with gofer.Client(url, contract=said(draft.text), poll=wait_fixed(0.01)) as client:
+            outcome = client.run({"doi": "10.5555/quick"}, to=str(tmp_path / "x.pdf"), timeout=60)
+            with pytest.raises(gofer.JobFailed, match="no source has"):
+                client.run({"doi": "10.5555/notfound"}, timeout=60)
+    assert outcome.path.read_bytes() == content("10.5555/quick")
+    assert parse(draft.text, "x").submit.idempotent
 
 
 @pytest.mark.parametrize("root", [None, [], {}, {"swagger": "2.0"}, {"openapi": 3}, {"openapi": "4.0"}])
@@ -239,6 +246,9 @@ def test_a_document_without_jobs_gives_placeholders():
     draft = guess(document({"/health": {"get": gives(200, {"type": "object"})}}))
     assert draft.missing == ("the submission", "the status request")
     parse(draft.text, "x")
+
+
+FASTAPI = application().openapi()
 
 
 def values(rng, depth):
@@ -293,7 +303,7 @@ def test_any_document_gives_a_page_that_can_be_read(seed):
     """Whatever is in it: wrong types, names that need quotes, references in a circle."""
     rng = random.Random(seed)
     for _ in range(10):
-        root = spoilt(rng, rng.choice([OGC, NESTED, AZURE, application()]))
+        root = spoilt(rng, rng.choice([OGC, NESTED, AZURE, FASTAPI, DESCRIPTION]))
         if isinstance(root, dict):
             parse(guess({**root, "openapi": "3.0.3"}).text, "x")
 
@@ -326,10 +336,43 @@ def test_the_command_writes_a_new_file(tmp_path):
     assert (nothing.exit_code, "the submission" in nothing.output) == (1, True)
 
 
-@pytest.mark.parametrize(("text", "words"), [("openapi: 3.0.0", "YAML"), ("[" * 100_000, "no JSON"), ("", "no JSON")])
-def test_the_command_says_what_is_no_json(tmp_path, text, words):
+@pytest.mark.parametrize(("text", "words"), [("openapi: [", "neither"), ("[" * 100_000, "no JSON"), ("", "no JSON")])
+def test_the_command_says_what_is_no_document(tmp_path, text, words):
     """With exit code 2."""
     source = tmp_path / "openapi.yaml"
     source.write_text(text)
     ran = invoke(str(source))
     assert (ran.exit_code, words in ran.output) == (2, True)
+
+
+YAML = """
+openapi: 3.0.3
+info: {title: Things}
+paths:
+  /jobs:
+    post: &answer
+      responses:
+        202: {content: {application/json: {schema: {properties: {id: {}, state: {}, since: {example: 2020-01-01}}}}}}
+  /jobs/{id}:
+    get: *answer
+"""
+
+
+def test_yaml_is_read_where_pyyaml_is_installed(tmp_path, monkeypatch):
+    """With numbers as keys, dates and aliases; without PyYAML the message says what to do."""
+    source = tmp_path / "openapi.yaml"
+    source.write_text(YAML)
+    assert 'state = "/state"' in invoke(str(source)).output
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    ran = invoke(str(source))
+    assert (ran.exit_code, "convert it to JSON" in ran.output) == (2, True)
+
+
+def test_a_yaml_document_that_contains_itself_ends(tmp_path):
+    """Aliases of aliases are not written out."""
+    circle = "openapi: 3.1.0\npaths: &a {/jobs: {post: *a, responses: *a}, b: *a}\n"
+    bomb = "openapi: 3.1.0\na0: &a0 [x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(60))
+    for text in (circle, bomb):
+        source = tmp_path / "openapi.yaml"
+        source.write_text(text)
+        assert invoke(str(source)).exit_code == 1

@@ -5,7 +5,6 @@ Nothing is sent. The explanation itself is `gofer.contracts.explain`'s business,
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from attrs import evolve
 from gofer.cli import help_texts
 from gofer.cli.chosen_contract import masked_contract, read_declaration
 from gofer.cli.drafting.page import guess as draft_of
+from gofer.cli.drafting.source import MOST_BYTES, parsed
 from gofer.cli.inputs import read_input, read_replies, with_files
 from gofer.cli.options import url_option, variables_option
 from gofer.cli.report import exit_on_error
@@ -33,8 +33,6 @@ from gofer.setup import RETRIEVE
 from gofer.transports.inputs import examine
 from gofer.wire import Request, base_url
 
-MOST_BYTES = 64 << 20
-"""Bytes of an OpenAPI document."""
 KEY = "another-key-each-time"
 
 
@@ -110,12 +108,19 @@ def show(contract: str) -> None:
 
 @contract.command(help=help_texts.GUESS)
 @click.argument("document", metavar="FILE", type=click.File("rb"))
-@click.option("-o", "--output", "target", metavar="FILE", help="Where the draft goes; a file that exists is refused.")
-def guess(document: IO[bytes], target: str | None) -> None:
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="FILE",
+    default="-",
+    help="Where the draft goes; a file that exists is refused. Without it, or with -, stdout.",
+)
+def guess(document: IO[bytes], target: str) -> None:
     """Draft a declaration."""
     with exit_on_error():
-        draft = draft_of(_parsed(document.read(MOST_BYTES + 1)))
-        if target is None:
+        draft = draft_of(parsed(document.read(MOST_BYTES + 1)))
+        if target == "-":
             click.echo(draft.text, nl=False)
         else:
             _write_new(Path(target), draft.text)
@@ -123,16 +128,6 @@ def guess(document: IO[bytes], target: str | None) -> None:
             say(f"gofer: nothing in the document looks like {name}; the draft has a placeholder there.")
     if draft.missing:
         sys.exit(1)
-
-
-def _parsed(raw: bytes) -> object:
-    try:
-        if len(raw) > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES} bytes")
-        return json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        advice = " It looks like YAML: convert it to JSON first." if b"openapi:" in raw else ""
-        raise UsageError(f"The document is no JSON ({error}).{advice}") from error
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -341,10 +341,15 @@ Examples:
 
 GUESS = f"""Draft a declaration from an OpenAPI document.
 
-FILE is the document in JSON, of version 3; - is stdin. gofer looks for the operation that submits a job, the one that
-shows its status, its result and its cancellation, and writes a page with them. A line that ends with `# ?` is a guess:
-read the API's documentation there. `gofer contract check` explains the page, and with --reply holds it against real
-answers. Nothing is sent.
+FILE is the document, of version 3, in JSON; - is stdin. YAML is read if PyYAML is installed beside gofer. gofer looks
+for the operation that submits a job, the one that shows its status, its result and its cancellation, and writes a page
+with them. `gofer contract check` accepts the page, explains it, and with --reply holds it against real answers.
+
+Where a line ends with `# ?`, it may be wrong for the reason that follows: read the API's documentation there. The page
+names the other operations that might be meant. If nothing looks like a submission or a status request, the page has a
+placeholder there, stderr says so, and the exit code is 1.
+
+Nothing is sent, and no reference out of the document is followed.
 
 \b
 Examples:

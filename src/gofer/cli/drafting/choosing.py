@@ -93,9 +93,10 @@ def find(document: Document) -> Jobs:
     """Choose the operations of a job."""
     gets = [one for one in document.operations if one.method == "get" and one.holes]
     states = {one: state for one in gets if (state := state_of(one) or _assumed(one)) is not None}
-    jobs = [job_path(one) for one in states]
+    jobs = {job_path(one) for one in states}
+    made = {job.rpartition("/")[0] for job in jobs}  # the paths at which such jobs are made
     polls = _best({one: _as_status(one, state) for one, state in states.items()})
-    submits = _best({one: _as_submission(one, set(jobs)) for one in document.operations})
+    submits = _best({one: _as_submission(one, jobs, made) for one in document.operations})
     about = {one: _about(document, one) for one in polls}
     pairs: dict[tuple[Operation, Operation], int] = {}
     for poll, points in polls.items():
@@ -107,11 +108,12 @@ def find(document: Document) -> Jobs:
                 pairs[submit, poll] = points + more + fits
     if not pairs:
         likely = [one for one, points in submits.items() if points > 2]
-        stopped = (one for one in polls if _JOB.search(one.path) and _cancellation_of(about[one], one))
-        poll, submit = next(stopped, None), next(iter(likely), None)
-        if poll is None or submit is None or link_of(submit) is not None:
-            return Jobs(document, submit, link=link_of(submit) if submit else None, other_submits=likely[1:4])
-        pairs[submit, poll] = 0
+        if not likely:
+            return Jobs(document)
+        stopped = [one for one in polls if _JOB.search(one.path) and _cancellation_of(about[one], one)]
+        if not stopped or link_of(likely[0]) is not None:
+            return Jobs(document, likely[0], link=link_of(likely[0]), other_submits=likely[1:4])
+        pairs[likely[0], stopped[0]] = 0
     submit, poll = max(pairs, key=lambda pair: (pairs[pair], -len(pair[0].path), -len(pair[1].path)))
     ranked = sorted(pairs, key=lambda pair: -pairs[pair])
     starts = [one for one in about[poll] if _is_start(one, poll, states[poll])]
@@ -201,7 +203,7 @@ def _best(points: Mapping[Operation, int]) -> dict[Operation, int]:
     return {one: points[one] for one in ranked[:_BEST_OF] if points[one] > 0}
 
 
-def _as_submission(one: Operation, jobs: set[str]) -> int:
+def _as_submission(one: Operation, jobs: set[str], made: set[str]) -> int:
     marked = one.node.get("x-ms-long-running-operation") is True
     if one.method in ("get", "delete") or (one.method == "patch" and not marked):
         return 0
@@ -214,7 +216,8 @@ def _as_submission(one: Operation, jobs: set[str]) -> int:
     points += 6 * (one.method == "put" and one.path in jobs and state_of(one) is not None)
     parts = one.path.split("/")
     inside = any("/".join(parts[:at]) in jobs for at in range(2, len(parts) + (one.method != "put")))
-    return points - 8 * bool(_NO_JOB.search(one.verb)) - 6 * inside - 3 * (one.node.get("deprecated") is True)
+    inside = inside and one.path.rstrip("/") not in made
+    return points - 8 * bool(_NO_JOB.search(one.verb)) - 12 * inside - 3 * (one.node.get("deprecated") is True)
 
 
 def _as_status(one: Operation, state: Status) -> int:

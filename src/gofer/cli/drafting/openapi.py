@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +25,10 @@ MOST = 2_000
 """Operations that are looked at."""
 
 _PLACES = 200
-"""Members of a schema that are looked at, those of its members with them."""
+"""Members of a schema that are looked at, those of its members with them; and of any other object or list."""
+
+_LONGEST = 500
+"""Characters of a path and of a reference."""
 
 _HOPS = 20
 """References to references that are followed."""
@@ -63,7 +67,7 @@ class Document:
     """
 
     def __init__(self, root: object) -> None:
-        self.root = as_map(root) or _NONE
+        self.root, self._members = as_map(root) or _NONE, dict[int, dict[str, Node]]()
         version = self.root.get("openapi")
         if not (isinstance(version, str) and version.startswith("3.")):
             raise UsageError(
@@ -83,14 +87,18 @@ class Document:
 
     def _find(self, link: str) -> object:
         value: object = self.root
-        for step in link[2:].split("/") if link.startswith("#/") else ():
+        for step in link[2:].split("/") if link.startswith("#/") and len(link) <= _LONGEST else ():
             name = unquote(step).replace("~1", "/").replace("~0", "~")
             value = (as_map(value) or _NONE).get(name)
         return None if value is self.root else value
 
     def nodes(self, value: object) -> Iterator[Node]:
         """Yield the objects of a list, references followed."""
-        return (self.at(one) for one in (as_list(value) or [])[:MOST])
+        return (self.at(one) for one in (as_list(value) or [])[:_PLACES])
+
+    def members_of(self, value: object) -> dict[str, Node]:
+        """Return the objects in an object, references followed."""
+        return {name: self.at(one) for name, one in islice(self.at(value).items(), _PLACES)}
 
     @cached_property
     def title(self) -> str:
@@ -103,8 +111,8 @@ class Document:
         found: list[str] = []
         for one in self.nodes(self.root.get("servers")):
             address = _text(one.get("url"))
-            for name, variable in [*self.at(one.get("variables")).items()][:10]:
-                address = address.replace(f"{{{name}}}", _text(self.at(variable).get("default")) or f"{{{name}}}")
+            for name, variable in self.members_of(one.get("variables")).items():
+                address = address.replace(f"{{{name}}}", _text(variable.get("default")) or f"{{{name}}}")
             found += [address] if address else []
         return found
 
@@ -113,10 +121,10 @@ class Document:
         """All of its operations."""
         found: list[Operation] = []
         for path, item in self.at(self.root.get("paths")).items():
-            node = self.at(item)
+            node = self.at(item) if path.startswith("/") and "#" not in path and len(path) <= _LONGEST else _NONE
             for method in METHODS:
                 operation = as_map(node.get(method))
-                if operation is not None and len(found) < MOST and path.startswith("/") and "#" not in path:
+                if operation is not None and len(found) < MOST:
                     shared = tuple(self.nodes(node.get("parameters")))
                     found.append(Operation(self, method, path, operation, shared))
         return found
@@ -125,7 +133,7 @@ class Document:
     def schemes(self) -> dict[str, Node]:
         """The security schemes by name."""
         components = self.at(self.root.get("components"))
-        return {name: self.at(one) for name, one in self.at(components.get("securitySchemes")).items()}
+        return self.members_of(components.get("securitySchemes"))
 
     def parts(self, schema: object) -> list[Node]:
         """Return a schema and those that it is made of: `allOf`, `anyOf`, `oneOf`."""
@@ -139,15 +147,19 @@ class Document:
 
     def members(self, schema: object) -> dict[str, Node]:
         """Return the members of an object's schema."""
-        found: dict[str, Node] = {}
-        for part in self.parts(schema):
-            for name, one in self.at(part.get("properties")).items():
-                found.setdefault(name, self.at(one))
-        return found
+        node = self.at(schema)
+        if id(node) not in self._members:  # the root holds every node, so no id is given twice
+            found: dict[str, Node] = {}
+            for part in self.parts(node):
+                found |= {
+                    name: one for name, one in self.members_of(part.get("properties")).items() if name not in found
+                }
+            self._members[id(node)] = found
+        return self._members[id(node)]
 
     def required(self, schema: object) -> set[str]:
         """Return the names of the members that an object must have."""
-        names = (name for part in self.parts(schema) for name in as_list(part.get("required")) or [])
+        names = (name for part in self.parts(schema) for name in (as_list(part.get("required")) or [])[:_PLACES])
         return {name for name in names if isinstance(name, str)}
 
     def places(self, schema: object, depth: int = 3) -> list[Place]:
@@ -162,9 +174,8 @@ class Document:
 
     def words(self, schema: object) -> list[str]:
         """Return the texts that a schema allows: its `enum`, or the constants that it chooses from."""
-        parts = self.parts(schema)
-        values = [value for part in parts for value in [*(as_list(part.get("enum")) or []), part.get("const")]]
-        return list(dict.fromkeys(value for value in values[:100] if isinstance(value, str)))
+        several = ([*(as_list(one.get("enum")) or [])[:_PLACES], one.get("const")] for one in self.parts(schema))
+        return [*dict.fromkeys(value for values in several for value in values if isinstance(value, str))]
 
 
 @frozen(eq=False)
@@ -204,26 +215,25 @@ class Operation:
     @cached_property
     def responses(self) -> dict[str, Node]:
         """Its answers that mean success, by their HTTP codes: first those that are the answer of a job."""
-        found = self.document.at(self.node.get("responses"))
-        codes = sorted(filter(lambda code: str(code).startswith("2"), found), key=_rank)
-        return {str(code): self.document.at(found[code]) for code in codes}
+        found = self.document.members_of(self.node.get("responses"))
+        return {code: found[code] for code in sorted(found, key=_rank) if code.startswith("2")}
 
     @cached_property
     def headers(self) -> list[str]:
         """The headers of its success."""
-        return [name for one in self.responses.values() for name in self.document.at(one.get("headers"))]
+        return [name for one in self.responses.values() for name in self.document.members_of(one.get("headers"))]
 
     @cached_property
-    def content(self) -> Node:
+    def content(self) -> dict[str, Node]:
         """Its success by media type."""
-        every = (self.document.at(one.get("content")) for one in self.responses.values())
-        return next((one for one in every if one), _NONE)
+        every = (self.document.members_of(one.get("content")) for one in self.responses.values())
+        return next((one for one in every if one), {})
 
     @cached_property
     def schema(self) -> Node:
         """The schema of the document that its success is."""
         kinds = [kind for kind in self.content if "json" in kind] or [kind for kind in self.content if kind == "*/*"]
-        return self.document.at(self.document.at(self.content[kinds[0]]).get("schema")) if kinds else _NONE
+        return self.document.at(self.content[kinds[0]].get("schema")) if kinds else _NONE
 
     @cached_property
     def places(self) -> list[Place]:
@@ -239,19 +249,19 @@ class Operation:
     @cached_property
     def bodies(self) -> dict[str, Node]:
         """The schemas of its body by media type."""
-        content = self.document.at(self.document.at(self.node.get("requestBody")).get("content"))
-        return {kind: self.document.at(self.document.at(one).get("schema")) for kind, one in content.items()}
+        content = self.document.members_of(self.document.at(self.node.get("requestBody")).get("content"))
+        return {kind: self.document.at(one.get("schema")) for kind, one in content.items()}
 
     @cached_property
     def security(self) -> Sequence[Node] | None:
         """Its alternatives of security schemes; None where the document does not say."""
         value = as_list(self.node.get("security", self.document.root.get("security")))
-        return None if value is None else [node for one in value if (node := as_map(one)) is not None]
+        return None if value is None else [node for one in value[:_PLACES] if (node := as_map(one)) is not None]
 
 
-def _rank(code: object) -> str:
+def _rank(code: str) -> str:
     """Order codes: that of a job that is under way, that of one that was made, the others."""
-    return {"202": "0", "201": "1"}.get(str(code), str(code))
+    return {"202": "0", "201": "1"}.get(code, code)
 
 
 def _text(value: object) -> str:

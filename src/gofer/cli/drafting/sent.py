@@ -81,7 +81,7 @@ def every(jobs: Jobs, names: Names) -> Lines:
     entries: dict[str, dict[str, str]] = {"query": {}, "headers": {}, "cookies": {}}
     places = {"header": "headers", "query": "query", "cookie": "cookies"}
     for name, scheme in schemes.items():
-        if scheme.get("type") == "apiKey" and scheme.get("in") in places and is_name(scheme.get("name")):
+        if scheme.get("type") == "apiKey" and str(scheme.get("in")) in places and is_name(scheme.get("name")):
             own = "api_key" if "api_key" not in variables else f"api_key_{len(variables)}"
             variables[own] = ("{ secret = true }", doubt)
             entries[places[scheme["in"]]][scheme["name"]] = f"{{{own}}}"
@@ -146,12 +146,12 @@ def _job_found(jobs: Jobs, submit: Operation) -> Lines:
     place = None if jobs.poll is None else id_of(submit, jobs.poll)
     if jobs.link is not None and by_link(jobs):
         yield Line(f"links = {{ status = {quoted(jobs.link)} }}")
+    elif jobs.poll is not None and submit.path == job_path(jobs.poll):
+        yield Line(f"id = {quoted(f'sent:{submit.method.upper()} ~ ([^/?#]+)/?(?:[?#]|$)')}")
     elif place is not None:
         yield Line(f"id = {quoted(pointer(place))}")
     elif submit.schema.get("type") == "string":
         yield Line('id = ""', "the answer is the id")
-    elif jobs.poll is not None and submit.path == job_path(jobs.poll):
-        yield Line(f"id = {quoted(f'sent:{submit.method.upper()} ~ ([^/?#]+)/?(?:[?#]|$)')}")
     elif jobs.link is not None:
         yield Line(f"id = {quoted(f'{jobs.link} ~ ([^/?#]+)/?(?:[?#]|$)')}")
     else:

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 _MEANINGS = (
     ("unsure", re.compile(r"unknown|incomplete|partial$|^(un|not_?|non_?)(finish|complet|done|read|availab)", re.I)),
-    ("failed", re.compile(r"un_?succe|fail|error|invalid|reject|expired|time[d_-]*out|crash|denied|preempt", re.I)),
+    (
+        "failed",
+        re.compile(r"un_?succe|fail|(?<!with[_ -])error|invalid|reject|expired|time[d_-]*out|crash|preempt", re.I),
+    ),
     ("succeeded", re.compile(r"succe|complet|finish|done|ready|available|^(processed|ended|closed|ok)$", re.I)),
     ("cancelled", re.compile(r"cancel|abort|dismiss|stopped|terminated|killed|revoked|deleted", re.I)),
     ("pending", re.compile(r"pend|queue|accept|creat|submit|new|initial|wait|schedul|not_?started|receiv", re.I)),
