@@ -227,7 +227,7 @@ class Operation:
     def content(self) -> dict[str, Node]:
         """Its success by media type."""
         every = (self.document.members_of(one.get("content")) for one in self.responses.values())
-        return next((one for one in every if one), {})
+        return next((one for one in every if one), dict[str, Node]())
 
     @cached_property
     def schema(self) -> Node:

@@ -47,8 +47,8 @@ class Names:
 
     def of_job(self, one: Operation) -> str:
         """Write an address about a job: the last name in it is the id; those before are kept, or variables."""
-        known = {name: f"values.{name}" for name in self.kept} | {name: name for name in self.holes}
-        return address(one, known | dict.fromkeys(one.holes[-1:], "id"))
+        names = {name: f"values.{name}" for name in self.kept} | {name: name for name in self.holes}
+        return address(one, names | dict.fromkeys(one.holes[-1:], "id"))
 
 
 def _needed(one: Operation) -> list[Node]:
