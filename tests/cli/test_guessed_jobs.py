@@ -66,17 +66,17 @@ def test_addresses_beside_each_other_are_one_job(tmp_path):
     job = members("id", "status", status=WORDS)
     wait = parameter("wait", "query", schema={"type": "number"})
     paths = {
-        "/v1/{endpoint}/runsync": {"post": {**takes(members("input")), **gives(200, job)}},
-        "/v1/{endpoint}/run": {"post": {**takes(members("input")), **gives(200, job)}},
-        "/v1/{endpoint}/status/{id}": {"get": {"parameters": [wait], **gives(200, job)}},
-        "/v1/{endpoint}/result/{id}": {"get": gives(200, members("answer"))},
-        "/v1/{endpoint}/cancel/{id}": {"post": gives(200, job)},
+        "/v1/{endpoint}/sync": {"post": {**takes(members("input")), **gives(200, job)}},
+        "/v1/{endpoint}/enqueue": {"post": {**takes(members("input")), **gives(200, members("id"))}},
+        "/v1/{endpoint}/status/{job}": {"get": {"parameters": [wait], **gives(200, job)}},
+        "/v1/{endpoint}/result/{job}": {"get": gives(200, members("answer"))},
+        "/v1/{endpoint}/cancel/{job}": {"post": gives(200, job)},
         "/v1/{endpoint}/purge": {"post": gives(200, members("status"))},
     }
 
     def answer(call):
         if call.method == "POST":
-            assert (path_of(call), json.loads(call.body)) == ("/v1/e%201/run", {"input": "x"})
+            assert (path_of(call), json.loads(call.body)) == ("/v1/e%201/enqueue", {"input": "x"})
             return as_json({"id": "7", "status": "queued"})
         if path_of(call) == "/v1/e%201/result/7":
             return as_json({"answer": "42"})
@@ -139,24 +139,25 @@ def test_a_job_that_has_to_be_started_is_started(tmp_path):
         ({"type": "string", "description": "One of `scraping`, `completed` or `failed`."}, "from a description"),
         ({"type": "string"}, "these are the usual ones"),
         ({"oneOf": [{"const": "scraping"}, {"const": "completed"}]}, ""),
-        ({"anyOf": [{"$ref": "#/components/schemas/word"}, {"type": "null"}]}, ""),
+        ({"anyOf": [{"$ref": "#/components/schemas/a~1word%20of"}, {"type": "null"}]}, ""),
     ],
 )
 def test_states_are_found_where_there_is_no_enum(state, doubt):
     """In a description, as constants, by a reference; or the usual ones are written."""
     paths = {
-        "/crawl": {"post": {**takes(members("url")), **gives(200, members("id", "url"))}},
-        "/crawl/{id}": {"get": gives(200, members(status=state, data={"type": "array"}))},
+        "/crawl": {"post": {**takes(members("page_url")), **gives(200, members("id", "url"))}},
+        "/crawl/{id}": {"get": gives(200, members("page_url", "url", status=state, data={"type": "array"}))},
     }
 
     def answer(call):
         done = {"status": "completed", "data": [1]}
         return as_json({"id": "7"} if call.method == "POST" else {"status": "scraping"} if call.nth == 1 else done)
 
-    schemas = {"schemas": {"word": {"enum": ["scraping", "completed", "failed"]}}}
+    schemas = {"schemas": {"a/word of": {"enum": ["scraping", "completed", "failed"]}}}
     text = guess(document(paths, components=schemas)).text
     assert doubt in text
-    assert run(text, answer, {"url": "x"})[0].value == [1]
+    assert bool(doubt) == ("# ? the document lists" in text or "# ? from" in text)
+    assert run(text, answer, {"page_url": "x"})[0].value == [1]
 
 
 def test_a_flag_is_a_state():
@@ -165,7 +166,8 @@ def test_a_flag_is_a_state():
     paths = {"/tasks": {"post": gives(200, job)}, "/tasks/{name}": {"get": gives(200, job)}}
 
     def answer(call):
-        return as_json({"name": "7"} if call.method == "POST" else {"name": "7", "done": True, "response": {"a": 1}})
+        done = {"name": "7", "done": True, "response": {"a": 1}}
+        return as_json(done if call.method == "GET" and call.nth == 2 else {"name": "7"})
 
     text = guess(document(paths)).text
     assert run(text, answer, {})[0].value == {"a": 1}
@@ -211,14 +213,49 @@ def test_a_submission_and_its_status_are_chosen_together():
     paths = {
         "/files": {"post": gives(200, job)},
         "/files/{id}": {"get": gives(200, job), "delete": gives(200, job)},
-        "/tunes": {"post": gives(200, job)},
-        "/tunes/{id}": {"get": gives(200, job), "patch": gives(202, job)},
-        "/tunes/{id}/cancel": {"post": gives(202, job)},
-        "/tunes/{id}/restart": {"post": gives(202, job)},
+        "/models": {"post": gives(200, job)},
+        "/models/{id}": {"get": gives(200, job), "patch": gives(202, job)},
+        "/models/{id}/cancel": {"post": gives(202, job)},
+        "/models/{id}/restart": {"post": gives(202, job)},
     }
     text = guess(document(paths)).text
-    assert parse(text, "x").submit.url.text == "{base}/tunes"
+    assert parse(text, "x").submit.url.text == "{base}/models"
     assert "# ? or POST /files\n" in text
+
+
+def test_what_belongs_together_is_found_by_its_schema_and_its_path():
+    """One schema for both answers joins them; a job within a thing that has a state too is a job."""
+    operation = {"$ref": "#/components/schemas/operation"}
+    paths = {"/analyses": {"post": gives(202, operation)}, "/operations/{op}": {"get": gives(200, operation)}}
+    schemas = {"schemas": {"operation": members("id", status=WORDS)}}
+    assert drafted(document(paths, components=schemas)).poll[0].url.text == "{base}/operations/{id}"
+    paths = {
+        "/threads": {"post": gives(200, members("thread_id", "status"))},
+        "/threads/{thread_id}": {"get": gives(200, members("thread_id", "status")), "delete": gives(204)},
+        "/threads/{thread_id}/runs": {"post": gives(200, members("run_id", "status", status=WORDS))},
+        "/threads/{thread_id}/runs/{run_id}": {"get": gives(200, members("run_id", status=WORDS))},
+        "/threads/{thread_id}/runs/{run_id}/cancel": {"post": gives(204)},
+    }
+    assert drafted(document(paths)).submit.url.text == "{base}/threads/{input.thread_id}/runs"
+
+
+def test_an_address_that_can_be_nothing_else_is_asked_for_the_status():
+    """Although there are operations that ask for one: the service says which of them it is."""
+    link = {"headers": {"Operation-Location": {}}}
+    paths = {
+        "/read": {"post": {**takes({"type": "object"}), **gives(202, **link)}},
+        "/texts/operations/{id}": {"get": gives(200, members(status=WORDS))},
+        "/reads/operations/{id}": {"get": gives(200, members(status=WORDS, result={"type": "object"}))},
+    }
+
+    def answer(call):
+        if call.method == "POST":
+            return http(202, operation_location=f"{here(call)}/reads/operations/7?v=1")
+        assert call.path == "/reads/operations/7?v=1"
+        return as_json({"status": "done", "result": {"a": 1}})
+
+    _, calls = run(guess(document(paths)).text, answer, {})
+    assert len(calls) == 2
 
 
 def test_every_request_carries_what_the_service_wants():
@@ -278,6 +315,7 @@ def test_bodies_are_sent_as_the_document_says(tmp_path):
     assert b'name="files"; filename="a.txt"' in sent[0].body
     assert (sent[1].headers["content-type"], sent[1].body) == ("audio/wav", b"aa")
     assert json.loads(sent[2].body) == {"title": "t"}
+    assert "input.id" not in guess(document(paths)).text
 
 
 def test_a_result_is_chosen_by_its_name_and_kind():
@@ -336,3 +374,34 @@ def test_a_job_must_end_somehow():
     assert found["succeeded"] == ["transcribed"]
     assert found["failed"] == ["failed"]
     assert sorted_by_meaning(["paused", "running"])["succeeded"] == []
+
+
+ODD = [
+    {"components": {"securitySchemes": {"a": {"type": "apiKey", "in": ["header"], "name": "X"}}}},
+    {"components": {"securitySchemes": {"a": {"type": "apiKey", "in": "header", "name": "Y"}}}, "security": [[], 7]},
+    {"paths": {"/jobs/{id}": {"get": gives(200, members("{x}_status", "a~b_status", "{y}_url"))}}},
+    {"paths": {"/jobs/{id}": {"get": {"parameters": [parameter("key", "query", required=True)], **gives(200, {})}}}},
+    {"servers": [{"url": 7}, {"url": "x\ny", "variables": []}], "info": {"title": "\u2028\ud800" * 99}},
+    {
+        "paths": {
+            "/x/{a b}/job": {"post": {"x-ms-long-running-operation": True, **gives(202, members("id"))}},
+            "/x/{a b}/job/{id}": {"get": gives(200, members(status=WORDS))},
+        }
+    },
+    {"paths": {"/jo\nbs": {"post": gives(202, members("id"))}, "/jo\nbs/{id}": {"get": gives(200, members("status"))}}},
+    {"paths": {"/jobs/{id": {"get": gives(200, members("status"))}, "/jobs}": {"post": gives(202)}}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_cannot_be_written_into_a_page_is_left_out(odd):
+    """Names that are templates, parameters with gofer's own names, values of the wrong type."""
+    job = members("id", "status")
+    paths = {"/jobs": {"post": gives(202, job)}, "/jobs/{id}": {"get": gives(200, job)}}
+    drafted({**document(paths), **odd, "paths": {**paths, **odd.get("paths", {})}})
+
+
+def test_a_path_without_end_is_passed_over():
+    """It could take the time that the rest of the document does not."""
+    paths = {"/jobs" + "/a" * 1000: {"post": gives(202, members("id"))}}
+    assert "the submission" in guess(document(paths)).missing

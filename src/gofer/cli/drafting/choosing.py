@@ -100,8 +100,9 @@ def find(document: Document) -> Jobs:
     about = {one: _about(document, one) for one in polls}
     pairs: dict[tuple[Operation, Operation], int] = {}
     for poll, points in polls.items():
-        has_result = _result_of(about[poll], poll) is not None
-        points += has_result + 2 * (_cancellation_of(about[poll], poll) is not None)
+        cancel = _cancellation_of(about[poll], poll)
+        points += _result_of(about[poll], poll) is not None
+        points += 0 if cancel is None else 1 if cancel.path == job_path(poll) else 3
         for submit, more in submits.items():
             fits = _fit(submit, poll) if _found_with(submit, poll) else 0
             if fits > 0:
