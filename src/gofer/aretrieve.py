@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from os import PathLike
 from typing import Unpack
 
@@ -89,6 +89,11 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
     def job(self, id: str) -> AsyncRetrieveJob:
         """Return the handle of a retrieval by its id. No request is sent."""
         return AsyncRetrieveJob(self, super().job(id).memory)
+
+    async def jobs(self) -> AsyncGenerator[AsyncRetrieveJob, None]:
+        """Yield the handles of the retrievals that the service lists; see `Client.jobs`."""
+        async for job in super().jobs():
+            yield AsyncRetrieveJob(self, job.memory)
 
     def attach(self, ticket: str) -> AsyncRetrieveJob:
         """Return the handle of the retrieval that a ticket names; see `AsyncClient.attach`."""

@@ -12,7 +12,7 @@ import random
 import re
 import uuid
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -232,6 +232,16 @@ def target_of_job(to: str | PathLike[str], contract: Contract[Any, Any], job_id:
 def named(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> str:
     """Fill into a target what the request says; what is left of placeholders can do without the request."""
     return _named(path_of(to), contract, contract.fields(request), _stem(contract, request))
+
+
+def only_of(only: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Check which files are wanted, by names or patterns; None is all of them."""
+    if only is None or isinstance(only, str):
+        return None if only is None else (only,)
+    names = tuple(only) if isinstance(only, Iterable) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not names or not all(isinstance(name, str) for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"only= is the name of a file, or several, as in ['a.csv', '*.txt'], not {only!r:.60}.")
+    return names
 
 
 def path_of(to: str | PathLike[str]) -> str:

@@ -196,7 +196,8 @@ def transient_refusal(errand: AnyErrand, head: Head) -> Flow[errors.ServiceError
         transient = reply.status < 300 or errand.record.status.state is State.SUCCEEDED
     else:
         failure = refused(errand, reply)
-        transient = is_transient(errand, failure) or (reply.status == 404 and errand.record.accepted)
+        ended = errand.record.status.done and errand.record.status.state is not State.SUCCEEDED
+        transient = is_transient(errand, failure) or (reply.status == 404 and errand.record.accepted and not ended)
     if not transient:
         raise failure
     return failure

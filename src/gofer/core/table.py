@@ -79,6 +79,7 @@ TABLE: Mapping[tuple[Stage, Move], Stage] = MappingProxyType(
         (Stage.POLLING, Move.CANCELLED): Stage.CANCELLED,
         (Stage.POLLING, Move.GONE): Stage.LOST,
         (Stage.POLLING, Move.SUBMIT): Stage.SUBMITTING,
+        (Stage.POLLING, Move.FETCH): Stage.DOWNLOADING,
         (Stage.READY, Move.FINISH): Stage.DONE,
         (Stage.READY, Move.FAILED): Stage.FAILED,
         (Stage.READY, Move.GONE): Stage.LOST,

@@ -6,6 +6,7 @@ sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `r
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from gofer.contracts.declared.calls import Calls
 from gofer.contracts.declared.declaration import Declaration, Result
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_page, is_plain_text
-from gofer.contracts.declared.results import file_at, is_document, with_result
+from gofer.contracts.declared.results import file_at, files_in, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
 from gofer.contracts.payload import Problem, as_list, as_map
@@ -135,7 +136,7 @@ class DeclaredContract(Contract[Any, Any]):
             status = found or Status(State.PENDING.value, State.PENDING)
             if not status.done and poll is None:  # its id alone is not enough for a status request
                 raise self.declaration.nothing_found("submit", "links")
-        return snapshot_of(self.declaration, ref, status, reading)
+        return self._snapshot(base, ref, status, reading)
 
     def job_of(self, base: str, request: Request, key: str) -> Snapshot[Any] | None:
         """Return the job that `sent:` finds in a submission, if it is named by the key and can be asked for."""
@@ -188,7 +189,8 @@ class DeclaredContract(Contract[Any, Any]):
         unread = there and reply.headers.get("content-length") != "0" and not self.is_document(ref, "poll", reply)
         files = (file_at(self._calls.build(base, ref, call), reply),) if unread else ()
         ref = with_links(ref, links_in(reading, self._calls.secret_parameters, document))
-        return evolve(snapshot_of(self.declaration, ref, status, reading), files=files)
+        snapshot = self._snapshot(base, ref, status, reading)
+        return evolve(snapshot, files=files) if files else snapshot
 
     def held(self, reply: Reply, *, hold: int, took: float) -> bool:
         """Tell whether the declared proof is there; where none is declared, whether the answer took its time."""
@@ -200,15 +202,20 @@ class DeclaredContract(Contract[Any, Any]):
         """The `most` of `[poll.many]`, or any number where it asks for all; without it none."""
         if self.declaration.many is None:
             return 0
-        _, many = self.declaration.many
-        return many.most if any(hole.name == "ids" for hole in many.holes) else sys.maxsize
+        return sys.maxsize if self.lists_jobs else self.declaration.many[1].most
+
+    @property
+    def lists_jobs(self) -> bool:
+        """Whether there is a `[poll.many]` without `{ids}`."""
+        many = self.declaration.many
+        return many is not None and all(hole.name != "ids" for hole in many[1].holes)
 
     def build_many(self, base: str, ids: Sequence[str], page: str | None) -> Request:
         """Build the request of `[poll.many]`, or that for its next page."""
         return self._calls.build_many(base, ",".join(ids), page)
 
     def read_many(self, base: str, reply: Reply) -> Look:
-        """Read which jobs have ended: entries without an id or a word of their own are passed over."""
+        """Read the jobs that the entries show, with their links; entries without an id are passed over."""
         assert self.declaration.many is not None  # noqa: S101  (the request was built of it)
         (key, many), status = self.declaration.many, self.declaration.status
         reading = Reading(reply)
@@ -217,13 +224,16 @@ class DeclaredContract(Contract[Any, Any]):
         entries = as_list(found) or list((as_map(found) or {}).values())
         if found is MISSING:
             raise self.declaration.nothing_found(*key, "under")
-        ended = set[str]()
+        jobs = dict[str, Snapshot[Any]]()
         for entry in entries:
             one = Reading.over(entry, reply.url)
-            job_id, state = first_text(many.id, one), status_in(self.declaration, one, status.state, status.absent)
-            if job_id is not None and state is not None and state.done:
-                ended.add(job_id)
-        return Look(frozenset(ended), first_text(many.next, reading) or None)
+            job_id, shown = first_text(many.id, one), status_in(self.declaration, one, status.state, status.absent)
+            if job_id is not None and may_be_id(job_id) and not climbs(job_id):
+                links = dict[str, str]()
+                with contextlib.suppress(BadReply):  # no link: one entry is not to cost all others
+                    links = links_in(one, self._calls.secret_parameters, status)
+                jobs[job_id] = Snapshot(Ref(job_id, links), shown or Status(""), None)
+        return Look(jobs, first_text(many.next, reading) or None)
 
     # --- result ---
 
@@ -289,6 +299,31 @@ class DeclaredContract(Contract[Any, Any]):
             return evolve(snapshot, value=None, files=(file_at(request, reply),))
         return with_result(self._calls, base, result, snapshot, Reading(reply))
 
+    def _snapshot(self, base: str, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
+        """Make a snapshot; if the job has not succeeded, with the files that `[result]` finds in this very answer."""
+        snapshot = snapshot_of(self.declaration, ref, status, reading)
+        if status.state is not State.SUCCEEDED and any(result.files for result in self.declaration.result):
+            result = self._calls.first_of(base, ref, self.declaration.result)
+            with contextlib.suppress(BadReply):  # the answer is a status all the same
+                if result is not None and result.url is None:
+                    return evolve(snapshot, files=files_in(self._calls, base, result, ref, reading))
+        return snapshot
+
+    def build_partial(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
+        """Build the request of `[result]`, if it has one."""
+        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
+        return None if result is None or result.url is None else self._calls.build(base, snapshot.ref, result)
+
+    def read_partial(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> tuple[ResultFile, ...]:
+        """Read the files that a result document names; an answer that is none is the file itself."""
+        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
+        assert result is not None  # noqa: S101  (the request was built of it)
+        if is_document(result, reply):
+            return files_in(self._calls, base, result, snapshot.ref, Reading(reply))
+        if is_page(reply) and not result.file:
+            return ()
+        return (file_at(self._calls.build(base, snapshot.ref, result), reply),)
+
     def build_reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
         """Build the declared request for why a job has failed."""
         return self._calls.build_if_possible(base, snapshot.ref, self.declaration.reason)
@@ -338,7 +373,7 @@ class DeclaredContract(Contract[Any, Any]):
             return None
         if status is None or status.state is State.UNKNOWN:
             return None
-        return snapshot_of(self.declaration, ref, status, reading)
+        return self._snapshot(base, ref, status, reading)
 
     def read_problem(self, reply: Reply) -> Problem:
         """Read an error answer: by the declared places first, then by the usual names; never raises."""

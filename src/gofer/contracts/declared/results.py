@@ -49,7 +49,8 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
     if failure is not MISSING:
         error, code = first_text(result.error, reading), first_text(result.code, reading)
         error = text_of(failure) if error is None else error
-        return evolve(snapshot, status=Status(str(snapshot.status), State.FAILED, error=error, error_code=code))
+        failed = Status(str(snapshot.status), State.FAILED, error=error, error_code=code)
+        return evolve(snapshot, status=failed, files=files_in(calls, base, result, snapshot.ref, reading))
     raise_refusal(calls.declaration, reading)
 
     def found(places: Places, *key: str) -> Any:
@@ -72,6 +73,14 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
         files=files,
         document_file=file_of_body(reply) if reply.body and not result.value else None,
     )
+
+
+def files_in(calls: Calls, base: str, result: Result, ref: Ref, reading: Reading) -> tuple[ResultFile, ...]:
+    """Find the files in a document of a job that has not succeeded, which need not have any."""
+    if result.files is None:
+        return ()
+    top = first(result.files.under, reading) if result.files.under else reading.document
+    return tuple(_files(calls, base, ref, result.files, top, reading.reply.url))
 
 
 def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str) -> Iterator[ResultFile]:
