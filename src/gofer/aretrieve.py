@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from os import PathLike
 from typing import Unpack
 
@@ -92,8 +93,9 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
 
     async def jobs(self) -> AsyncGenerator[AsyncRetrieveJob, None]:
         """Yield the handles of the retrievals that the service lists; see `Client.jobs`."""
-        async for job in super().jobs():
-            yield AsyncRetrieveJob(self, job.memory)
+        async with aclosing(super().jobs()) as jobs:
+            async for job in jobs:
+                yield AsyncRetrieveJob(self, job.memory)
 
     def attach(self, ticket: str) -> AsyncRetrieveJob:
         """Return the handle of the retrieval that a ticket names; see `AsyncClient.attach`."""

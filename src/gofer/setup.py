@@ -236,10 +236,10 @@ def named(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> 
 
 def only_of(only: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """Check which files are wanted, by names or patterns; None is all of them."""
-    if only is None or isinstance(only, str):
-        return None if only is None else (only,)
-    names = tuple(only) if isinstance(only, Iterable) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not names or not all(isinstance(name, str) for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if only is None:
+        return None
+    names = (only,) if isinstance(only, str) else tuple(only) if isinstance(only, Iterable) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not names or not all(isinstance(name, str) and name for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"only= is the name of a file, or several, as in ['a.csv', '*.txt'], not {only!r:.60}.")
     return names
 

@@ -80,8 +80,10 @@ def own_folder(errand: AnyErrand, so_far: Status | None = None) -> Mapping[str, 
 
 
 def _in_manifest(errand: AnyErrand, so_far: Status | None) -> Mapping[str, object]:
-    partial = {} if so_far is None else {"partial": True, "status": str(so_far)}
-    return {"job": errand.job_id, "service": errand.service.base, **partial}
+    more = {} if so_far is None else {"partial": True, "status": str(so_far)}
+    if (submitted := errand.record.submitted) is not None:
+        more["submitted"] = submitted
+    return {"job": errand.job_id, "service": errand.service.base, **more}
 
 
 def _manifest(job: Mapping[str, object], entries: Mapping[str, Any]) -> bytes:

@@ -82,16 +82,22 @@ def _others(folder: Path) -> set[str]:
 
 
 def _own(folder: Path, job: Mapping[str, object] | None) -> bytes | None:
-    """Return the manifest of a folder of this job, with the files that are there as it says; None of any other."""
+    """Return the manifest of a folder of this job, with the files that are there as it says; None of any other.
+
+    A service may use an id again, so that the time of the submission counts too, where both have it.
+    """
+    if job is None:
+        return None
     try:
         manifest = json.loads(read_private(folder / MANIFEST))
-        if job is None or manifest | {"files": ()} != {**job, "files": ()}:
+        times = {manifest.get("submitted"), job.get("submitted")} - {None}
+        if len(times) > 1 or {**manifest, "files": 0, "submitted": 0} != {**job, "files": 0, "submitted": 0}:
             return None
         found = (entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
         sizes = {entry.name: entry.stat(follow_symlinks=False).st_size for entry in found}
         manifest["files"] = [one for one in manifest["files"] if sizes.get(one["file"]) == one["size"]]
         return json.dumps(manifest).encode()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 
