@@ -105,7 +105,7 @@ def test_one_file_goes_to_a_file(any_face, serve, tmp_path):
 
 def test_a_result_document_is_asked_for_once_and_only_by_the_verb(any_face, serve, tmp_path):
     """The failure of the job is not held up by a request for files, and a second call needs none."""
-    server = serve(Broken(files=None))
+    server = serve(Broken(files=["/not/these"]))
     job = started(any_face, server, THERE)
     with pytest.raises(gofer.JobFailed) as caught:
         job.result(timeout=10)
@@ -120,6 +120,8 @@ def test_a_result_document_is_asked_for_once_and_only_by_the_verb(any_face, serv
 ANSWERS = {
     "not found": http(404),
     "not now": http(503),
+    "an error in words": http(404, "not found", content_type="text/plain"),
+    "an error with files": as_json({"files": TWO}, 400),
     "not yet": http(202),
     "forbidden": http(403, '{"message": "no"}', content_type="application/json"),
     "a page": http(200, "<html></html>", content_type="text/html"),

@@ -206,6 +206,19 @@ def test_files_of_one_name_have_the_same_names_in_every_choice(any_face, serve, 
     assert inside(job.download(out, timeout=10, only="*y")) == {"y-2": "content of /f/2", "y": "content of /f/1"}
 
 
+def test_a_file_of_another_name_is_not_taken_for_one_that_is_there(any_face, serve, tmp_path):
+    """Where the service changes the order of files of one name, the caller is told, and the folder stays."""
+    files = [{"href": "/f/1", "title": "a/y"}, {"href": "/f/2", "title": "b/y"}]
+    model = Results(files=files)
+    client = client_of(any_face, serve(model).url, said(DECLARED))
+    job = client.submit({})
+    out = job.download(f"{tmp_path}/out/", timeout=10, only="a/y")
+    model.given["files"] = files[::-1]
+    with pytest.raises(gofer.TargetError, match="y was put there"):
+        client.attach(job.ticket).download(out, timeout=10, only="b/y")
+    assert (snapshot(out).keys(), snapshot(out)["y"]) == ({"y", "manifest.json"}, b"content of /f/1")
+
+
 JOB = {"job": "j1", "service": "http://service.test"}
 
 

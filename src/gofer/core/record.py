@@ -49,7 +49,7 @@ class JobRecord(Generic[Out]):
     @property
     def shown(self) -> Status:
         """The last status, also that of a list if the job was not polled since."""
-        return self.status if self.seen or self.results else self.listed or self.status
+        return self.status or self.listed or self.status
 
     @property
     def files(self) -> tuple[ResultFile, ...]:
