@@ -21,6 +21,7 @@ from anyio.to_thread import run_sync
 from gofer import setup
 from gofer.contracts.base import Contract, Ref
 from gofer.core import flows
+from gofer.core.deliver import Only
 from gofer.core.errand import Errand
 from gofer.core.feed import Listing
 from gofer.core.record import JobMemory, JobRecord
@@ -460,7 +461,7 @@ class AsyncJob(Generic[Out]):
         return self._client._events(flows.wait(errand), errand)  # pyright: ignore[reportPrivateUsage]
 
     async def _fetch(
-        self, target: Target, timeout: float | None, only: tuple[str, ...] | None = None
+        self, target: Target, timeout: float | None, only: Only = None
     ) -> tuple[Path, tuple[Fetched, ...]]:
         errand = self._errand(timeout)
         return await self._perform(flows.download(errand, target, only), errand)

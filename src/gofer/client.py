@@ -17,6 +17,7 @@ import httpx
 from gofer import setup
 from gofer.contracts.base import Contract, Ref
 from gofer.core import flows
+from gofer.core.deliver import Only
 from gofer.core.errand import Errand
 from gofer.core.feed import Listing
 from gofer.core.record import JobMemory, JobRecord
@@ -448,9 +449,7 @@ class Job(Generic[Out]):
         errand = self._errand(timeout)
         return self._client._events(flows.wait(errand), errand)  # pyright: ignore[reportPrivateUsage]
 
-    def _fetch(
-        self, target: Target, timeout: float | None, only: tuple[str, ...] | None = None
-    ) -> tuple[Path, tuple[Fetched, ...]]:
+    def _fetch(self, target: Target, timeout: float | None, only: Only = None) -> tuple[Path, tuple[Fetched, ...]]:
         errand = self._errand(timeout)
         return self._perform(flows.download(errand, target, only), errand)
 

@@ -25,6 +25,7 @@ from tenacity.wait import wait_fixed
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.credentials import Auth, HttpxAuth, Refused, Renewal, Sign, Signer
+from gofer.core.deliver import Only
 from gofer.core.hosts import pattern
 from gofer.core.names import FORMAT, JOB_ID, filled, safe_name
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
@@ -234,7 +235,7 @@ def named(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> 
     return _named(path_of(to), contract, contract.fields(request), _stem(contract, request))
 
 
-def only_of(only: str | Iterable[str] | None) -> tuple[str, ...] | None:
+def only_of(only: str | Iterable[str] | None) -> Only:
     """Check which files are wanted, by names or patterns; None is all of them."""
     if only is None:
         return None

@@ -17,12 +17,12 @@ from gofer.core.target import Target, check_target
 from gofer.errors import NotSupported, UsageError, WrongFile
 from gofer.models import Fetched, ResultFile, State
 
-Only = tuple[str, ...]
-"""Names of files, or patterns of them as in a shell; each is to match at least one."""
+Only = tuple[str, ...] | None
+"""Names of files, or patterns of them as in a shell; each is to match at least one. None is all files."""
 
 
 def deliver(
-    errand: AnyErrand, results: Snapshot[Any], target: Target, only: Only | None = None
+    errand: AnyErrand, results: Snapshot[Any], target: Target, only: Only = None
 ) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
     """Put the results of a job, or some of its files, at a checked target; return the path and what came."""
     so_far = None if results.status.state is State.SUCCEEDED else results.status
@@ -71,7 +71,7 @@ def _files(errand: AnyErrand, results: Snapshot[Any]) -> Sequence[ResultFile]:
     return results.files if value is None else (value,)
 
 
-def _chosen(files: Mapping[str, ResultFile], only: Only | None) -> Mapping[str, ResultFile]:
+def _chosen(files: Mapping[str, ResultFile], only: Only) -> Mapping[str, ResultFile]:
     """Return the files that `only` names, with their names in a folder of all, which no choice changes.
 
     Raises:

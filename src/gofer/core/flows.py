@@ -127,25 +127,23 @@ def _results(errand: Errand[In, Out]) -> Flow[Snapshot[Out]]:
     return (yield from read_results(errand))
 
 
-def download(
-    errand: Errand[In, Out], target: Target, only: Only | None = None
-) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+def download(errand: Errand[In, Out], target: Target, only: Only = None) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
     """Wait for the job and download its file or files, or those that `only` names; return where they are."""
     return _accompanied(errand, _download(errand, target, only), "leave")
 
 
-def _download(errand: Errand[In, Out], target: Target, only: Only | None) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+def _download(errand: Errand[In, Out], target: Target, only: Only) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
     target, errand.fetches = (yield from check_target(target, own_folder(errand))), True
     results = yield from _results(errand)
     return (yield from deliver(errand, results, target, only))
 
 
-def partial(errand: Errand[In, Out], target: Target, only: Only | None = None) -> Flow[Outcome[Out]]:
+def partial(errand: Errand[In, Out], target: Target, only: Only = None) -> Flow[Outcome[Out]]:
     """Download the files that there are of a job that has not succeeded; it is polled once if it has not ended."""
     return _accompanied(errand, _partial(errand, target, only), "leave")
 
 
-def _partial(errand: Errand[In, Out], target: Target, only: Only | None) -> Flow[Outcome[Out]]:
+def _partial(errand: Errand[In, Out], target: Target, only: Only) -> Flow[Outcome[Out]]:
     errand.move(Move.ATTACH)
     errand.fetches = True
     results = yield from read_partial(errand)

@@ -80,7 +80,7 @@ def own_folder(errand: AnyErrand, so_far: Status | None = None) -> Mapping[str, 
 
 
 def _in_manifest(errand: AnyErrand, so_far: Status | None) -> Mapping[str, object]:
-    more = {} if so_far is None else {"partial": True, "status": str(so_far)}
+    more: dict[str, object] = {} if so_far is None else {"partial": True, "status": str(so_far)}
     if (submitted := errand.record.submitted) is not None:
         more["submitted"] = submitted
     return {"job": errand.job_id, "service": errand.service.base, **more}

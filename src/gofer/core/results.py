@@ -89,8 +89,8 @@ def read_partial(errand: Errand[Any, Out]) -> Flow[Snapshot[Out]]:
         return (yield from read_results(errand))  # which raises why
     if not files:
         raise errors.NotReady(f"The job is still {status or 'unknown'}, and names no file yet.")
-    _ = errand.memory.update(lambda record: record.with_files(files))
-    return evolve(errand.record.results or seen, status=status, files=files)
+    _ = errand.memory.update(lambda record: record.with_files(files) if record.status == status else record)
+    return evolve(seen, status=status, files=files)
 
 
 def _ask_for_files(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[tuple[ResultFile, ...]]:
