@@ -302,11 +302,14 @@ class DeclaredContract(Contract[Any, Any]):
     def _snapshot(self, base: str, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
         """Make a snapshot; if the job has not succeeded, with the files that `[result]` finds in this very answer."""
         snapshot = snapshot_of(self.declaration, ref, status, reading)
-        if status.state is not State.SUCCEEDED and any(result.files for result in self.declaration.result):
-            result = self._calls.first_of(base, ref, self.declaration.result)
-            with contextlib.suppress(BadReply):  # the answer is a status all the same
-                if result is not None and result.url is None:
-                    return evolve(snapshot, files=files_in(self._calls, base, result, ref, reading))
+        for result in () if status.state is State.SUCCEEDED else self.declaration.result:
+            if result.files is not None and result.url is None:
+                try:
+                    files = files_in(self._calls, base, result, ref, reading)
+                except BadReply:  # the answer is a status all the same
+                    continue
+                if files and result is self._calls.first_of(base, ref, self.declaration.result):
+                    return evolve(snapshot, files=files)
         return snapshot
 
     def build_partial(self, base: str, snapshot: Snapshot[Any]) -> Request | None:

@@ -80,7 +80,7 @@ def files_in(calls: Calls, base: str, result: Result, ref: Ref, reading: Reading
     if result.files is None:
         return ()
     top = first(result.files.under, reading) if result.files.under else reading.document
-    return tuple(_files(calls, base, ref, result.files, top, reading.reply.url))
+    return () if top is MISSING else tuple(_files(calls, base, ref, result.files, top, reading.reply.url))
 
 
 def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str) -> Iterator[ResultFile]:
