@@ -41,6 +41,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gofer.models import ResultFile
+
 
 class GoferError(Exception):
     """The base class of every error of this library.
@@ -239,7 +241,10 @@ class JobFailed(GoferError, RuntimeError):
         error_code: the service's code, for example NOT_FOUND; None if it sent none.
         error: the service's own explanation; None if it sent none.
         value: the job's last document, as the contract reads it.
+        files: the files that this document names all the same; `job.partial` brings them.
     """
+
+    files: tuple[ResultFile, ...] = ()
 
     def __init__(
         self, message: str, *, error_code: str | None = None, error: str | None = None, value: object = None

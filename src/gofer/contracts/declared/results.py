@@ -80,9 +80,8 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
     if failure is not MISSING:
         error, code = first_text(result.error, reading), first_text(result.code, reading)
         error = text_of(failure) if error is None else error
-        return evolve(
-            snapshot, status=Status(str(snapshot.status), State.FAILED, error=error, error_code=code), more=()
-        )
+        failed = Status(str(snapshot.status), State.FAILED, error=error, error_code=code)
+        return evolve(snapshot, status=failed, files=files_in(calls, base, result, snapshot.ref, reading), more=())
     raise_refusal(calls.declaration, "result", reading)
 
     def found(places: Places, *key: str) -> Any:
@@ -141,6 +140,14 @@ def _with_pages(
     files = (*before.files, *page.files) if before.more else page.files
     rows = [*before.value, *rows] if before.more and rows is not None else rows
     return evolve(page, value=rows, files=files, document_file=None, more=more)
+
+
+def files_in(calls: Calls, base: str, result: Result, ref: Ref, reading: Reading) -> tuple[ResultFile, ...]:
+    """Find the files in a document of a job that has not succeeded, which need not have any."""
+    if result.files is None:
+        return ()
+    top = first(result.files.under, reading) if result.files.under else reading.document
+    return () if top is MISSING else tuple(_files(calls, base, ref, result.files, top, reading.reply.url))
 
 
 def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str) -> Iterator[ResultFile]:

@@ -12,7 +12,7 @@ from gofer.contracts.declared.declaration import Declaration, Poll
 from gofer.contracts.declared.media import is_data, is_file
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply
-from gofer.models import ResultFile, State, Status
+from gofer.models import State, Status
 from gofer.wire import Head
 
 
@@ -81,9 +81,7 @@ def may_be_result(declaration: Declaration, poll: Poll, head: Head) -> bool:
     )
 
 
-def snapshot_of(
-    declaration: Declaration, ref: Ref, status: Status, reading: Reading, files: tuple[ResultFile, ...] = ()
-) -> Snapshot[Any]:
+def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
     """Make the snapshot of a job with this status."""
     start = declaration.start
     idle = (
@@ -96,7 +94,7 @@ def snapshot_of(
     pause = None if interval is None else max(0.0, interval / declaration.status.interval_of)
     answer = reading.reply if status.state is State.SUCCEEDED and reading.reply.body and not reading.unread else None
     url = reading.reply.url
-    return Snapshot(ref, status, value, files=files, idle=idle, url=url, answer=answer, pause=pause)
+    return Snapshot(ref, status, value, idle=idle, url=url, answer=answer, pause=pause)
 
 
 def _shown(places: Places, reading: Reading) -> str | None:
