@@ -64,6 +64,7 @@ TYPES: list[tuple[Any, str]] = [
     (tuple[shape.Result, ...], "table, or a list of tables"),
     (tuple[shape.Refusal, ...], "table, or a list of tables"),
     (shape.Conditions, "words"),
+    (tuple[shape.Files, ...], "table, or a list of tables"),
     (tuple[shape.Upload, ...], "table, or a list of tables"),
 ]
 

@@ -377,7 +377,7 @@ class DeclaredContract(Contract[Any, Any]):
         """Make a snapshot; if the job has not succeeded, with the files that `[result]` finds in this very answer."""
         snapshot = snapshot_of(self.declaration, ref, status, reading)
         for result in () if status.state is State.SUCCEEDED else self.declaration.result:
-            if result.files is not None and result.url is None:
+            if result.files and result.url is None:
                 try:
                     files = files_in(self._calls, base, result, ref, reading)
                 except BadReply:  # the answer is a status all the same

@@ -311,7 +311,7 @@ class Result(Choice):
     error: Places = ()
     code: Places = ()
     value: Places = ()
-    files: Files | None = None
+    files: tuple[Files, ...] = ()
     next: Places = ()
     pages: Places = ()
     first: int = 1
@@ -322,6 +322,11 @@ class Result(Choice):
         return not self.type or any(
             one == kind or (one[-2:] == "/*" and kind.startswith(one[:-1])) for one in self.type
         )
+
+    @property
+    def lists(self) -> Iterator[tuple[Key, Files]]:
+        """Every list of files with its key, which has a number for one of several."""
+        return ((("files", at) if len(self.files) > 1 else ("files",), one) for at, one in enumerate(self.files))
 
     @cached_property
     def asks(self) -> bool:
@@ -509,8 +514,9 @@ class Declaration:
                 parts.append(((*key, "hold"), "poll.hold", call.hold))
             if isinstance(call, Poll) and call.many is not None:
                 parts.append(((*key, "many"), "poll.many", call.many))
-            if isinstance(call, Result) and call.files is not None and call.files.link is not None:
-                yield (*key, "files", "link"), "result.files.link", "link", call.files.link
+            for at, files in call.lists if isinstance(call, Result) else ():
+                if files.link is not None:
+                    yield (*key, *at, "link"), "result.files.link", "link", files.link
         for key, place, part in parts:
             yield from (((*key, *more), place, str(more[0]), template) for more, template in templates_of(part))
 

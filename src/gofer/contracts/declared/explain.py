@@ -160,7 +160,7 @@ def _result(result: Result) -> Rows:
     yield from _found({"failed, if": result.failed, "error": result.error, "code": result.code})
     if not result.file:
         yield "value", [in_words(result.value) or "the whole document"]
-        yield "files", [] if result.files is None else [_files(result.files)]
+        yield "files", [_files(one) for one in result.files]
         yield "pages", [in_words(result.pages) + (f", from {result.first}" if result.pages else "")]
         yield from _found({"next page": result.next})
     if result.file or result.url is not None:
