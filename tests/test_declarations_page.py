@@ -60,6 +60,7 @@ TYPES: list[tuple[Any, str]] = [
     (Template | None, "template"),
     (Template | shape.Templates | None, "template, or templates by name"),
     (shape.Json | None, "any value"),
+    (Mapping[str, shape.Json], "values by name"),
     (tuple[shape.Poll, ...], "table, or a list of tables"),
     (tuple[shape.Result, ...], "table, or a list of tables"),
     (tuple[shape.Refusal, ...], "table, or a list of tables"),

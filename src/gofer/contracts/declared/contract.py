@@ -7,6 +7,7 @@ sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `r
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import sys
@@ -419,14 +420,15 @@ class DeclaredContract(Contract[Any, Any]):
             return None
         return snapshot_of(self.declaration, ref, status, reading)
 
-    def build_answer(self, base: str, ref: Ref, answer: object) -> Request | None:
-        """Build the declared answer."""
+    def build_answer(self, base: str, ref: Ref, answer: object, question: object) -> Request | None:
+        """Build the declared answer; its key is the same whenever the same is answered to the same question."""
         call = self.declaration.answer
         try:
-            _ = json.dumps(answer, ensure_ascii=False).encode()
+            seed = json.dumps([ref.id, question, answer], ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"An answer is plain JSON: {error}.") from error
-        return None if call is None else self._calls.build(base, ref, call, {"answer": answer})
+        key = hashlib.sha256(seed).hexdigest()[:32]
+        return None if call is None else self._calls.build(base, ref, call, {"answer": answer, "key": key})
 
     def read_answer(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if what the service says to an answer shows it."""

@@ -43,11 +43,15 @@ class Variable:
 
 @frozen
 class Every:
-    """What every request to the service's own origin carries; an entry without a value is left out."""
+    """What every request to the service's own origin carries, and `json` each that has a map as its JSON body.
+
+    An entry without a value is left out.
+    """
 
     query: Templates = field(factory=dict[str, Template])
     headers: Templates = field(factory=dict[str, Template])
     cookies: Templates = field(factory=dict[str, Template])
+    json: Mapping[str, Json] = field(factory=dict[str, Json])
 
 
 @frozen
@@ -295,6 +299,7 @@ class Files:
     url: Places = ()
     link: Template | None = None
     base64: Places = ()
+    text: Places = ()
     name: Places = ()
     size: Places = ()
     format: Places = ()

@@ -153,9 +153,9 @@ def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str)
             name: str | None = value  # the place is the link itself, or holds links and nothing else
         else:
             name = first_text(places.url, entry)
-        inline = first_text(places.base64, entry)
-        if inline is not None:
-            content = decoded(inline)
+        inline, text = first_text(places.base64, entry), first_text(places.text, entry)
+        if inline is not None or text is not None:
+            content = (text or "").encode("utf-8", "replace") if inline is None else decoded(inline)
             named = first_text(places.name, entry) or key or "file"
             return ResultFile(named, size=len(content), format=first_text(places.format, entry), content=content)
         address = calls.file_address(base, ref, places, name, url) if name else None

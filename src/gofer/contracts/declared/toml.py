@@ -39,13 +39,35 @@ def parse(text: str, source: str) -> Declaration:
         if name in raw:
             raise DeclarationError(f"unknown key {name!r}", source=source, line=line_of(text, (name,)), key=name)
     try:
-        declaration = _converter.structure({**raw, "source": source, "text": text}, Declaration)
+        declaration = _converter.structure({**_with_every(raw), "source": source, "text": text}, Declaration)
     except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
         key, why = misfit(error, _NOT_KEYS)
         key = (key[0], *key[2:]) if key and key[0] in single else key
         raise DeclarationError(why, source=source, line=line_of(text, key), key=dotted(key)) from error
     check(declaration)
     return declaration
+
+
+def _with_every(raw: dict[str, Any]) -> dict[str, Any]:
+    """Lay the JSON bodies of the requests over the members of `[every] json`."""
+    shared = as_map((as_map(raw.get("every")) or {}).get("json"))
+
+    def whole(part: Any) -> Any:
+        call, many = as_map(part), as_list(part)
+        if many is not None:
+            return [whole(one) for one in many]
+        body = None if call is None else as_map(call.get("json"))
+        return part if call is None or body is None else {**call, "json": _laid_over(shared, body)}
+
+    return raw if not shared else {name: part if name == "every" else whole(part) for name, part in raw.items()}
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    """Lay one value of JSON over another: maps member by member, at any depth."""
+    under, over = as_map(below), as_map(above)
+    if under is None or over is None:
+        return above
+    return {**under, **{name: _laid_over(under.get(name), value) for name, value in over.items()}}
 
 
 def _table(value: Any, wanted: str = "a table") -> Mapping[str, Any]:
