@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 import gofer
+from gofer.contracts.declared import toml
 from gofer.ticket import Ticket
 from support.declared import as_json, client_of, here, path_of, query_of, said
 from support.raw_server import http
@@ -288,3 +289,21 @@ def test_a_secret_of_every_json_body_goes_to_no_other_origin(blocking, serve):
     with pytest.raises(gofer.BadReply, match="a secret would go there") as caught:
         client.submit({"order": 1}).refresh()
     assert SECRET not in str(caught.value)
+
+
+def test_the_look_at_many_jobs_has_the_members_too_and_the_token_request_has_none():
+    """A body that is no map stays as it is, and so does what is no body."""
+    declaration = toml.parse(
+        BODIES.replace("[variables]", '[variables]\njson = "text"').replace(
+            "[status]",
+            '[poll.many]\nmethod = "POST"\nurl = "{base}/all"\nid = "/id"\njson = { ids = "{ids}" }\n'
+            '[answer]\nurl = "{base}/answers"\njson = "{answer}"\n'
+            '[token]\nurl = "{base}/token"\ntoken = "/t"\njson = { user = "me" }\n[status]',
+        ),
+        "mine.toml",
+    )
+    many, token, answer = declaration.many, declaration.token, declaration.answer
+    assert set(many[1].json.pattern) == {"key", "call", "ids"}
+    assert set(token.json.pattern) == {"user"}
+    assert answer.json.pattern.text == "{answer}"
+    assert declaration.variables["json"].default == "text"

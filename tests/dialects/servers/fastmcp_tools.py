@@ -1,6 +1,6 @@
 """The tools of the MCP server for the tests of the dialect: some run as tasks, some answer at once.
 
-Only fastmcp.py starts this. What the server would do after 15 s, an answer as an event stream, it does here after 0.5 s.
+Only fastmcp.py starts this. The server makes an event stream of an answer after 15 s: here it does so after 0.5 s.
 """
 
 import asyncio

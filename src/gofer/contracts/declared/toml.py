@@ -22,6 +22,9 @@ from gofer.errors import DeclarationError
 _NOT_KEYS = ("source", "text")
 """Fields of a `Declaration` that are about its text, and are not written in it."""
 
+_ABOUT_JOBS = ("submit", "start", "poll", "result", "reason", "cancel", "discard", "answer")
+"""The requests that carry what is declared for every one."""
+
 
 def parse(text: str, source: str) -> Declaration:
     """Read a declaration from TOML and check it; `source` is the file's name, for errors.
@@ -49,17 +52,17 @@ def parse(text: str, source: str) -> Declaration:
 
 
 def _with_every(raw: dict[str, Any]) -> dict[str, Any]:
-    """Lay the JSON bodies of the requests over the members of `[every] json`."""
+    """Lay the JSON bodies of the requests about jobs over the members of `[every] json`."""
     shared = as_map((as_map(raw.get("every")) or {}).get("json"))
 
     def whole(part: Any) -> Any:
         call, many = as_map(part), as_list(part)
-        if many is not None:
-            return [whole(one) for one in many]
-        body = None if call is None else as_map(call.get("json"))
-        return part if call is None or body is None else {**call, "json": _laid_over(shared, body)}
+        if call is None:
+            return part if many is None else [whole(one) for one in many]
+        kept = {**call, "many": whole(call["many"])} if "many" in call else call
+        return {**kept, "json": _laid_over(shared, call["json"])} if "json" in call else kept
 
-    return raw if not shared else {name: part if name == "every" else whole(part) for name, part in raw.items()}
+    return raw if not shared else raw | {name: whole(raw[name]) for name in _ABOUT_JOBS if name in raw}
 
 
 def _laid_over(below: Any, above: Any) -> Any:
