@@ -65,6 +65,14 @@ def asked_back(scene: Scene) -> Talk:
 
 
 @on("fastmcp")
+def asked_at_once(scene: Scene) -> Talk:
+    """A call that asks and becomes no task is refused: there is nothing that could be answered."""
+    with pytest.raises(Rejected) as caught:
+        yield scene.client.submit(call("ask_at_once"))
+    assert (caught.value.error_code, caught.value.attempts) == ("input_required", 1)
+
+
+@on("fastmcp")
 def unknown_id(scene: Scene) -> Talk:
     """A task that the server never had is not found, whatever the HTTP code: invalid parameters."""
     with pytest.raises(NotFound) as caught:

@@ -91,6 +91,12 @@ async def ask(ctx: Context) -> Any:
     return InputRequiredResult(input_requests={"year": ElicitRequest(params=form)}, request_state="asked")
 
 
+@server.tool
+async def ask_at_once(ctx: Context) -> Any:
+    """Ask, and make no task of it."""
+    return await ask(ctx)
+
+
 @server.custom_route("/ready", methods=["GET"])
 async def ready(request: Request) -> PlainTextResponse:
     """Tell that the server answers."""
