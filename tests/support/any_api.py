@@ -25,7 +25,8 @@ def fenced(kind: str, text: str) -> list[str]:
 
 SMALLEST = fenced("toml", COOKBOOK)[0]
 RECIPES = dict(re.findall(r"^### ([^\n]+)\n(?:(?!^##).)*?^```toml\n(.*?)^```$", COOKBOOK, re.DOTALL | re.MULTILINE))
-INCLUDED = dict(re.findall(r'^### ([^\n]+)\n(?:(?!^##|^```toml).)*?contract="(.+?)"', COOKBOOK, re.DOTALL | re.MULTILINE))
+_NONE = r"^### ([^\n]+)\n(?:(?!^##|^```toml).)*?contract=\"(.+?)\""
+INCLUDED = dict(re.findall(_NONE, COOKBOOK, re.DOTALL | re.MULTILINE))
 """The recipes that write no declaration, but use one that is included."""
 
 
