@@ -22,7 +22,7 @@ from gofer.errors import DeclarationError
 _NOT_KEYS = ("source", "text")
 """Fields of a `Declaration` that are about its text, and are not written in it."""
 
-_ABOUT_JOBS = ("submit", "start", "poll", "result", "reason", "cancel", "discard", "answer")
+_ABOUT_JOBS = ("upload", "submit", "start", "poll", "result", "reason", "cancel", "discard", "answer")
 """The requests that carry what is declared for every one."""
 
 
