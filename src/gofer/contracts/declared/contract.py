@@ -21,10 +21,11 @@ from gofer.contracts import formats
 from gofer.contracts.base import Contract, Leg, Look, Ref, Snapshot
 from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
-from gofer.contracts.declared.declaration import Declaration, Result
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.inputs import Prepared, as_plain, from_plain
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_multipart, is_page, is_plain_text
+from gofer.contracts.declared.parts import Result
 from gofer.contracts.declared.results import file_at, files_in, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code

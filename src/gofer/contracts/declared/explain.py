@@ -7,10 +7,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gofer.contracts.declared.declaration import Call, Choice, Declaration, Files, Poll, Result, Templates
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.drawing import drawing
 from gofer.contracts.declared.inputs import needs
 from gofer.contracts.declared.layout import WIDTH, Lines, Row, row_lines, section
+from gofer.contracts.declared.parts import Call, Choice, Files, Poll, Result, Templates
 from gofer.contracts.declared.selectors import Places, Selector
 from gofer.contracts.declared.templates import Pattern, Template
 from gofer.contracts.declared.variables import OWN

@@ -12,8 +12,8 @@ from attrs import evolve
 
 from gofer.contracts.base import MOST_PAGES, Ref, Snapshot
 from gofer.contracts.declared.calls import Calls
-from gofer.contracts.declared.declaration import Files, Result
 from gofer.contracts.declared.media import is_data, is_multipart
+from gofer.contracts.declared.parts import Files, Result
 from gofer.contracts.declared.refusals import raise_refusal
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, Selector, first, first_text, text_of
 from gofer.contracts.declared.streams import decoded, parts_of

@@ -8,8 +8,9 @@ import re
 from typing import Any
 
 from gofer.contracts.base import Ref, Snapshot
-from gofer.contracts.declared.declaration import Declaration, Poll
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.media import is_data, is_file
+from gofer.contracts.declared.parts import Poll
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply
 from gofer.models import State, Status

@@ -11,7 +11,8 @@ from typing import Any
 import cattrs
 
 from gofer.contracts.declared.checks import check
-from gofer.contracts.declared.declaration import Condition, Conditions, Declaration, Json, Templates, Variable
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.parts import Condition, Conditions, Json, Templates, Variable
 from gofer.contracts.declared.positions import line_of, misfit, syntax_line
 from gofer.contracts.declared.selectors import Places, Selector
 from gofer.contracts.declared.templates import Template, compile_value
