@@ -76,7 +76,7 @@ class GoferError(Exception):
         return _retryable(self)
 
     def __str__(self) -> str:
-        text = self.message if self.job_id is None else f"{self.message} [job {self.job_id}]"
+        text = self.message if not self.job_id else f"{self.message} [job {self.job_id}]"
         # a service's text may have half a character (a lone surrogate), and whoever prints it would fail
         return text.encode(errors="backslashreplace").decode()
 

@@ -13,12 +13,17 @@ from typing import Any
 from attrs import define, field
 
 SENT = {"accept", "authorization", "content-type", "cookie", "idempotency-key", "if-none-match", "if-range"}
-SENT |= {"prefer", "range", "want-repr-digest"}
+SENT |= {"prefer", "range", "want-repr-digest", "a2a-version", "mcp-method", "mcp-name", "mcp-protocol-version"}
 RECEIVED = {"azure-asyncoperation", "content-disposition", "content-encoding", "content-length", "content-type"}
 RECEIVED |= {"etag", "link", "location", "operation-location", "preference-applied", "retry-after"}
 
-ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b")
-TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
+ID = re.compile(
+    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b"
+    r"|(?<![\w-])[\w-]{43}(?![\w-])|(?<=:)[0-9a-f]{16}\b"  # of MCP: tasks, and what they ask
+)
+TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|\+00:00)")
+ANSWER = re.compile(rb'(?<="messageId":")[0-9a-f]{32}(?=")')
+"""The key of an answer to a question: it is made of the job's id, which is another one on a cassette."""
 TEMPORARY = re.compile(r"(?<=/scratch/)(tmp)?[a-z0-9_]{8}\b")
 
 
@@ -30,6 +35,8 @@ def stand_in_for(server: str) -> str:
 def kept_request(request: Any) -> Any:
     """Keep of a request what the contract speaks of."""
     request.headers = {name.lower(): text for name, text in sorted(request.headers.items()) if name.lower() in SENT}
+    if request.body:
+        request.body = ANSWER.sub(b"an-answer", request.body)
     return request
 
 
@@ -52,9 +59,13 @@ class Scrubber:
     def request(self, request: Any) -> Any:
         """Scrub a request before it is recorded."""
         request = kept_request(request)
-        for said in ID.findall(request.uri):
-            self._ids.setdefault(said, said)
+        with suppress(UnicodeDecodeError):
+            body = (request.body or b"").decode()
+            for said in ID.findall(f"{request.uri} {body}"):
+                self._ids.setdefault(said, said)
+            request.body = self._text(body).encode() if body else request.body
         request.uri = self._text(request.uri)
+        request.headers = {name: self._text(text) for name, text in request.headers.items()}
         return request
 
     def response(self, response: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ HEALTH = {
 PROBLEM = {"title": "no", "detail": "no such job", "error_code": "NO_SUCH_JOB", "status": 404}
 FILE = Route("file", "GET /f/", b"a,b\n" * 3000, 200, {"content-type": "text/csv", "etag": '"f"'})
 LINK = f"{BASE}/f/a.csv"
+PARTS = [{"url": LINK, "filename": "a.csv", "mediaType": "text/csv"}]
+TOLD = [{"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}]
 UWS = """<uws:job xmlns:uws="http://www.ivoa.net/xml/UWS/v1.0" xmlns:xlink="http://www.w3.org/1999/xlink">
 <uws:jobId>1</uws:jobId><uws:phase>COMPLETED</uws:phase><uws:results>
 <uws:result id="table" xlink:href="http://service.test/f/a.csv" size="12000" mime-type="text/csv"/></uws:results>
@@ -178,5 +180,35 @@ CONVERSATIONS = {
         {"task": "t"},
         Route("submit", "POST /", {"task-id": "1"}),
         Route("poll", "GET /", {"task-id": "1", "state": "FAILURE", "result": "ValueError('x')"}),
+    ),
+    "mcp": _of(
+        "mcp",
+        {"tool": "t"},
+        Route("submit", "POST ", {"result": {"taskId": "1", "status": "completed", "result": {"content": TOLD}}}),
+    ),
+    "mcp failed": _of(
+        "mcp",
+        {"tool": "t"},
+        Route("submit", "POST ", {"result": {"taskId": "1", "status": "failed", "error": {"code": 1, "message": "m"}}}),
+    ),
+    "a2a": _of(
+        "a2a",
+        {"parts": [{"text": "t"}]},
+        Route("cancel", "POST /tasks/.*:cancel", {"id": "1", "status": {"state": "TASK_STATE_CANCELED"}}),
+        Route("submit", "POST /", {"task": {"id": "1", "status": {"state": "TASK_STATE_SUBMITTED"}}}),
+        FILE,
+        Route(
+            "poll", "GET /", {"id": "1", "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"parts": PARTS}]}
+        ),
+    ),
+    "a2a failed": _of(
+        "a2a",
+        {"parts": [{"text": "t"}]},
+        Route("submit", "POST /", {"task": {"id": "1", "status": {"state": "TASK_STATE_SUBMITTED"}}}),
+        Route(
+            "poll",
+            "GET /",
+            {"id": "1", "status": {"state": "TASK_STATE_FAILED", "message": {"parts": [{"text": "m"}]}}},
+        ),
     ),
 }

@@ -313,7 +313,7 @@ class Contract(Protocol[In_contra, Out]):
         """Read the answer to a cancellation; None where it shows no job."""
         return None
 
-    def build_answer(self, base: str, ref: Ref, answer: object) -> Request | None:
+    def build_answer(self, base: str, ref: Ref, answer: object, question: object) -> Request | None:
         """Build the request that answers a job's question; None where jobs ask none. A wrong one is a `UsageError`."""
         return None
 

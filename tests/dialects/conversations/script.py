@@ -31,6 +31,8 @@ SERVERS = {
     "spector": Server("azure-lro"),
     "wes": Server("wes", "/ga4gh/wes/v1"),
     "flower": Server("flower"),
+    "fastmcp": Server("mcp", "/mcp"),
+    "a2a": Server("a2a"),
 }
 """The servers by the names of their modules in `dialects.servers`."""
 

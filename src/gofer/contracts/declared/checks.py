@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from gofer.contracts.declared.declaration import (
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.parts import (
     Choice,
     Conditions,
-    Declaration,
     Files,
     Many,
     Poll,

@@ -7,6 +7,7 @@ sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `r
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import sys
@@ -20,10 +21,11 @@ from gofer.contracts import formats
 from gofer.contracts.base import Contract, Leg, Look, Ref, Snapshot
 from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
-from gofer.contracts.declared.declaration import Declaration, Result
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.inputs import Prepared, as_plain, from_plain
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_multipart, is_page, is_plain_text
+from gofer.contracts.declared.parts import Result
 from gofer.contracts.declared.results import file_at, files_in, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
@@ -457,14 +459,15 @@ class DeclaredContract(Contract[Any, Any]):
             return None
         return self._snapshot(base, ref, status, reading)
 
-    def build_answer(self, base: str, ref: Ref, answer: object) -> Request | None:
-        """Build the declared answer."""
+    def build_answer(self, base: str, ref: Ref, answer: object, question: object) -> Request | None:
+        """Build the declared answer; its key is the same whenever the same is answered to the same question."""
         call = self.declaration.answer
         try:
-            _ = json.dumps(answer, ensure_ascii=False).encode()
+            seed = json.dumps([ref.id, question, answer], ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"An answer is plain JSON: {error}.") from error
-        return None if call is None else self._calls.build(base, ref, call, {"answer": answer})
+        key = hashlib.sha256(seed).hexdigest()[:32]
+        return None if call is None else self._calls.build(base, ref, call, {"answer": answer, "key": key})
 
     def read_answer(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if what the service says to an answer shows it."""

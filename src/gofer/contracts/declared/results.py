@@ -12,8 +12,8 @@ from attrs import evolve
 
 from gofer.contracts.base import MOST_PAGES, Ref, Snapshot
 from gofer.contracts.declared.calls import Calls
-from gofer.contracts.declared.declaration import Files, Result
 from gofer.contracts.declared.media import is_data, is_multipart
+from gofer.contracts.declared.parts import Files, Result
 from gofer.contracts.declared.refusals import raise_refusal
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, Selector, first, first_text, text_of
 from gofer.contracts.declared.streams import decoded, parts_of
@@ -164,9 +164,9 @@ def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str)
             name: str | None = value  # the place is the link itself, or holds links and nothing else
         else:
             name = first_text(places.url, entry)
-        inline = first_text(places.base64, entry)
-        if inline is not None:
-            content = decoded(inline)
+        inline, text = first_text(places.base64, entry), first_text(places.text, entry)
+        if inline is not None or text is not None:
+            content = (text or "").encode("utf-8", "replace") if inline is None else decoded(inline)
             named = first_text(places.name, entry) or key or "file"
             return ResultFile(named, size=len(content), format=first_text(places.format, entry), content=content)
         address = calls.file_address(base, ref, places, name, url) if name else None

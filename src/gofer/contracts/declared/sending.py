@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
-from gofer.contracts.declared.declaration import Call, Templates
+from gofer.contracts.declared.parts import Call, Templates
 from gofer.contracts.declared.templates import Hole, Lookup, Template, fill_value, plain
 from gofer.contracts.declared.urls import with_parameter
 from gofer.contracts.payload import as_list, as_map

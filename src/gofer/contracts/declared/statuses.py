@@ -8,8 +8,9 @@ import re
 from typing import Any
 
 from gofer.contracts.base import Ref, Snapshot
-from gofer.contracts.declared.declaration import Declaration, Poll
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.media import is_data, is_file
+from gofer.contracts.declared.parts import Poll
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply
 from gofer.models import State, Status
@@ -41,6 +42,7 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
         state = State.FAILED
     elif succeeded and not state.ended:
         state = State.SUCCEEDED
+    wrong = state in (State.FAILED, State.CANCELLED)
     question = first(document.question, reading) if state is State.WAITING else MISSING
     return Status(
         word or state.value,
@@ -48,8 +50,8 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
         question=None if question is MISSING else question,
         progress=_share(_shown(document.progress, reading), document.of),
         message=_shown(document.message, reading),
-        error=_shown(document.error, reading) if state.ended else None,
-        error_code=first_text(document.code, reading) if state.ended else None,
+        error=_shown(document.error, reading) if wrong else None,
+        error_code=first_text(document.code, reading) if wrong else None,
     )
 
 
