@@ -1,8 +1,9 @@
 """The shipped page `openeo`, against a model of openEO's batch jobs, after the API's version 1.2.
 
-The page was held against the package `openeo` 0.53.0: `create_job`, `start`, `describe`, `get_results().download_files`,
-`logs(level="error")`, `stop` and `delete` sent this model the requests that gofer sends: the same methods, addresses and
-bodies in the same order. That package also asks for `/.well-known/openeo` and `/`, and for the head of each file. `nox -s dialects` tests the page with the server of openeo_driver.
+The page was held against the package `openeo` 0.53.0: `create_job`, `start`, `describe`, `logs(level="error")`, `stop`
+and `delete` and the `download_files` of its results sent this model the requests that gofer sends: the same methods,
+addresses and bodies in the same order. That package also asks for `/.well-known/openeo` and `/`, and for the head of
+each file. `nox -s dialects` tests the page with the server of openeo_driver.
 """
 
 import json

@@ -131,7 +131,7 @@ class Declaration:
             "poll": [code for poll in self.poll for code in poll.codes],
             "result": [code for result in self.result for code in result.codes],
             "start": onward,
-            "cancel": onward,
+            "cancel": (*onward, *(self.cancel.codes if self.cancel else ())),
         }
 
     def calls(self) -> Iterator[tuple[Key, Call]]:

@@ -50,8 +50,8 @@ def explained(declaration: Declaration) -> Lines:
     if (reason := declaration.reason) is not None:
         found = _found({"error": reason.error, "code": reason.code})
         yield from section("reason, where a job has failed", [*_sent(reason), *found])
-    cancel = _sent(declaration.cancel) if declaration.cancel else [("sends", ["nothing"])]
-    yield from section("cancel", cancel)
+    cancel = declaration.cancel
+    yield from section("cancel", [*_sent(cancel), *_codes(cancel.codes)] if cancel else [("sends", ["nothing"])])
     if declaration.answer is not None:
         yield from section("answer, where a job waits for its caller", _sent(declaration.answer))
     if declaration.discard is not None:

@@ -350,6 +350,8 @@ class Cancel(Call):
 
     default_method: ClassVar[str] = "DELETE"
 
+    codes: Mapping[int, str] = field(factory=dict[int, str])
+
 
 @frozen
 class Discard(Call):

@@ -146,9 +146,7 @@ def files_in(calls: Calls, base: str, result: Result, ref: Ref, reading: Reading
     return _all_files(calls, base, result, ref, tops, reading.reply.url)
 
 
-def _all_files(
-    calls: Calls, base: str, result: Result, ref: Ref, tops: list[Any], url: str
-) -> tuple[ResultFile, ...]:
+def _all_files(calls: Calls, base: str, result: Result, ref: Ref, tops: list[Any], url: str) -> tuple[ResultFile, ...]:
     """Find the files of every list that a result has, each under its top."""
     pairs = zip(result.files, tops, strict=True)
     return tuple(file for places, top in pairs for file in _files(calls, base, ref, places, top, url))
