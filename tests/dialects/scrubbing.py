@@ -15,13 +15,14 @@ from attrs import define, field
 SENT = {"accept", "authorization", "content-type", "cookie", "idempotency-key", "if-none-match", "if-range"}
 SENT |= {"prefer", "range", "want-repr-digest", "a2a-version", "mcp-method", "mcp-name", "mcp-protocol-version"}
 RECEIVED = {"azure-asyncoperation", "content-disposition", "content-encoding", "content-length", "content-type"}
-RECEIVED |= {"etag", "link", "location", "operation-location", "preference-applied", "retry-after"}
+RECEIVED |= {"content-location", "etag", "link", "location", "openeo-identifier", "operation-location"}
+RECEIVED |= {"preference-applied", "retry-after", "x-progress"}
 
 ID = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b"
-    r"|(?<![\w-])[\w-]{43}(?![\w-])|(?<=:)[0-9a-f]{16}\b"  # of MCP: tasks, and what they ask
+    r"|(?<![\w-])[\w-]{43}(?![\w-])|(?<=[:/])[0-9a-f]{16}\b"  # tasks of MCP, and what they ask; exports of sekmet
 )
-TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|\+00:00)")
+TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 ANSWER = re.compile(rb'(?<="messageId":")[0-9a-f]{32}(?=")')
 """The key of an answer to a question: it is made of the job's id, which is another one on a cassette."""
 TEMPORARY = re.compile(r"(?<=/scratch/)(tmp)?[a-z0-9_]{8}\b")

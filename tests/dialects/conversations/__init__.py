@@ -4,7 +4,9 @@ from . import (  # noqa: F401  (they enter their scripts in the table)
     with_a2a,
     with_fastmcp,
     with_flower,
+    with_openeo,
     with_pygeoapi,
+    with_sekmet,
     with_spector,
     with_wes,
 )

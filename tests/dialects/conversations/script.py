@@ -20,10 +20,11 @@ PLENTY = 60.0
 
 @frozen
 class Server:
-    """A server that nobody here wrote: the contract it is spoken to by, and where its API is below its address."""
+    """A server that nobody here wrote: the contract it is spoken to by, where its API is below its address, a token."""
 
     contract: str
     path: str = ""
+    auth: str | None = None
 
 
 SERVERS = {
@@ -33,6 +34,8 @@ SERVERS = {
     "flower": Server("flower"),
     "fastmcp": Server("mcp", "/mcp"),
     "a2a": Server("a2a"),
+    "sekmet": Server("fhir-bulk", "/fhir"),
+    "openeo": Server("openeo", "/openeo/1.2", auth="basic//YW5u"),
 }
 """The servers by the names of their modules in `dialects.servers`."""
 
@@ -63,7 +66,8 @@ class Conversation:
     def client(self, kind: type[Client[Any, Any]] | type[AsyncClient[Any, Any]], url: str, **options: Any) -> Any:
         """Make a client of either kind for the server at this address."""
         server = SERVERS[self.server]
-        return kind(url + server.path, contract=server.contract, variables=self.variables, **options)
+        shared = {"contract": server.contract, "variables": self.variables, "auth": server.auth}
+        return kind(url + server.path, **shared, **options)
 
 
 CONVERSATIONS: dict[str, Conversation] = {}
