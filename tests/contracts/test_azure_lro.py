@@ -1,4 +1,4 @@
-"""Azure's operations, by the shipped page: what is sent again, which address is asked, and what each answer comes to."""
+"""Azure's operations, by the shipped page: what is sent again, which address is asked, what answers mean."""
 
 import httpx
 import pytest

@@ -1,6 +1,7 @@
 """What is said to each of the real servers: scripts that are held live, recorded, and replayed."""
 
-from . import with_flower, with_pygeoapi, with_spector, with_wes  # noqa: F401  (they enter their scripts in the table)
+# They enter their scripts in the table.
+from . import with_autorest, with_flower, with_pygeoapi, with_spector, with_wes  # noqa: F401
 from .script import CONVERSATIONS, PLENTY, SERVERS, aconverse, converse
 
 __all__ = ["CONVERSATIONS", "PLENTY", "SERVERS", "aconverse", "converse"]
