@@ -20,5 +20,19 @@ def test_every_dialect_beside_the_code_is_shipped() -> None:
     assert (
         found
         >= set(shipped.names())
-        >= {*("a2a", "aip-151", "azure-lro", "flower", "mcp", "ogc-processes", "uws", "wes")}
+        >= {
+            *(
+                "a2a",
+                "aip-151",
+                "azure-lro",
+                "fhir-bulk",
+                "flower",
+                "mcp",
+                "ogc-processes",
+                "openai-batches",
+                "openeo",
+                "uws",
+                "wes",
+            )
+        }
     )

@@ -6,6 +6,8 @@ import base64
 import hashlib
 from typing import Any
 
+from attrs import evolve
+
 import gofer
 from faults.hostile import Conversation, Route
 from faults.hostile_texts import BASE
@@ -210,5 +212,52 @@ CONVERSATIONS = {
             "GET /",
             {"id": "1", "status": {"state": "TASK_STATE_FAILED", "message": {"parts": [{"text": "m"}]}}},
         ),
+    ),
+    "fhir-bulk": _of(
+        "fhir-bulk",
+        {"path": "$export"},
+        Route("cancel", "DELETE /", b"", 202),
+        Route("submit", "GET /\\$export", b"", 202, {"content-location": f"{BASE}/status/1"}),
+        FILE,
+        Route("poll", "GET /", {"output": [{"type": "Patient", "url": LINK}], "error": []}, 200, {"x-progress": "9%"}),
+    ),
+    "fhir-bulk failed": _of(
+        "fhir-bulk",
+        {"path": "$export"},
+        Route("submit", "GET /\\$export", b"", 202, {"content-location": f"{BASE}/status/1"}),
+        Route("poll", "GET /", {"issue": [{"code": "processing", "details": {"text": "t"}}]}, 500),
+    ),
+    "openeo": _of(
+        "openeo",
+        {"process": {}},
+        Route("cancel", "DELETE /", b"", 204),
+        Route("start", "POST /jobs/.*/results", b"", 202),
+        Route("submit", "POST /jobs", b"", 201, {"openeo-identifier": "1", "location": f"{BASE}/jobs/1"}),
+        FILE,
+        Route(
+            "result", "GET /jobs/.*/results", {"assets": {"a": {"href": LINK, "type": "text/csv", "file:size": 12000}}}
+        ),
+        Route("poll", "GET /", {"id": "1", "status": "finished", "progress": 100}),
+    ),
+    "openeo failed": _of(
+        "openeo",
+        {"process": {}},
+        Route("submit", "POST /jobs", b"", 201, {"openeo-identifier": "1"}),
+        Route("reason", "GET /jobs/.*/logs", {"logs": [{"level": "error", "message": "m", "code": "c"}]}),
+        Route("poll", "GET /", {"id": "1", "status": "error"}),
+    ),
+    "openai-batches": _of(
+        "openai-batches",
+        {"input_file_id": "f", "endpoint": "/e", "completion_window": "24h"},
+        Route("cancel", "POST /batches/.*/cancel", {"id": "1", "status": "cancelled"}),
+        Route("submit", "POST /", {"id": "1", "status": "validating"}),
+        evolve(FILE, asked="GET /files/"),
+        Route("poll", "GET /", {"id": "1", "status": "completed", "output_file_id": "f", "error_file_id": None}),
+    ),
+    "openai-batches failed": _of(
+        "openai-batches",
+        {"input_file_id": "f", "endpoint": "/e", "completion_window": "24h"},
+        Route("submit", "POST /", {"id": "1", "status": "validating"}),
+        Route("poll", "GET /", {"id": "1", "status": "failed", "errors": {"data": [{"message": "m", "code": "c"}]}}),
     ),
 }

@@ -231,11 +231,11 @@ class DeclaredContract(Contract[Any, Any]):
         assert call is not None  # noqa: S101  (the request was built of it)
         document, reading = self.declaration.status, Reading(reply)
         word = call.codes.get(reply.status)
+        if word is None or reply.status >= 400:
+            refusals.raise_refusal(self.declaration, "poll", reading)
         if word is not None:
             status = status_of_code(self.declaration, reading, word)
         else:
-            if self.declaration.refusal:
-                refusals.raise_refusal(self.declaration, "poll", reading)
             other = first_text(document.id, reading)
             if other is not None and other != ref.id:
                 raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
@@ -379,7 +379,7 @@ class DeclaredContract(Contract[Any, Any]):
         """Make a snapshot; if the job has not succeeded, with the files that `[result]` finds in this very answer."""
         snapshot = snapshot_of(self.declaration, ref, status, reading)
         for result in () if status.state is State.SUCCEEDED else self.declaration.result:
-            if result.files is not None and result.url is None:
+            if result.files and result.url is None:
                 try:
                     files = files_in(self._calls, base, result, ref, reading)
                 except BadReply:  # the answer is a status all the same
@@ -445,8 +445,12 @@ class DeclaredContract(Contract[Any, Any]):
         return self._calls.build_if_possible(base, ref, self.declaration.cancel)
 
     def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
-        """Read the job, if the answer shows it."""
-        return self._shown(base, ref, reply, "cancel")
+        """Read the job, if the answer or its HTTP code shows it."""
+        cancel = self.declaration.cancel
+        word = None if cancel is None else cancel.codes.get(reply.status)
+        if word is None:
+            return self._shown(base, ref, reply, "cancel")
+        return self._snapshot(base, ref, Status(word, self.declaration.meaning(word)), Reading(reply))
 
     def _shown(self, base: str, ref: Ref, reply: Reply, leg: Leg) -> Snapshot[Any] | None:
         reading, places = Reading(reply), self.declaration.status.state

@@ -131,7 +131,7 @@ class Declaration:
             "poll": [code for poll in self.poll for code in poll.codes],
             "result": [code for result in self.result for code in result.codes],
             "start": onward,
-            "cancel": onward,
+            "cancel": (*onward, *(self.cancel.codes if self.cancel else ())),
         }
 
     def calls(self) -> Iterator[tuple[Key, Call]]:
@@ -152,8 +152,9 @@ class Declaration:
                 parts.append(((*key, "hold"), "poll.hold", call.hold))
             if isinstance(call, Poll) and call.many is not None:
                 parts.append(((*key, "many"), "poll.many", call.many))
-            if isinstance(call, Result) and call.files is not None and call.files.link is not None:
-                yield (*key, "files", "link"), "result.files.link", "link", call.files.link
+            for at, files in call.lists if isinstance(call, Result) else ():
+                if files.link is not None:
+                    yield (*key, *at, "link"), "result.files.link", "link", files.link
         for key, place, part in parts:
             yield from (((*key, *more), place, str(more[0]), template) for more, template in templates_of(part))
 

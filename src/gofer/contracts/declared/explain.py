@@ -50,8 +50,8 @@ def explained(declaration: Declaration) -> Lines:
     if (reason := declaration.reason) is not None:
         found = _found({"error": reason.error, "code": reason.code})
         yield from section("reason, where a job has failed", [*_sent(reason), *found])
-    cancel = _sent(declaration.cancel) if declaration.cancel else [("sends", ["nothing"])]
-    yield from section("cancel", cancel)
+    cancel = declaration.cancel
+    yield from section("cancel", [*_sent(cancel), *_codes(cancel.codes)] if cancel else [("sends", ["nothing"])])
     if declaration.answer is not None:
         yield from section("answer, where a job waits for its caller", _sent(declaration.answer))
     if declaration.discard is not None:
@@ -162,7 +162,7 @@ def _result(result: Result) -> Rows:
     yield from _found({"failed, if": result.failed, "error": result.error, "code": result.code})
     if not result.file:
         yield "value", [in_words(result.value) or "the whole document"]
-        yield "files", [] if result.files is None else [_files(result.files)]
+        yield "files", [_files(one) for one in result.files]
         yield "pages", [in_words(result.pages) + (f", from {result.first}" if result.pages else "")]
         yield from _found({"next page": result.next})
     if result.file or result.url is not None:

@@ -313,7 +313,7 @@ class Result(Choice):
     error: Places = ()
     code: Places = ()
     value: Places = ()
-    files: Files | None = None
+    files: tuple[Files, ...] = ()
     next: Places = ()
     pages: Places = ()
     first: int = 1
@@ -324,6 +324,11 @@ class Result(Choice):
         return not self.type or any(
             one == kind or (one[-2:] == "/*" and kind.startswith(one[:-1])) for one in self.type
         )
+
+    @property
+    def lists(self) -> Iterator[tuple[Key, Files]]:
+        """Every list of files with its key, which has a number for one of several."""
+        return ((("files", at) if len(self.files) > 1 else ("files",), one) for at, one in enumerate(self.files))
 
     @cached_property
     def asks(self) -> bool:
@@ -344,6 +349,8 @@ class Cancel(Call):
     """The cancellation."""
 
     default_method: ClassVar[str] = "DELETE"
+
+    codes: Mapping[int, str] = field(factory=dict[int, str])
 
 
 @frozen

@@ -92,13 +92,11 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
         return value
 
     value = found(result.value, "value")
-    files: tuple[ResultFile, ...] = ()
-    if result.files is not None:
-        top = found(result.files.under, "files", "under")
-        files = tuple(_files(calls, base, snapshot.ref, result.files, top, reply.url))
-        may_be_none = any(place.text == "none:" for place in result.files.under)
-        if not (files or result.value or may_be_none):
-            raise calls.declaration.no_result("its document names no file", "result", "files")
+    tops = [found(places.under, "files", "under") for places in result.files]
+    files = _all_files(calls, base, result, snapshot.ref, tops, reply.url)
+    may_be_none = any(place.text == "none:" for places in result.files for place in places.under)
+    if result.files and not (files or result.value or may_be_none):
+        raise calls.declaration.no_result("its document names no file", "result", "files")
     read = evolve(
         snapshot,
         value=None if value is MISSING else value,
@@ -144,10 +142,14 @@ def _with_pages(
 
 def files_in(calls: Calls, base: str, result: Result, ref: Ref, reading: Reading) -> tuple[ResultFile, ...]:
     """Find the files in a document of a job that has not succeeded, which need not have any."""
-    if result.files is None:
-        return ()
-    top = first(result.files.under, reading) if result.files.under else reading.document
-    return () if top is MISSING else tuple(_files(calls, base, ref, result.files, top, reading.reply.url))
+    tops = [first(places.under, reading) if places.under else reading.document for places in result.files]
+    return _all_files(calls, base, result, ref, tops, reading.reply.url)
+
+
+def _all_files(calls: Calls, base: str, result: Result, ref: Ref, tops: list[Any], url: str) -> tuple[ResultFile, ...]:
+    """Find the files of every list that a result has, each under its top."""
+    pairs = zip(result.files, tops, strict=True)
+    return tuple(file for places, top in pairs for file in _files(calls, base, ref, places, top, url))
 
 
 def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str) -> Iterator[ResultFile]:

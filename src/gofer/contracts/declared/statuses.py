@@ -58,8 +58,8 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
 def status_of_code(declaration: Declaration, reading: Reading, word: str) -> Status:
     """Make the status of an HTTP code that stands for a word, with what else the answer says."""
     status = None
-    if reading.reply.body and not is_file(reading.reply):
-        if is_data(reading.reply) and declaration.meaning(word) is State.SUCCEEDED:
+    if not (reading.reply.body and is_file(reading.reply)):
+        if reading.reply.body and is_data(reading.reply) and declaration.meaning(word) is State.SUCCEEDED:
             with contextlib.suppress(BadReply):  # the answer may be the result
                 _ = reading.document
         with contextlib.suppress(BadReply):  # a body that is no document: the code is enough

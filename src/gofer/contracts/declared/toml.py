@@ -12,7 +12,7 @@ import cattrs
 
 from gofer.contracts.declared.checks import check
 from gofer.contracts.declared.declaration import Declaration
-from gofer.contracts.declared.parts import Condition, Conditions, Json, Templates, Variable
+from gofer.contracts.declared.parts import Condition, Conditions, Files, Json, Templates, Variable
 from gofer.contracts.declared.positions import line_of, misfit, syntax_line
 from gofer.contracts.declared.selectors import Places, Selector
 from gofer.contracts.declared.templates import Template, compile_value
@@ -120,6 +120,12 @@ def _words(value: Any, _: Any) -> tuple[str, ...]:
     return tuple(_text(word, "a word") for word in as_list(value) or [value])
 
 
+def _files(value: Any, _: Any) -> tuple[Files, ...]:
+    if as_list(value) is None:
+        return (_converter.structure(_table(value, "a table, or a list of tables"), Files),)
+    return tuple(_converter.structure(value, list[Files]))
+
+
 def _codes(value: Any, _: Any) -> dict[int, str]:
     return {_code(code): _text(word, "a word") for code, word in _table(value, "a table of codes and words").items()}
 
@@ -150,6 +156,7 @@ _hooks: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
     (Mapping[int, str], _codes),
     (tuple[int, ...], lambda value, _: tuple(map(_code, as_list(value) or [value]))),
     (tuple[str, ...], _words),
+    (tuple[Files, ...], _files),
     (Conditions, lambda value, kind: tuple(map(Condition.parse, _words(value, kind)))),
 )
 for _kind, _hook in _hooks:
