@@ -16,7 +16,7 @@ SENT = {"accept", "authorization", "content-type", "cookie", "idempotency-key", 
 SENT |= {"prefer", "range", "want-repr-digest", "a2a-version", "mcp-method", "mcp-name", "mcp-protocol-version"}
 RECEIVED = {"azure-asyncoperation", "content-disposition", "content-encoding", "content-length", "content-type"}
 RECEIVED |= {"content-location", "etag", "link", "location", "openeo-identifier", "operation-location"}
-RECEIVED |= {"preference-applied", "retry-after", "x-progress"}
+RECEIVED |= {"preference-applied", "retry-after", "set-cookie", "x-progress"}
 
 ID = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b"
@@ -25,6 +25,7 @@ ID = re.compile(
 TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 ANSWER = re.compile(rb'(?<="messageId":")[0-9a-f]{32}(?=")')
 """The key of an answer to a question: it is made of the job's id, which is another one on a cassette."""
+LIFE = re.compile(r"; Max-Age=\d+|; Expires=\w+, \d+ \w+ 2\d{3} [\d:]+ GMT")  # of a cookie; an end in 1970 deletes it
 TEMPORARY = re.compile(r"(?<=/scratch/)(tmp)?[a-z0-9_]{8}\b")
 
 
@@ -55,7 +56,9 @@ class Scrubber:
     @classmethod
     def of(cls, server: str, url: str, folder: Path, home: Path) -> "Scrubber":
         """Make the scrubber for a server that runs at `url` and in `folder`, installed under `home`."""
-        return cls({url: stand_in_for(server), str(folder.resolve()): f"/srv/{server}", str(home.resolve()): "/opt"})
+        places = {url: stand_in_for(server), str(folder.resolve()): f"/srv/{server}", str(home.resolve()): "/opt"}
+        places["http://localhost/"] = stand_in_for("elsewhere") + "/"  # a server's own example: none runs there
+        return cls(places)
 
     def request(self, request: Any) -> Any:
         """Scrub a request before it is recorded."""
@@ -73,6 +76,8 @@ class Scrubber:
         """Scrub a reply before it is recorded; its length is then that of the scrubbed body."""
         headers = {name.lower(): texts for name, texts in sorted(response["headers"].items())}
         headers = {name: [self._text(text) for text in texts] for name, texts in headers.items() if name in RECEIVED}
+        if "set-cookie" in headers:
+            headers["set-cookie"] = [LIFE.sub("", text) for text in headers["set-cookie"]]
         if "etag" in headers:
             headers["etag"] = ['"a-tag"']
         body = response["body"]["string"]

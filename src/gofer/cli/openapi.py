@@ -37,6 +37,7 @@ class Document:
 
     def __init__(self, root: object) -> None:
         self.root = as_map(root) or _NONE
+        self._members = dict[tuple[int, int], dict[str, Node]]()  # by schema and depth: many operations share one
         version = self.root.get("openapi")
         if not (isinstance(version, str) and version.startswith("3.")):
             raise UsageError(
@@ -91,10 +92,14 @@ class Document:
     def members(self, schema: object, depth: int = 2) -> dict[str, Node]:
         """Return the members of an object's schema, those of its parts (`allOf` and the like) with them."""
         node = self.at(schema)
+        seen = self._members.get((id(node), depth))
+        if seen is not None:
+            return seen
         found = {name: self.at(one) for name, one in self.at(node.get("properties")).items()}
         for part in ("allOf", "anyOf", "oneOf") if depth else ():
             for one in _some(node, part):
                 found = {**self.members(one, depth - 1), **found}
+        self._members[id(node), depth] = found
         return found
 
     def words(self, schema: Node) -> list[str]:

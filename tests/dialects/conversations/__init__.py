@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401  (they enter their scripts in the table)
     with_a2a,
+    with_autorest,
     with_fastmcp,
     with_flower,
     with_openeo,
