@@ -294,7 +294,10 @@ class Contract(Protocol[In_contra, Out]):
         return None
 
     def read_reason(self, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
-        """Read that document into the failed job's status. It may come with an error's HTTP status."""
+        """Read that document into the failed job's status. It may come with an error's HTTP status.
+
+        A request in `more` of what is returned is sent too, and read with that; no third one is.
+        """
         return snapshot
 
     def file_of_value(self, snapshot: Snapshot[Out]) -> ResultFile | None:

@@ -156,18 +156,24 @@ def _succeeded(errand: Errand[Any, Out], seen: Snapshot[Out]) -> Flow[Snapshot[O
 
 
 def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
-    """Ask once why a job has failed, where its status does not say; if that goes wrong, the job has still failed."""
+    """Ask why a job has failed, where its status does not say; if that goes wrong, the job has still failed.
+
+    The answer may name one more request, for a text that says it.
+    """
     request = errand.contract.build_reason(errand.service.base, seen)
-    if request is None or seen.status.state is not State.FAILED:
-        return seen
+    requests = () if request is None or seen.status.state is not State.FAILED else (request,)
     try:
-        reply = yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))
-        if reply.status in NOT_OF_THE_JOB:
-            raise refused(errand, reply)
-        return errand.contract.read_reason(seen, reply)
+        for _ in range(2 if requests else 0):
+            reply = yield from follow(errand, requests[0], min(errand.rules.timeout, REASON_SECONDS))
+            if reply.status in NOT_OF_THE_JOB:
+                raise refused(errand, reply)
+            seen = errand.contract.read_reason(seen, reply)
+            requests = seen.more
+            if not requests:
+                break
     except (errors.OutOfTime, errors.TransportError, errors.ServiceError, errors.BadReply) as error:
         _log.debug("The reason why the job failed could not be read: %s", error)
-        return seen
+    return evolve(seen, more=())
 
 
 def _ask_for_results(

@@ -29,6 +29,7 @@ from gofer.contracts.declared.parts import Result
 from gofer.contracts.declared.results import file_at, files_in, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
+from gofer.contracts.declared.urls import resolve, without
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.errors import BadReply, NotReady, ServiceError, UsageError
 from gofer.models import ResultFile, State, Status
@@ -409,17 +410,21 @@ class DeclaredContract(Contract[Any, Any]):
         return self._calls.build_if_possible(base, snapshot.ref, self.declaration.reason)
 
     def read_reason(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
-        """Read why a job has failed."""
+        """Read why a job has failed, or where the text is that says it, which is read as it is."""
         reason, reading, status = self.declaration.reason, Reading(reply), snapshot.status
         if reason is None:
             return snapshot
-        explained = Status(
-            str(status),
-            status.state,
-            error=first_text(reason.error, reading) or status.error,
-            error_code=first_text(reason.code, reading) or status.error_code,
-        )
-        return evolve(snapshot, status=explained)
+        error, code, more = status.error, status.error_code, list[Request]()
+        if not snapshot.more:
+            error, code = first_text(reason.error, reading) or error, first_text(reason.code, reading) or code
+            link = first_text(reason.link, reading)
+            address = "" if link is None else without(resolve(reply.url, link), self._calls.secret_parameters)
+            if address.startswith(("http://", "https://")):
+                more = [Request("GET", address, {"accept": "text/plain, */*;q=0.5"})]
+        elif 200 <= reply.status < 300 and not is_page(reply):
+            error = reply.body.decode("utf-8", "replace").strip() or error
+        explained = Status(str(status), status.state, error=error, error_code=code)
+        return evolve(snapshot, status=explained, more=tuple(more))
 
     def file_of_value(self, snapshot: Snapshot[Any]) -> ResultFile | None:
         """Return an inline value as a file: text as it is, anything else as JSON."""

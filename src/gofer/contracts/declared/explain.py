@@ -48,7 +48,7 @@ def explained(declaration: Declaration) -> Lines:
     for at, result in enumerate(declaration.result):
         yield from section(_title("result", result, at, len(declaration.result)), _result(result))
     if (reason := declaration.reason) is not None:
-        found = _found({"error": reason.error, "code": reason.code})
+        found = _found({"error": reason.error, "code": reason.code, "text at": reason.link})
         yield from section("reason, where a job has failed", [*_sent(reason), *found])
     cancel = declaration.cancel
     yield from section("cancel", [*_sent(cancel), *_codes(cancel.codes)] if cancel else [("sends", ["nothing"])])

@@ -338,10 +338,11 @@ class Result(Choice):
 
 @frozen
 class Reason(Call):
-    """The document that says why a job has failed, where its status does not."""
+    """The document that says why a job has failed, where its status does not, or where a text is that says it."""
 
     error: Places = ()
     code: Places = ()
+    link: Places = ()
 
 
 @frozen
