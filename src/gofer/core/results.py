@@ -160,17 +160,16 @@ def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
 
     The answer may name one more request, for a text that says it.
     """
-    request = errand.contract.build_reason(errand.service.base, seen)
-    requests = () if request is None or seen.status.state is not State.FAILED else (request,)
+    request, asked = errand.contract.build_reason(errand.service.base, seen), 0
+    if seen.status.state is not State.FAILED:
+        return seen
     try:
-        for _ in range(2 if requests else 0):
-            reply = yield from follow(errand, requests[0], min(errand.rules.timeout, REASON_SECONDS))
+        while request is not None and asked < 2:
+            reply = yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))
             if reply.status in NOT_OF_THE_JOB:
                 raise refused(errand, reply)
             seen = errand.contract.read_reason(seen, reply)
-            requests = seen.more
-            if not requests:
-                break
+            request, asked = next(iter(seen.more), None), asked + 1
     except (errors.OutOfTime, errors.TransportError, errors.ServiceError, errors.BadReply) as error:
         _log.debug("The reason why the job failed could not be read: %s", error)
     return evolve(seen, more=())
