@@ -160,16 +160,18 @@ def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
 
     The answer may name one more request, for a text that says it.
     """
-    request, asked = errand.contract.build_reason(errand.service.base, seen), 0
-    if seen.status.state is not State.FAILED:
+    request = errand.contract.build_reason(errand.service.base, seen)
+    if request is None or seen.status.state is not State.FAILED:
         return seen
     try:
-        while request is not None and asked < 2:
+        for _ in range(2):
             reply = yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))
             if reply.status in NOT_OF_THE_JOB:
                 raise refused(errand, reply)
             seen = errand.contract.read_reason(seen, reply)
-            request, asked = next(iter(seen.more), None), asked + 1
+            if not seen.more:
+                break
+            request = seen.more[0]
     except (errors.OutOfTime, errors.TransportError, errors.ServiceError, errors.BadReply) as error:
         _log.debug("The reason why the job failed could not be read: %s", error)
     return evolve(seen, more=())
