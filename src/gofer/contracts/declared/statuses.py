@@ -70,13 +70,16 @@ def status_of_code(declaration: Declaration, reading: Reading, word: str) -> Sta
 def may_be_result(declaration: Declaration, poll: Poll, head: Head) -> bool:
     """Tell whether an answer is to be left unread, as it may be the result itself and large.
 
-    Its HTTP code means success, nothing of the job's status is read out of it, and it is no short document.
+    Its HTTP code means success, nothing is read out of it, and it is no short document.
     """
     word, document = poll.codes.get(head.status), declaration.status
     if word is None or declaration.meaning(word) is not State.SUCCEEDED:
         return False
     length = head.headers.get("content-length", "")
     if (is_data(head) or head.media_type == "text/plain") and re.fullmatch("[0-9]{1,6}", length):
+        return False
+    read = (result for result in declaration.result if result.url is None and (result.asks or result.files))
+    if (is_data(head) or not head.media_type) and any(read):
         return False
     return not any(
         place.in_document for many in (*document.links.values(), *document.values.values()) for place in many
