@@ -70,6 +70,7 @@ def faults(session: nox.Session) -> None:
         "tests/faces/test_many_at_once.py",
         "tests/simulation",
         "tests/contracts/test_fuzz.py",
+        "tests/batch/test_journal.py",
     ]
     session.run("pytest", *([] if session.posargs else WORKERS), *wide, *session.posargs)
 

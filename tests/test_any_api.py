@@ -20,6 +20,7 @@ from support.any_api import (
     DONE,
     ENDED,
     EXAMPLE,
+    INCLUDED,
     MADE,
     ONE,
     ORDERS,
@@ -274,6 +275,13 @@ TALKS: dict[str, tuple[Script, Any]] = {
         Script(("POST /", reply(200, {"result": {"job": 1}})), ("POST /", reply(200, RPC["status"]))),
         42,
     ),
+    "Call a tool of an MCP server as a job": (
+        Script(
+            ("POST /", reply(200, {"result": {"taskId": "1", "status": "working", "pollIntervalMs": 10}})),
+            ("POST /", reply(200, {"result": {"status": "completed", "result": {"structuredContent": {"mass": 42}}}})),
+        ),
+        {"mass": 42},
+    ),
     "GraphQL": (
         Script(
             ("POST /graphql", reply(200, {"data": {"draw": {"id": "d1", "state": "pending"}}})),
@@ -344,7 +352,7 @@ def test_every_recipe_is_tried() -> None:
     assert sorted(TALKS) == sorted(re.findall("^### (.+)$", COOKBOOK, re.MULTILINE))
 
 
-@pytest.mark.parametrize("title", RECIPES)
+@pytest.mark.parametrize("title", [*RECIPES, *INCLUDED])
 def test_a_recipe_speaks_to_its_service(title: str) -> None:
     """The declaration of the recipe makes these requests, and this is what comes of their answers."""
     script, outcome = TALKS[title]

@@ -9,8 +9,9 @@ import attrs
 import pytest
 
 from gofer import DeclarationError
-from gofer.contracts.declared import declaration as shape
+from gofer.contracts.declared import parts as shape
 from gofer.contracts.declared import selectors, templates
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.selectors import Places
 from gofer.contracts.declared.templates import Template
 from gofer.contracts.declared.toml import parse
@@ -18,7 +19,7 @@ from gofer.contracts.declared.toml import parse
 PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "declarations.md").read_text(encoding="utf-8")
 
 TABLES: dict[str, type[Any]] = {
-    "The file": shape.Declaration,
+    "The file": Declaration,
     "Variables": shape.Variable,
     "Every": shape.Every,
     "Requests": shape.Call,
@@ -33,13 +34,14 @@ TABLES: dict[str, type[Any]] = {
     "Result": shape.Result,
     "Files": shape.Files,
     "Reason": shape.Reason,
+    "Cancel": shape.Cancel,
     "Token": shape.Token,
     "Refusal": shape.Refusal,
     "Later": shape.Refusals,
     "Unauthorized": shape.Refusals,
 }
 
-PLAIN = (shape.Cancel, shape.Answer, shape.Discard)
+PLAIN = (shape.Answer, shape.Discard)
 """Requests without keys of their own."""
 
 TYPES: list[tuple[Any, str]] = [
@@ -60,10 +62,12 @@ TYPES: list[tuple[Any, str]] = [
     (Template | None, "template"),
     (Template | shape.Templates | None, "template, or templates by name"),
     (shape.Json | None, "any value"),
+    (Mapping[str, shape.Json], "values by name"),
     (tuple[shape.Poll, ...], "table, or a list of tables"),
     (tuple[shape.Result, ...], "table, or a list of tables"),
     (tuple[shape.Refusal, ...], "table, or a list of tables"),
     (shape.Conditions, "words"),
+    (tuple[shape.Files, ...], "table, or a list of tables"),
     (tuple[shape.Upload, ...], "table, or a list of tables"),
 ]
 
@@ -109,7 +113,7 @@ def test_every_key_is_in_the_page(title: str) -> None:
     hints = get_type_hints(model)
     expected = []
     for field in attrs.fields(model):
-        if field.name not in inherited and (model is not shape.Declaration or field.name not in ("source", "text")):
+        if field.name not in inherited and (model is not Declaration or field.name not in ("source", "text")):
             words = typed(hints[field.name])
             expected.append([f"`{field.name}`", words, default(field, words)])
     assert sorted(row[:3] for row in rows(title)) == sorted(expected)
@@ -125,7 +129,6 @@ def test_every_model_has_its_table() -> None:
     }
     assert models - set(TABLES.values()) == {
         shape.Json,
-        shape.Cancel,
         shape.Answer,
         shape.Discard,
         shape.Choice,

@@ -56,4 +56,4 @@ def test_an_example_sends_a_submission(name: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("gofer.Client", client)
     with pytest.raises((Rejected, BadReply)):
         exec(compile(example, f"dialects.md: {name}", "exec"), {"__name__": "__main__"})
-    assert [request.method for request in sent] == ["PUT" if name == "azure-lro" else "POST"]
+    assert [request.method for request in sent] == [{"azure-lro": "PUT", "fhir-bulk": "GET"}.get(name, "POST")]

@@ -21,7 +21,9 @@ from anyio.to_thread import run_sync
 from gofer import setup
 from gofer.contracts.base import Contract, Ref
 from gofer.core import flows
+from gofer.core.deliver import Only
 from gofer.core.errand import Errand
+from gofer.core.feed import Listing
 from gofer.core.record import JobMemory, JobRecord
 from gofer.core.run import Flow, Run
 from gofer.core.service import Service
@@ -213,6 +215,19 @@ class AsyncClient(Generic[In, Out]):
         """Return the handle of a job by its id. No request is sent."""
         return AsyncJob(self, JobMemory(JobRecord(self._service.contract.ref(id))))
 
+    async def jobs(self) -> AsyncGenerator[AsyncJob[Out], None]:
+        """Yield the handles of all jobs that the service lists for its caller, with the status in the list.
+
+        Raises:
+            NotSupported: the contract or the service has no such list.
+            TransportError, ServiceError, BadReply: see `gofer.errors`.
+        """
+        listing = Listing()
+        while not listing.over:
+            errand = self._errand()
+            for memory in await self._perform(listing.next(errand), errand):
+                yield AsyncJob(self, memory)
+
     def attach(self, ticket: str) -> AsyncJob[Out]:
         """Return the handle of the job that a ticket names. No request is sent.
 
@@ -281,17 +296,20 @@ class AsyncJob(Generic[Out]):
     @property
     def status(self) -> Status:
         """The status in the service's last answer, "" before the first one; `refresh()` polls the job."""
-        return self.memory.record.status
+        return self.memory.record.shown
 
     @property
     def files(self) -> tuple[ResultFile, ...]:
-        """The files of the job's result; empty until `result()` or `download()` has read the result."""
+        """The files that the job's results have named so far, also those of a job that has not succeeded.
+
+        A succeeded job names them when `result()` or `download()` has read its result.
+        """
         return self.memory.record.files
 
     @property
     def done(self) -> bool:
         """Whether the job had ended at the service's last answer."""
-        return self.memory.record.status.done
+        return self.memory.record.shown.done
 
     @property
     def ticket(self) -> str:
@@ -335,7 +353,9 @@ class AsyncJob(Generic[Out]):
         errand = self._errand(timeout)
         return await self._perform(flows.result(errand), errand)
 
-    async def download(self, to: str | PathLike[str], timeout: float | None = None) -> Path:
+    async def download(
+        self, to: str | PathLike[str], timeout: float | None = None, *, only: str | Iterable[str] | None = None
+    ) -> Path:
         """Wait for the job, download its file to `to`, and return the file's path.
 
         A download that was interrupted, in this process or another, is resumed. If the contract allows several files,
@@ -344,10 +364,13 @@ class AsyncJob(Generic[Out]):
 
         Args:
             to: the file to write; missing folders are created. If it ends in a slash, or is a folder already, the
-                files are written into that folder, which must be empty; if the contract allows one file only, the
-                file is added to the folder, named after the job's id. "{job_id}" is filled in, and ".{format}" at the
-                end is the suffix of the format that comes. `~` is the home, and the file behind a link is replaced.
+                files are written into that folder, which must be empty, or have nothing but files of this job; if the
+                contract allows one file only, the file is added to the folder, named after the job's id. "{job_id}" is
+                filled in, and ".{format}" at the end is the suffix of the format that comes. `~` is the home, and the
+                file behind a link is replaced.
             timeout: seconds in total; None for no deadline.
+            only: the files to download, by their names in `files`: a text, or several, each of which must match; "*"
+                stands for any characters, as in a shell. A folder keeps the files of this job that it has.
 
         Raises:
             WrongFile, TargetError: the file is not the promised one, or cannot be written; the target is unchanged.
@@ -355,8 +378,26 @@ class AsyncJob(Generic[Out]):
                 `gofer.errors`.
         """
         contract = self._client._service.contract  # pyright: ignore[reportPrivateUsage]
-        path, _ = await self._fetch(setup.target_of_job(to, contract, self.id), timeout)
+        path, _ = await self._fetch(setup.target_of_job(to, contract, self.id), timeout, setup.only_of(only))
         return path
+
+    async def partial(
+        self, to: str | PathLike[str], timeout: float | None = None, *, only: str | Iterable[str] | None = None
+    ) -> Outcome[Out]:
+        """Download what there is of a job that has not succeeded, and do not wait for it; arguments as of `download`.
+
+        The job is polled unless it has ended. A result document of its own is requested once, and none if that fails.
+        The manifest of a folder has "partial": true; `download` neither takes nor completes such a folder.
+
+        Raises:
+            JobFailed, JobCancelled, NotReady: the job names no file.
+            UsageError: the job has succeeded: `download` brings its results.
+            WrongFile, TargetError, OutOfTime, JobLost, Expired, TransportError, ServiceError, BadReply: see
+                `gofer.errors`.
+        """
+        contract = self._client._service.contract  # pyright: ignore[reportPrivateUsage]
+        target, errand = setup.target_of_job(to, contract, self.id), self._errand(timeout)
+        return await self._perform(flows.partial(errand, target, setup.only_of(only)), errand)
 
     async def download_into(self, file: BinaryIO, timeout: float | None = None) -> int:
         """Wait for the job and write its file into a binary file object, after it is complete and verified.
@@ -438,9 +479,11 @@ class AsyncJob(Generic[Out]):
         errand = self._errand(timeout)
         return self._client._events(flows.wait(errand), errand)  # pyright: ignore[reportPrivateUsage]
 
-    async def _fetch(self, target: Target, timeout: float | None) -> tuple[Path, tuple[Fetched, ...]]:
+    async def _fetch(
+        self, target: Target, timeout: float | None, only: Only = None
+    ) -> tuple[Path, tuple[Fetched, ...]]:
         errand = self._errand(timeout)
-        return await self._perform(flows.download(errand, target), errand)
+        return await self._perform(flows.download(errand, target, only), errand)
 
     def _errand(self, timeout: float | None) -> Errand[Any, Out]:
         return self._client._errand(self.memory, timeout=setup.budget(timeout))  # pyright: ignore[reportPrivateUsage]

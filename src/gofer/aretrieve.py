@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from os import PathLike
 from typing import Unpack
 
@@ -89,6 +90,12 @@ class AsyncRetrieveClient(AsyncClient[RetrieveRequest, RetrieveResult], Address)
     def job(self, id: str) -> AsyncRetrieveJob:
         """Return the handle of a retrieval by its id. No request is sent."""
         return AsyncRetrieveJob(self, super().job(id).memory)
+
+    async def jobs(self) -> AsyncGenerator[AsyncRetrieveJob, None]:
+        """Yield the handles of the retrievals that the service lists; see `Client.jobs`."""
+        async with aclosing(super().jobs()) as jobs:
+            async for job in jobs:
+                yield AsyncRetrieveJob(self, job.memory)
 
     def attach(self, ticket: str) -> AsyncRetrieveJob:
         """Return the handle of the retrieval that a ticket names; see `AsyncClient.attach`."""

@@ -41,6 +41,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gofer.models import ResultFile
+
 
 class GoferError(Exception):
     """The base class of every error of this library.
@@ -74,7 +76,7 @@ class GoferError(Exception):
         return _retryable(self)
 
     def __str__(self) -> str:
-        text = self.message if self.job_id is None else f"{self.message} [job {self.job_id}]"
+        text = self.message if not self.job_id else f"{self.message} [job {self.job_id}]"
         # a service's text may have half a character (a lone surrogate), and whoever prints it would fail
         return text.encode(errors="backslashreplace").decode()
 
@@ -239,7 +241,10 @@ class JobFailed(GoferError, RuntimeError):
         error_code: the service's code, for example NOT_FOUND; None if it sent none.
         error: the service's own explanation; None if it sent none.
         value: the job's last document, as the contract reads it.
+        files: the files that this document names all the same; `job.partial` brings them.
     """
+
+    files: tuple[ResultFile, ...] = ()
 
     def __init__(
         self, message: str, *, error_code: str | None = None, error: str | None = None, value: object = None

@@ -132,6 +132,7 @@ class Outcome(Generic[T]):
         verified: how the file was verified; the weakest way, if there are several files.
         job_id: the service's id of the job.
         files: the downloaded files.
+        partial: whether the job has not succeeded, so that this is not its result but what there is of it.
     """
 
     value: T
@@ -139,6 +140,7 @@ class Outcome(Generic[T]):
     verified: Verified
     job_id: str
     files: tuple[Fetched, ...] = ()
+    partial: bool = False
 
 
 @frozen

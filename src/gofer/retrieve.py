@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Unpack
 
@@ -89,6 +89,11 @@ class RetrieveClient(Client[RetrieveRequest, RetrieveResult], Address):
     def job(self, id: str) -> RetrieveJob:
         """Return the handle of a retrieval by its id. No request is sent."""
         return RetrieveJob(self, super().job(id).memory)
+
+    def jobs(self) -> Iterator[RetrieveJob]:
+        """Yield the handles of the retrievals that the service lists; see `Client.jobs`."""
+        for job in super().jobs():
+            yield RetrieveJob(self, job.memory)
 
     def attach(self, ticket: str) -> RetrieveJob:
         """Return the handle of the retrieval that a ticket names; see `Client.attach`."""

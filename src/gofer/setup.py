@@ -12,7 +12,7 @@ import random
 import re
 import uuid
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -25,6 +25,7 @@ from tenacity.wait import wait_fixed
 from gofer.contracts.base import Contract
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core.credentials import Auth, HttpxAuth, Refused, Renewal, Sign, Signer
+from gofer.core.deliver import Only
 from gofer.core.hosts import pattern
 from gofer.core.names import FORMAT, JOB_ID, filled, safe_name
 from gofer.core.policies import OnAbandon, Retry, Rules, wait_full_jitter, wait_retry_after, wait_share
@@ -238,6 +239,16 @@ def target_of_job(to: str | PathLike[str], contract: Contract[Any, Any], job_id:
 def named(to: str | PathLike[str], contract: Contract[In, Any], request: In) -> str:
     """Fill into a target what the request says; what is left of placeholders can do without the request."""
     return _named(path_of(to), contract, contract.fields(request), _stem(contract, request))
+
+
+def only_of(only: str | Iterable[str] | None) -> Only:
+    """Check which files are wanted, by names or patterns; None is all of them."""
+    if only is None:
+        return None
+    names = (only,) if isinstance(only, str) else tuple(only) if isinstance(only, Iterable) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not names or not all(isinstance(name, str) and name for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"only= is the name of a file, or several, as in ['a.csv', '*.txt'], not {only!r:.60}.")
+    return names
 
 
 def path_of(to: str | PathLike[str]) -> str:

@@ -170,6 +170,27 @@ def test_deadline_leaves_the_job(mine: Any, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_attach_brings_some_of_several_files(mine: Any, tmp_path: Path) -> None:
+    """--only names them, and another call adds others; the attach line of a failure has it too."""
+    contract, _ = written(tmp_path, "two")
+    ticket = one_object(run_mine(mine[0], tmp_path, "two", "--json").stdout)["ticket"]
+    line = ("attach", ticket, "--contract", contract, "--var", "region=north")
+    out = tmp_path / "out"
+    for only, there in (("a.*", ["a.bin"]), ("../b.bin", ["a.bin", "b.bin"])):
+        ran = gofer(*line, "--to", out if out.exists() else f"{out}/", "--only", only, url=mine[0].url, **KEYS)
+        assert ran.returncode == 0, ran.stderr
+        assert sorted(path.name for path in out.iterdir()) == [*there, "manifest.json"]
+    ran = gofer(*line, "--to", out, "--only", "c*", url=mine[0].url, **KEYS)
+    assert ran.returncode == 2
+    assert "There is 'a.bin', '../b.bin'" in ran.stderr
+    ran = gofer(*line, "--only", "a.bin", url=mine[0].url, **KEYS)
+    assert (ran.returncode, "name a file or a folder" in ran.stderr) == (2, True)
+    (out / "mine").touch()
+    ran = gofer(*line, "--to", out, "--only", "a.bin", "--only", "*b*", url=mine[0].url, **KEYS)
+    assert ran.returncode != 0
+    assert "--only a.bin --only '*b*'" in attach_line(ran.stderr)
+
+
 @pytest.mark.usefixtures("no_pauses")
 def test_a_secret_goes_only_where_the_person_says(mine: Any, tmp_path: Path) -> None:
     """The service of a ticket gets a secret variable only if it is the configured one, or --url names it."""

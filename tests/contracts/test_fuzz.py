@@ -353,8 +353,9 @@ def test_any_answers_end_an_errand_in_a_value_or_an_error_of_gofers(tmp_path_fac
         sent = {name: value.encode("latin-1", "replace") for name, value in headers.items() if name != "content-length"}
         return httpx.Response(status, headers=list(sent.items()), content=body)
 
-    order = {"path": "x", "process": "x", "task": "x", "workflow_url": "x", "model": "x", "arguments": {}, "name": "x"}
-    order |= {"text": "x", "what": "x", "media": "x", "version": "x"}
+    order = {"input_file_id": "x", "endpoint": "x", "completion_window": "x"}
+    order |= {"path": "x", "process": "x", "task": "x", "workflow_url": "x", "model": "x", "arguments": {}, "name": "x"}
+    order |= {"text": "x", "what": "x", "media": "x", "version": "x", "tool": "x", "parts": []}
     folder = tmp_path_factory.mktemp("any")
     once = gofer.Retry(wait_fixed(0), stop_after_attempt(1))
     wire = VirtualIO()

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 import gofer
+from gofer import Head, Ref
 from support.declared import BY_CODE, PLAIN, Answering, as_json, client_of, path_of, query_of, said, sent_to
 from support.raw_server import http
 
@@ -137,3 +138,16 @@ def test_a_repeated_submission_that_is_refused_for_another_reason_is_uncertain(v
     server, _ = named(403, made=True)
     with pytest.raises(gofer.SubmitUncertain):
         client_of(virtual_face, server, said(NAMED)).run({}, timeout=20)
+
+
+LISTED = BY_CODE + '[result.files]\nunder = "/output"\nurl = "/url"\n'
+
+
+@pytest.mark.parametrize("length", [None, "50", "5000000"])
+def test_a_document_that_comes_with_the_code_of_success_is_read_where_it_names_the_files(length):
+    """Whatever its length, which a chunked answer does not say; another type is the file."""
+    contract, job = said(LISTED), Ref("7", {"me": f"{BASE}/jobs/7"})
+    headers = {} if length is None else {"content-length": length}
+    for kind in ("application/json", "application/fhir+json", ""):
+        assert contract.is_document(job, "poll", Head(BASE, 200, {"content-type": kind, **headers}))
+    assert not contract.is_document(job, "poll", Head(BASE, 200, {"content-type": "image/png", **headers}))

@@ -1,12 +1,14 @@
 """Services that want a parameter, a header or a cookie on every request, and where these must not go."""
 
 import base64
+import json
 import re
 
 import attrs
 import pytest
 
 import gofer
+from gofer.contracts.declared import toml
 from gofer.ticket import Ticket
 from support.declared import as_json, client_of, here, path_of, query_of, said
 from support.raw_server import http
@@ -237,3 +239,71 @@ def test_a_captured_value_that_no_header_may_have_is_the_services_fault(blocking
     with pytest.raises(gofer.BadReply):
         client_of(blocking, server.url, contract).run({}, timeout=5)
     assert len(server.calls) == 1
+
+
+BODIES = """
+name = "bodies"
+origins = ["http://elsewhere.test"]
+[variables]
+api_key = { about = "the key", secret = true }
+[every]
+json = { key = "{api_key}", call = { version = 2, meta = { lang = "en" } } }
+[submit]
+url = "{base}/jobs"
+json = { call = { meta = { lang = "de" }, order = "{input.order}" } }
+id = "/id"
+links = { status = "/at" }
+[poll]
+method = "POST"
+url = "{links.status}"
+json = { id = "{id}" }
+[status]
+state = "/state"
+[cancel]
+url = "{base}/jobs/{id}"
+"""
+
+
+def test_members_of_every_json_body_lie_under_those_of_the_request(any_face, serve):
+    """Maps are joined at any depth, what the request says itself counts, and a request without a body gets none."""
+
+    def answer(call):
+        state = "pending" if path_of(call) == "/jobs" else "running"
+        return as_json({"id": "7", "at": "/jobs/7/state", "state": state}, 200)
+
+    server = serve(answer)
+    job = client_of(any_face, server.url, said(BODIES, api_key=SECRET)).submit({"order": [1]})
+    job.refresh()
+    job.cancel()
+    submitted, polled, cancelled = (call.body for call in server.calls[:3])
+    meta = {"version": 2, "meta": {"lang": "en"}}
+    assert json.loads(submitted) == {"key": SECRET, "call": {"version": 2, "meta": {"lang": "de"}, "order": [1]}}
+    assert json.loads(polled) == {"key": SECRET, "call": meta, "id": "7"}
+    assert cancelled == b""
+
+
+def test_a_secret_of_every_json_body_goes_to_no_other_origin(blocking, serve):
+    """The service points elsewhere, where it may: the request is not sent."""
+    server = serve(lambda call: as_json({"id": "7", "at": "http://elsewhere.test/7", "state": "pending"}, 200))
+    client = client_of(blocking, server.url, said(BODIES, api_key=SECRET))
+    with pytest.raises(gofer.BadReply, match="a secret would go there") as caught:
+        client.submit({"order": 1}).refresh()
+    assert SECRET not in str(caught.value)
+
+
+def test_the_look_at_many_jobs_has_the_members_too_and_the_token_request_has_none():
+    """A body that is no map stays as it is, and so does what is no body."""
+    declaration = toml.parse(
+        BODIES.replace("[variables]", '[variables]\njson = "text"').replace(
+            "[status]",
+            '[poll.many]\nmethod = "POST"\nurl = "{base}/all"\nid = "/id"\njson = { ids = "{ids}" }\n'
+            '[answer]\nurl = "{base}/answers"\njson = "{answer}"\n'
+            '[token]\nurl = "{base}/token"\ntoken = "/t"\njson = { user = "me" }\n[status]',
+        ),
+        "mine.toml",
+    )
+    many, token, answer = declaration.many, declaration.token, declaration.answer
+    assert set(many[1].json.pattern) == {"key", "call", "ids"}
+    assert set(token.json.pattern) == {"user"}
+    assert answer.json.pattern.text == "{answer}"
+    assert declaration.variables["json"].default == "text"

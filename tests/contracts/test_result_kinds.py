@@ -83,6 +83,27 @@ def test_a_stream_can_answer_a_submission_and_a_status_request(virtual_face):
     assert client_of(virtual_face, Answering(answer), said(text)).run({}, timeout=20).job_id == "7"
 
 
+@pytest.mark.parametrize("streams", [("submit",), ("poll",), ("result",), ("submit", "poll", "result")])
+def test_one_declaration_reads_a_document_and_the_event_stream_of_it(virtual_face, streams):
+    """A service may answer with either: pointers find in the last event's data what they find in the document."""
+
+    def answer(call):
+        leg = "submit" if call.method == "POST" else "result" if path_of(call).endswith("results") else "poll"
+        document = {"id": "7", "state": "waiting" if leg == "submit" else "done", "event": {"rows": [1]}}
+        return stream(f"data: {json.dumps(document)}\n\n") if leg in streams else as_json(document, 200)
+
+    text = RESULT + 'value = "/event/rows"\n'
+    assert client_of(virtual_face, Answering(answer), said(text)).run({}, timeout=20).value == [1]
+
+
+def test_only_what_went_wrong_has_an_error(virtual_face):
+    """A text that says why a job failed may say other things of one that did not."""
+    server = Answering(lambda call: as_json({"id": "7", "state": "done", "why": "all is well"}, 200))
+    job = client_of(virtual_face, server, said(PLAIN.replace("[states]", 'code = "/why"\n[states]'))).submit({})
+    assert job.wait(timeout=20) == "done"
+    assert (job.status.error, job.status.error_code) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("body", "event"),
     [

@@ -222,3 +222,13 @@ def test_content_that_is_no_base64_is_a_bad_reply(virtual_face, tmp_path):
     with pytest.raises(gofer.BadReply, match="Base64"):
         client.run({}, to=str(tmp_path / "x"), timeout=20)
     assert not (tmp_path / "x").exists()
+
+
+def test_content_that_is_a_text_is_a_file(virtual_face, tmp_path):
+    """In UTF-8, beside entries that have theirs in Base64; half a character does no harm."""
+    entries = [{"name": "a.txt", "text": "Grüße \ud800"}, {"name": "b.bin", "data": "AAE="}, {"name": "neither"}]
+    text = RESULT + '[result.files]\nunder = "/files"\nbase64 = "/data"\ntext = "/text"\nname = "/name"\n'
+    client = client_of(virtual_face, paged(lambda *_: {"files": entries}), said(text))
+    outcome = client.run({}, to=f"{tmp_path}/out/", timeout=20)
+    found = {file.path.name: file.path.read_bytes() for file in outcome.files}
+    assert found == {"a.txt": "Grüße ?".encode(), "b.bin": b"\0\1"}

@@ -143,6 +143,14 @@ def test_a_job_is_thrown_away_after_its_file_was_brought(virtual_face, tmp_path,
     assert ("not thrown away" in caplog.text) is (b" 204 " not in reply[:20])
 
 
+def test_a_job_is_kept_while_some_of_its_files_were_not_brought(virtual_face, tmp_path):
+    """A download of some of them is no reason to throw the others away."""
+    server = throwing_away(http(204))
+    client = client_of(virtual_face, server, said(DISCARD), discard=True)
+    client.submit({}).download(tmp_path / "x", only="*")
+    assert sent_to(server, "/jobs/7", "DELETE") == []
+
+
 def test_a_job_is_kept_unless_asked_otherwise(virtual_face, tmp_path):
     """Without the option, without a file brought, and where its result could not be had."""
     server = throwing_away(http(204))

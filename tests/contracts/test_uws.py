@@ -159,6 +159,14 @@ def test_cancelling_aborts_the_job(any_face, serve):
     assert sent_to(server, f"/async/{job.id}/phase")[-1].body == b"PHASE=ABORT"
 
 
+def test_a_job_is_deleted_after_its_table_was_brought(any_face, serve, tmp_path):
+    """If the client wants it: by the DELETE of the job."""
+    server = serve(UwsService())
+    client = client_of(any_face, f"{server.url}/async", "uws", discard=True)
+    outcome = client.run(asking("select"), to=str(tmp_path / "table.vot"), timeout=10)
+    assert [(call.method, call.path) for call in server.calls][-1] == ("DELETE", f"/async/{outcome.job_id}")
+
+
 def test_a_service_that_waits_is_asked_to_wait_in_the_phase_that_was_seen(blocking, serve):
     """From the second poll on, WAIT has the seconds and PHASE the phase that the job should leave."""
     model = UwsService(waits=True)

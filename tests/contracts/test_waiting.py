@@ -145,3 +145,46 @@ def test_a_sign_of_success_ends_a_job_whatever_its_word(virtual_face):
     assert end(state="busy", output=1, fault="x") is State.FAILED
     assert end(output=1, fault="x", stopped=True) is State.CANCELLED
     assert end(state="broken", output=1) is State.FAILED
+
+
+def test_an_answer_has_a_key_that_its_repeats_have_too(virtual_face):
+    """It is another one for another answer or another question, and the same in another process."""
+    text = ASKING.replace('{ text = "{answer.text}" }', '{ text = "{answer.text}", key = "{key}" }')
+    keys = []
+
+    def answered(question, answer, loses=0):
+        def service(call):
+            if path_of(call).endswith("/answer"):
+                keys.append(json.loads(call.body)["key"])
+                return http(502) if len(keys) <= loses else http(204)
+            return as_json({"id": "7", "state": "asks", "question": question}, 201 if call.method == "POST" else 200)
+
+        job = client_of(virtual_face, Answering(service), said(text)).submit({})
+        job.answer({"text": answer})
+
+    answered("a", "1", loses=1)
+    assert keys[0] == keys[1]
+    answered("a", "1")
+    answered("a", "2")
+    answered("b", "1")
+    assert keys[2] == keys[0]
+    assert len(set(keys)) == 3
+
+
+def test_where_an_answer_goes_may_be_in_the_question(virtual_face):
+    """A ticket from before the question is enough: the job is looked at first."""
+    text = ASKING.replace("[status]", '[status]\nlinks = { reply = "/reply_to" }').replace(
+        "{base}/jobs/{id}/answer", "{links.reply}"
+    )
+
+    def service(call):
+        if path_of(call) == "/jobs":
+            return as_json({"id": "7", "state": "working"}, 201)
+        if call.method == "POST":
+            return http(204)
+        return as_json({"id": "7", "state": "asks", "reply_to": "/replies/1"}, 200)
+
+    server = Answering(service)
+    client = client_of(virtual_face, server, said(text))
+    client.attach(client.submit({}).ticket).answer({"text": "2026"})
+    assert len(sent_to(server, "/replies/1")) == 1

@@ -17,4 +17,22 @@ def test_a_client_of_a_class_does_not_import_declarations() -> None:
 def test_every_dialect_beside_the_code_is_shipped() -> None:
     """The `.toml` files of the package are the names that callers can pass."""
     found = {one.name.removesuffix(".toml") for one in files("gofer.contracts.declared").iterdir()}
-    assert found >= set(shipped.names()) >= {"aip-151", "azure-lro", "flower", "ogc-processes", "uws", "wes"}
+    assert (
+        found
+        >= set(shipped.names())
+        >= {
+            *(
+                "a2a",
+                "aip-151",
+                "azure-lro",
+                "fhir-bulk",
+                "flower",
+                "mcp",
+                "ogc-processes",
+                "openai-batches",
+                "openeo",
+                "uws",
+                "wes",
+            )
+        }
+    )

@@ -6,17 +6,19 @@ from pathlib import Path
 import attrs
 import pytest
 
-from gofer.contracts.base import Ref
+from gofer.contracts.base import Ref, Snapshot
 from gofer.contracts.retrieve import RetrieveContract
 from gofer.core import flows
 from gofer.core.commands import MANIFEST, Assemble, Put
+from gofer.core.deliver import deliver
 from gofer.core.errand import Errand
 from gofer.core.folder import safe_names, weakest
 from gofer.core.record import JobMemory, JobRecord
+from gofer.core.table import Move
 from gofer.core.target import Target
 from gofer.errors import NotSupported, Unauthorized, UsageError
 from gofer.events import Saved
-from gofer.models import Fetched, ResultFile, Verified
+from gofer.models import Fetched, ResultFile, State, Status, Verified
 from support.files import completed
 from support.world import BASE, World, reply
 
@@ -47,12 +49,12 @@ def service(request, world):
     return reply(200, content, content_type="text/plain", content_length=str(len(content)))
 
 
-def download(given, *, world=None, kind="folder", to=OUT):
+def download(given, *, world=None, kind="folder", to=OUT, only=None):
     """Download the results of a job that gave these files; return what came, and the world."""
     world = World(service) if world is None else world
     memory = JobMemory(JobRecord(Ref("j1"), accepted=True))
     errand = Errand(world.service(contract=Several(given=given)), memory)
-    return world.play(flows.download(errand, Target(to, kind)), errand), world
+    return world.play(flows.download(errand, Target(to, kind), only), errand), world
 
 
 def fetched(world):
@@ -163,6 +165,28 @@ def test_a_manifest_that_says_sense_counts():
     (_, files), _ = download(named("a"), world=world)
     assert fetched(world) == []
     assert files == (Fetched(OUT / "a", 0, Verified.LENGTH),)
+
+
+def test_what_the_folder_has_of_this_job_is_not_fetched_again():
+    """Its manifest lists all, also what was not asked for now."""
+    world = World(service)
+    download(named("a", "b", "c"), world=world, only=("a",))
+    (_, files), _ = download(named("a", "b", "c"), world=world, only=("[ab]",))
+    assert fetched(world) == ["a", "b"]
+    assert [one.path.name for one in files] == ["a", "b"]
+    download(named("a", "b", "c"), world=world, only=("c",))
+    assert [one["file"] for one in json.loads(world.files[OUT / MANIFEST])["files"]] == ["a", "b", "c"]
+
+
+def test_what_was_read_before_the_job_succeeded_stays_partial():
+    """Another call of the handle may see the success meanwhile; the files are not those of the result for that."""
+    world = World(service)
+    seen = Snapshot(Ref("j1"), Status("busy", State.RUNNING), None, files=named("a"))
+    succeeded = attrs.evolve(seen, status=Status("completed", State.SUCCEEDED))
+    errand = Errand(world.service(), JobMemory(JobRecord(Ref("j1"), accepted=True, seen=succeeded)))
+    errand.move(Move.ATTACH)
+    world.play(deliver(errand, seen, Target(OUT, "folder")), errand)
+    assert json.loads(world.files[OUT / MANIFEST])["partial"] is True
 
 
 def staging_of(given):

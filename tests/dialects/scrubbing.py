@@ -13,12 +13,19 @@ from typing import Any
 from attrs import define, field
 
 SENT = {"accept", "authorization", "content-type", "cookie", "idempotency-key", "if-none-match", "if-range"}
-SENT |= {"prefer", "range", "want-repr-digest"}
+SENT |= {"prefer", "range", "want-repr-digest", "a2a-version", "mcp-method", "mcp-name", "mcp-protocol-version"}
 RECEIVED = {"azure-asyncoperation", "content-disposition", "content-encoding", "content-length", "content-type"}
-RECEIVED |= {"etag", "link", "location", "operation-location", "preference-applied", "retry-after"}
+RECEIVED |= {"content-location", "etag", "link", "location", "openeo-identifier", "operation-location"}
+RECEIVED |= {"preference-applied", "retry-after", "set-cookie", "x-progress"}
 
-ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b")
-TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
+ID = re.compile(
+    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b"
+    r"|(?<![\w-])[\w-]{43}(?![\w-])|(?<=[:/])[0-9a-f]{16}\b"  # tasks of MCP, and what they ask; exports of sekmet
+)
+TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+ANSWER = re.compile(rb'(?<="messageId":")[0-9a-f]{32}(?=")')
+"""The key of an answer to a question: it is made of the job's id, which is another one on a cassette."""
+LIFE = re.compile(r"; Max-Age=\d+|; Expires=\w+, \d+ \w+ 2\d{3} [\d:]+ GMT")  # of a cookie; an end in 1970 deletes it
 TEMPORARY = re.compile(r"(?<=/scratch/)(tmp)?[a-z0-9_]{8}\b")
 
 
@@ -30,6 +37,8 @@ def stand_in_for(server: str) -> str:
 def kept_request(request: Any) -> Any:
     """Keep of a request what the contract speaks of."""
     request.headers = {name.lower(): text for name, text in sorted(request.headers.items()) if name.lower() in SENT}
+    if request.body:
+        request.body = ANSWER.sub(b"an-answer", request.body)
     return request
 
 
@@ -47,20 +56,28 @@ class Scrubber:
     @classmethod
     def of(cls, server: str, url: str, folder: Path, home: Path) -> "Scrubber":
         """Make the scrubber for a server that runs at `url` and in `folder`, installed under `home`."""
-        return cls({url: stand_in_for(server), str(folder.resolve()): f"/srv/{server}", str(home.resolve()): "/opt"})
+        places = {url: stand_in_for(server), str(folder.resolve()): f"/srv/{server}", str(home.resolve()): "/opt"}
+        places["http://localhost/"] = stand_in_for("elsewhere") + "/"  # a server's own example: none runs there
+        return cls(places)
 
     def request(self, request: Any) -> Any:
         """Scrub a request before it is recorded."""
         request = kept_request(request)
-        for said in ID.findall(request.uri):
-            self._ids.setdefault(said, said)
+        with suppress(UnicodeDecodeError):
+            body = (request.body or b"").decode()
+            for said in ID.findall(f"{request.uri} {body}"):
+                self._ids.setdefault(said, said)
+            request.body = self._text(body).encode() if body else request.body
         request.uri = self._text(request.uri)
+        request.headers = {name: self._text(text) for name, text in request.headers.items()}
         return request
 
     def response(self, response: dict[str, Any]) -> dict[str, Any]:
         """Scrub a reply before it is recorded; its length is then that of the scrubbed body."""
         headers = {name.lower(): texts for name, texts in sorted(response["headers"].items())}
         headers = {name: [self._text(text) for text in texts] for name, texts in headers.items() if name in RECEIVED}
+        if "set-cookie" in headers:
+            headers["set-cookie"] = [LIFE.sub("", text) for text in headers["set-cookie"]]
         if "etag" in headers:
             headers["etag"] = ['"a-tag"']
         body = response["body"]["string"]

@@ -31,7 +31,7 @@ PAIRS = [
     (base.Body, base.AsyncBody),
     (HttpxIO, AsyncHttpxIO),
 ]
-NO_AWAIT = {"job", "attach", "watch", "now", "chunks", "batch", "map", "errands", "feed"}
+NO_AWAIT = {"job", "attach", "watch", "now", "chunks", "batch", "map", "errands", "feed", "jobs"}
 RENAMED = [
     (r"\bAsyncRetrieve", "Retrieve"),
     (r"\bAsync(Client|Job|Batch|IO|Body|HttpxIO|HttpxBody)\b", r"\1"),

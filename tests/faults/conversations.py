@@ -6,6 +6,8 @@ import base64
 import hashlib
 from typing import Any
 
+from attrs import evolve
+
 import gofer
 from faults.hostile import Conversation, Route
 from faults.hostile_texts import BASE
@@ -39,6 +41,8 @@ HEALTH = {
 PROBLEM = {"title": "no", "detail": "no such job", "error_code": "NO_SUCH_JOB", "status": 404}
 FILE = Route("file", "GET /f/", b"a,b\n" * 3000, 200, {"content-type": "text/csv", "etag": '"f"'})
 LINK = f"{BASE}/f/a.csv"
+PARTS = [{"url": LINK, "filename": "a.csv", "mediaType": "text/csv"}]
+TOLD = [{"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}]
 UWS = """<uws:job xmlns:uws="http://www.ivoa.net/xml/UWS/v1.0" xmlns:xlink="http://www.w3.org/1999/xlink">
 <uws:jobId>1</uws:jobId><uws:phase>COMPLETED</uws:phase><uws:results>
 <uws:result id="table" xlink:href="http://service.test/f/a.csv" size="12000" mime-type="text/csv"/></uws:results>
@@ -178,5 +182,82 @@ CONVERSATIONS = {
         {"task": "t"},
         Route("submit", "POST /", {"task-id": "1"}),
         Route("poll", "GET /", {"task-id": "1", "state": "FAILURE", "result": "ValueError('x')"}),
+    ),
+    "mcp": _of(
+        "mcp",
+        {"tool": "t"},
+        Route("submit", "POST ", {"result": {"taskId": "1", "status": "completed", "result": {"content": TOLD}}}),
+    ),
+    "mcp failed": _of(
+        "mcp",
+        {"tool": "t"},
+        Route("submit", "POST ", {"result": {"taskId": "1", "status": "failed", "error": {"code": 1, "message": "m"}}}),
+    ),
+    "a2a": _of(
+        "a2a",
+        {"parts": [{"text": "t"}]},
+        Route("cancel", "POST /tasks/.*:cancel", {"id": "1", "status": {"state": "TASK_STATE_CANCELED"}}),
+        Route("submit", "POST /", {"task": {"id": "1", "status": {"state": "TASK_STATE_SUBMITTED"}}}),
+        FILE,
+        Route(
+            "poll", "GET /", {"id": "1", "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"parts": PARTS}]}
+        ),
+    ),
+    "a2a failed": _of(
+        "a2a",
+        {"parts": [{"text": "t"}]},
+        Route("submit", "POST /", {"task": {"id": "1", "status": {"state": "TASK_STATE_SUBMITTED"}}}),
+        Route(
+            "poll",
+            "GET /",
+            {"id": "1", "status": {"state": "TASK_STATE_FAILED", "message": {"parts": [{"text": "m"}]}}},
+        ),
+    ),
+    "fhir-bulk": _of(
+        "fhir-bulk",
+        {"path": "$export"},
+        Route("cancel", "DELETE /", b"", 202),
+        Route("submit", "GET /\\$export", b"", 202, {"content-location": f"{BASE}/status/1"}),
+        FILE,
+        Route("poll", "GET /", {"output": [{"type": "Patient", "url": LINK}], "error": []}, 200, {"x-progress": "9%"}),
+    ),
+    "fhir-bulk failed": _of(
+        "fhir-bulk",
+        {"path": "$export"},
+        Route("submit", "GET /\\$export", b"", 202, {"content-location": f"{BASE}/status/1"}),
+        Route("poll", "GET /", {"issue": [{"code": "processing", "details": {"text": "t"}}]}, 500),
+    ),
+    "openeo": _of(
+        "openeo",
+        {"process": {}},
+        Route("cancel", "DELETE /", b"", 204),
+        Route("start", "POST /jobs/.*/results", b"", 202),
+        Route("submit", "POST /jobs", b"", 201, {"openeo-identifier": "1", "location": f"{BASE}/jobs/1"}),
+        FILE,
+        Route(
+            "result", "GET /jobs/.*/results", {"assets": {"a": {"href": LINK, "type": "text/csv", "file:size": 12000}}}
+        ),
+        Route("poll", "GET /", {"id": "1", "status": "finished", "progress": 100}),
+    ),
+    "openeo failed": _of(
+        "openeo",
+        {"process": {}},
+        Route("submit", "POST /jobs", b"", 201, {"openeo-identifier": "1"}),
+        Route("reason", "GET /jobs/.*/logs", {"logs": [{"level": "error", "message": "m", "code": "c"}]}),
+        Route("poll", "GET /", {"id": "1", "status": "error"}),
+    ),
+    "openai-batches": _of(
+        "openai-batches",
+        {"input_file_id": "f", "endpoint": "/e", "completion_window": "24h"},
+        Route("cancel", "POST /batches/.*/cancel", {"id": "1", "status": "cancelled"}),
+        Route("submit", "POST /", {"id": "1", "status": "validating"}),
+        evolve(FILE, asked="GET /files/"),
+        Route("poll", "GET /", {"id": "1", "status": "completed", "output_file_id": "f", "error_file_id": None}),
+    ),
+    "openai-batches failed": _of(
+        "openai-batches",
+        {"input_file_id": "f", "endpoint": "/e", "completion_window": "24h"},
+        Route("submit", "POST /", {"id": "1", "status": "validating"}),
+        Route("poll", "GET /", {"id": "1", "status": "failed", "errors": {"data": [{"message": "m", "code": "c"}]}}),
     ),
 }

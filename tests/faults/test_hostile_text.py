@@ -34,7 +34,14 @@ ANY = {
     "file": "location content-type",
     "cancel": "location",
 }
-READ = {"retrieval": PAPERS, **dict.fromkeys(("ogc", "ogc by links", "azure", "azure by code", "uws", "wes"), ANY)}
+BULK = {**ANY, "submit": "content-location", "poll": "x-progress retry-after content-type"}
+OPENEO = {**ANY, "submit": "openeo-identifier location"}
+READ = {
+    "retrieval": PAPERS,
+    "fhir-bulk": BULK,
+    "openeo": OPENEO,
+    **dict.fromkeys(("ogc", "ogc by links", "azure", "azure by code", "uws", "wes"), ANY),
+}
 PLACES = {
     f"{name}-{spot}": (name, spot) for name, one in CONVERSATIONS.items() for spot in spots(one, READ.get(name, {}))
 }

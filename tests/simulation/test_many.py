@@ -6,7 +6,7 @@ from attrs import evolve
 from simulation.many import ManyPlan, many_plan, simulate_many
 from support.matrices import EVERY_CASE
 
-SEEDS = 1000 if EVERY_CASE else 48
+SEEDS = 1000 if EVERY_CASE else 24
 CHUNKS = 4
 
 

@@ -9,6 +9,7 @@ import httpx
 
 from gofer import Client
 from gofer.contracts.declared.contract import DeclaredContract
+from gofer.contracts.declared.shipped import declared
 from gofer.contracts.declared.toml import parse
 
 PAGES = Path(__file__).parents[2] / "docs" / "howto"
@@ -23,7 +24,10 @@ def fenced(kind: str, text: str) -> list[str]:
 
 
 SMALLEST = fenced("toml", COOKBOOK)[0]
-RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```toml\n(.*?)^```$", COOKBOOK, re.DOTALL | re.MULTILINE))
+RECIPES = dict(re.findall(r"^### ([^\n]+)\n(?:(?!^##).)*?^```toml\n(.*?)^```$", COOKBOOK, re.DOTALL | re.MULTILINE))
+_NONE = r"^### ([^\n]+)\n(?:(?!^##|^```toml).)*?contract=\"(.+?)\""
+INCLUDED = dict(re.findall(_NONE, COOKBOOK, re.DOTALL | re.MULTILINE))
+"""The recipes that write no declaration, but use one that is included."""
 
 
 def merged(recipe: str) -> str:
@@ -66,6 +70,7 @@ WPS = """<w:ExecuteResponse xmlns:w="http://www.opengis.net/wps/1.0.0" statusLoc
 ORDERS: dict[str, dict[str, Any]] = {
     "WPS 1.0: the link is an XML attribute": {"process": "add", "inputs": "a=1;b=2"},
     "GraphQL": {"region": "Utopia"},
+    "Call a tool of an MCP server as a job": {"tool": "analyze", "arguments": {"dataset": "penguins"}},
     "The request body is XML": {"what": "a < b"},
     "Files are uploaded with the submission": {"params": {"n": 1}, "files": {"a.txt": "text", "b.bin": b"\x00"}},
     "A file is the body": {"name": "report", "file": Path(__file__)},
@@ -75,7 +80,10 @@ ORDERS: dict[str, dict[str, Any]] = {
 
 def client_of(title: str, service: Callable[[httpx.Request], httpx.Response]) -> Client[Any, Any]:
     """Make a client of a recipe."""
-    declaration = parse(merged(RECIPES[title]), f"{title}.toml")
+    if title in INCLUDED:
+        declaration = declared(INCLUDED[title], None).declaration
+    else:
+        declaration = parse(merged(RECIPES[title]), f"{title}.toml")
     secrets = {name: "s3cret" for name, variable in declaration.variables.items() if variable.default is None}
     contract = DeclaredContract(declaration, secrets)
     transport = httpx.MockTransport(service)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from attrs import define, evolve, field
@@ -62,10 +63,14 @@ class MemoryDisk:
             case CheckTarget(target):
                 found = parts.get(target)
                 return None if found is None else Part(len(found[0]), found[1])
-            case CheckFolder(folder, staging):
-                if any(folder in path.parents for path in files):
+            case CheckFolder(folder, staging, job):
+                own = files.get(folder / MANIFEST, b"{}")
+                if any(folder in path.parents for path in files) and {**json.loads(own), "files": 0} != {
+                    **(job or {}),
+                    "files": 0,
+                }:
                     raise TargetError(f"{folder} has something in it already.")
-                return None if staging is None else files.get(staging / MANIFEST)
+                return files.get(folder / MANIFEST) if staging is None else files.get(staging / MANIFEST)
             case Measure(target, hashed):
                 return stored(parts[target][0], hashed)
             case Keep(target, at):

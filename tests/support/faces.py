@@ -102,7 +102,7 @@ class Blocked:
             return await anext(events, None)
 
         while (event := self._face.call(step)) is not None:
-            yield event
+            yield Blocked(self._face, event) if isinstance(event, gofer.AsyncJob) else event
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from gofer.cli.screen import say, showing
 from gofer.cli.service import service_url, ticket_url, token
 from gofer.client import Client
 from gofer.contracts.declared.inputs import unsent
+from gofer.errors import UsageError
 from gofer.models import RetrieveRequest
 from gofer.setup import key_of, named, random_key
 from gofer.ticket import Ticket
@@ -89,12 +90,16 @@ def run(
 @click.argument("ticket")
 @click.option("--contract", metavar="NAME|FILE", help="The declaration, if it does not come with gofer.")
 @variables_option
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="One of several files, or those of a pattern; may be repeated."
+)
 @errand_options(_TO, to_required=False)
 @url_option
 def attach(
     ticket: str,
     contract: str | None,
     variables: tuple[str, ...],
+    only: tuple[str, ...],
     to: str | None,
     encoded: Encoded,
     timeout: float,
@@ -108,7 +113,10 @@ def attach(
         parsed = Ticket.parse(ticket)
         chosen = contract_of_ticket(parsed, contract, variables)
         record.any_contract = chosen.declaration is not None
-        record.attach_options = (*chosen.attach_options(url), *_again(encoded))
+        chosen_files = [part for name in only for part in ("--only", name)]
+        record.attach_options = (*chosen.attach_options(url), *_again(encoded), *chosen_files)
+        if only and to is None:
+            raise UsageError("--only says which files come to --to: name a file or a folder there.")
         address = ticket_url(parsed, url, secret=chosen.secret)
         with Client[Any, Any](
             address, contract=chosen.contract, auth=token(), progress=record, encoded=encoded
@@ -117,7 +125,7 @@ def attach(
             record.job_id, record.ticket = job.id, job.ticket
             with showing(quiet=quiet) as record.show:
                 if to is not None:
-                    job.download(to, timeout)
+                    job.download(to, timeout, only=only or None)
                 # After a download the result is there already: no request is sent.
                 record.succeed(job.result(None if to is not None else timeout))
 

@@ -182,6 +182,7 @@ continues where it stopped. Neither Ctrl-C nor the end of the --timeout cancels 
 
 Without --to the job's value is printed on stdout as JSON, and no file is downloaded. In PATH {{job_id}} is filled in,
 and .{{format}} at its end; a ticket says no more. A paper that goes into a folder is named after the id of its job.
+--only adds files to a folder that has others of the same job; it names the files as the service does.
 
 The token in SERVICE_TOKEN is only sent to the service that you name with --url or SERVICE_URL (by default
 http://localhost:8000), and so are secret variables. If the ticket names another service, nothing is sent, and gofer
@@ -192,6 +193,7 @@ Examples:
   gofer attach gofer1.eyJj... --to paper.pdf
   gofer attach gofer1.eyJj... --to paper.pdf --url https://papers.example.org
   gofer attach gofer1.eyJj... --to out/ --contract mine.toml --var region=north
+  gofer attach gofer1.eyJj... --to out/ --only north.tif --only '*.csv'
 
 --json prints the same object as `gofer get --json`, or as `gofer run --json` if the contract is a declaration. Its
 `key` is always null, because nothing is submitted.

@@ -22,7 +22,7 @@ from gofer.cli.record import ErrandRecord
 from gofer.cli.screen import say
 from gofer.contracts.flaws import words_of
 from gofer.core.commands import MANIFEST
-from gofer.errors import GoferError, JobFailed, OutOfTime, SubmitUncertain, Unauthorized, UsageError
+from gofer.errors import GoferError, JobFailed, NeedsInput, OutOfTime, SubmitUncertain, Unauthorized, UsageError
 from gofer.models import RetrieveResult, State, Status
 
 FORMATS: Mapping[str, str] = {".pdf": "pdf", ".epub": "epub", ".xml": "xml", ".html": "html", ".htm": "html"}
@@ -47,6 +47,9 @@ def report_errand(record: ErrandRecord, *, as_json: bool) -> Generator[None]:
     if remark := suffix_remark(record):
         say(remark)
     if error is not None and not isinstance(error, UsageError) and record.can_attach:
+        if isinstance(error, NeedsInput):
+            say("To answer it, put what it asks for in place of ANSWER, and run:")
+            say(shlex.join(["gofer", "answer", record.ticket or "", "ANSWER", *record.attach_options]))
         say("To continue with this job, run:")
         say(_attach_line(record, record.to))
     if as_json:

@@ -49,7 +49,7 @@ class Snapshot(Generic[Out]):
         status: the service's word and its meaning.
         value: the document, read; once the results are read, the value of the job.
         etag: the document's entity tag, for the next conditional poll (RFC 9110, section 8.8.3).
-        files: the files of the result, as far as the replies have named them.
+        files: the files of the result, as far as the replies have named them; a failed job may have some, too.
         idle: whether the job waits to be started by a second request.
         document_file: the result document as it came, where the value is all of it.
         url: where the document came from: its links may be relative to it.
@@ -90,9 +90,14 @@ class Changes:
 
 @frozen
 class Look:
-    """What one look at many jobs has shown: the ids of those that have ended, and where the next page is."""
+    """What one look at many jobs has shown.
 
-    ended: frozenset[str]
+    Attributes:
+        jobs: each job as far as its entry shows it, by its id; its status is "" where the entry has none.
+        next: where the next page is; None on the last one.
+    """
+
+    jobs: Mapping[str, Snapshot[Any]]
     next: str | None
 
 
@@ -276,12 +281,23 @@ class Contract(Protocol[In_contra, Out]):
         """
         return snapshot
 
+    def build_partial(self, base: str, snapshot: Snapshot[Out]) -> Request | None:
+        """Build the request for the files of a job that has not succeeded, whose status names none."""
+        return None
+
+    def read_partial(self, base: str, snapshot: Snapshot[Out], reply: Reply) -> tuple[ResultFile, ...]:
+        """Read the files of a job that has not succeeded."""
+        return ()
+
     def build_reason(self, base: str, snapshot: Snapshot[Out]) -> Request | None:
         """Build the request for the document that says why a job has failed; None where its status says all."""
         return None
 
     def read_reason(self, snapshot: Snapshot[Out], reply: Reply) -> Snapshot[Out]:
-        """Read that document into the failed job's status. It may come with an error's HTTP status."""
+        """Read that document into the failed job's status. It may come with an error's HTTP status.
+
+        A request in `more` of what is returned is sent too, and read with that; no third one is.
+        """
         return snapshot
 
     def file_of_value(self, snapshot: Snapshot[Out]) -> ResultFile | None:
@@ -300,7 +316,7 @@ class Contract(Protocol[In_contra, Out]):
         """Read the answer to a cancellation; None where it shows no job."""
         return None
 
-    def build_answer(self, base: str, ref: Ref, answer: object) -> Request | None:
+    def build_answer(self, base: str, ref: Ref, answer: object, question: object) -> Request | None:
         """Build the request that answers a job's question; None where jobs ask none. A wrong one is a `UsageError`."""
         return None
 
@@ -340,6 +356,11 @@ class Contract(Protocol[In_contra, Out]):
         return None
 
     @property
+    def lists_jobs(self) -> bool:
+        """Whether a look at many needs no ids: without them, its pages are all jobs of the caller."""
+        return False
+
+    @property
     def most_at_once(self) -> int:
         """How many jobs one look at many can be asked about; 0 where the service has no such request."""
         return 0
@@ -349,7 +370,7 @@ class Contract(Protocol[In_contra, Out]):
         return None
 
     def read_many(self, base: str, reply: Reply) -> Look | None:
-        """Read which jobs have ended; others than were asked about may be among them."""
+        """Read what it shows; other jobs than were asked about may be among them."""
         return None
 
     def read_problem(self, reply: Reply) -> Problem:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from attrs import asdict, evolve, field, fields_dict, frozen
 
 from gofer.contracts import doi, formats
-from gofer.contracts.base import Changes, Contract, Ref, Snapshot
+from gofer.contracts.base import Changes, Contract, Look, Ref, Snapshot
 from gofer.contracts.payload import Problem, as_list, as_map, document, only_shown, strict_converter, structure
 from gofer.errors import BadReply, UsageError
 from gofer.models import HealthStatus, JobPage, ResultFile, RetrieveRequest, RetrieveResult, State, Status
@@ -172,6 +172,20 @@ class RetrieveContract(Contract[RetrieveRequest, RetrieveResult]):
     def read_listing(self, reply: Reply) -> JobPage:
         """Read one page of jobs."""
         return structure(document(reply), JobPage, _converter)
+
+    @property
+    def lists_jobs(self) -> bool:
+        """Always; a service without the list answers 404."""
+        return True
+
+    def build_many(self, base: str, ids: Sequence[str], page: str | None) -> Request:
+        """Build GET /jobs for a page of all jobs."""
+        return self.build_listing(base, status=None, limit=None, cursor=page)
+
+    def read_many(self, base: str, reply: Reply) -> Look:
+        """Read one page of jobs."""
+        page = self.read_listing(reply)
+        return Look({job.job_id: _snapshot(base, reply, job) for job in page.jobs}, page.next)
 
     def build_changes(self, base: str, cursor: str | None, *, hold: int) -> Request:
         """Build GET /jobs/changes."""

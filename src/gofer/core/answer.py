@@ -19,12 +19,12 @@ def answer(errand: AnyErrand, value: object) -> Flow[None]:
         NotSupported: the contract has no answers.
     """
     contract, base = errand.contract, errand.service.base
-    request = contract.build_answer(base, errand.ref, value)
-    if request is None:
-        raise NotSupported(f"The contract {contract.name!r} says nothing of answers: its jobs ask nothing.")
     if errand.record.status.state is not State.WAITING:
         _ = yield from poll_once(errand, errand.rules.retry)
     asked = errand.record.status
+    request = contract.build_answer(base, errand.ref, value, asked.question)
+    if request is None:
+        raise NotSupported(f"The contract {contract.name!r} says nothing of answers: its jobs ask nothing.")
     if asked.state is not State.WAITING:
         raise UsageError(f"The job asks nothing: it is {asked}.")
     tries, shown, poll = Tries(errand, errand.rules.retry), None, 0

@@ -22,7 +22,7 @@ The disk performs the others (`DiskCommand`), all behind one method:
 
     Locate(target)                   -> Place          where it really is: absolute, links followed
     CheckTarget(target)              -> Part | None    whether it can be written; the part file that an earlier try left
-    CheckFolder(folder, staging)     -> bytes | None   whether it can be filled; the manifest that an earlier try left
+    CheckFolder(folder, staging, ..) -> bytes | None   whether it can be filled; the manifest of what came before
     Measure(target, hashed)          -> Stored         the part file as it is, where it is complete already
     Keep(target, at)                 -> None           the part file is synced and takes its place, in one step
     Discard(target)                  -> None           the part file is removed
@@ -293,13 +293,18 @@ class CheckTarget(Asks[Part | None]):
 
 @frozen
 class CheckFolder(Asks[bytes | None]):
-    """Check that the folder is empty or absent and can be filled (`TargetError`).
+    """Check that the folder can be filled (`TargetError`): it is empty or absent, or has nothing but files of this job.
 
-    Where a staging folder is named, it is made, and the manifest that an earlier try left in it is returned.
+    Where a staging folder is named, it is made, and the manifest that an earlier try left in it is returned. Else the
+    answer is the folder's own manifest, without the files that are not there any more.
+
+    Attributes:
+        job: what the manifest of a folder of this very job says besides its files; None if no folder can be its own.
     """
 
     folder: Path
     staging: Path | None = None
+    job: Mapping[str, object] | None = None
 
 
 @frozen
@@ -335,10 +340,14 @@ class Put(Asks[None]):
 
 @frozen
 class Assemble(Asks[None]):
-    """Put the files of the staging folder into the folder; a folder that is absent appears complete, in one step."""
+    """Put the files of the staging folder into the folder; a folder that is absent appears complete, in one step.
+
+    `job` is that of `CheckFolder`: the manifest of a folder of this very job is replaced.
+    """
 
     staging: Path
     folder: Path
+    job: Mapping[str, object] | None = None
 
 
 @frozen

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from gofer.contracts.base import Snapshot
 from gofer.core.download import fetch, to_memory
 from gofer.core.exchange import AnyErrand
-from gofer.core.folder import to_folder
+from gofer.core.folder import own_folder, safe_names, to_folder
 from gofer.core.run import Flow
 from gofer.core.table import Move
 from gofer.core.target import Target, check_target
 from gofer.errors import NotSupported, UsageError, WrongFile
-from gofer.models import Fetched, ResultFile
+from gofer.models import Fetched, ResultFile, State
+
+Only = tuple[str, ...] | None
+"""Names of files, or patterns of them as in a shell; each is to match at least one. None is all files."""
 
 
-def deliver(errand: AnyErrand, results: Snapshot[Any], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    """Put the results of a job at a checked target; return the path and what is there."""
+def deliver(
+    errand: AnyErrand, results: Snapshot[Any], target: Target, only: Only = None
+) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+    """Put the results of a job, or some of its files, at a checked target; return the path and what came."""
+    so_far = None if results.status.state is State.SUCCEEDED else results.status
     named = target.of_job(errand.ref.id)
     if named is not None:
-        target = yield from check_target(named)
-    files = _files(errand, results)
+        target = yield from check_target(named, own_folder(errand, so_far))
+    given = _files(errand, results) if only is None else results.files
+    wanted = _chosen(dict(zip(safe_names(given), given, strict=True)), only)
+    files = list(wanted.values())
     if target.kind == "folder" or len(files) > 1:
         if target.kind == "file":
             raise UsageError(f"The job gave {len(files)} files ({_names(files)}): name a folder for them.")
-        return (yield from to_folder(errand, target, files))
+        return (yield from to_folder(errand, target, wanted, so_far, *([] if only is None else sorted(wanted))))
     if not files:
         raise NotSupported("The job gave no file, and no value that could be written into one.")
     fetched = yield from fetch(errand, target, files[0])
@@ -62,6 +71,25 @@ def _files(errand: AnyErrand, results: Snapshot[Any]) -> Sequence[ResultFile]:
     return results.files if value is None else (value,)
 
 
-def _names(files: Sequence[ResultFile]) -> str:
-    names = [repr(file.name) for file in files[:5]]
-    return ", ".join(names) + (", …" if len(files) > 5 else "")
+def _chosen(files: Mapping[str, ResultFile], only: Only) -> Mapping[str, ResultFile]:
+    """Return the files that `only` names, with their names in a folder of all, which no choice changes.
+
+    Raises:
+        UsageError: a name or a pattern is none of theirs.
+    """
+    if only is None:
+        return files
+    for one in only:
+        if not any(_fits(file, one) for file in files.values()):
+            there = f"There is {_names(list(files.values()), 50)}" if files else "It names none"
+            raise UsageError(f"only= has {one!r}, and the job has no such file. {there}.")
+    return {at: file for at, file in files.items() if any(_fits(file, one) for one in only)}
+
+
+def _fits(file: ResultFile, name: str) -> bool:
+    return file.name == name or fnmatchcase(file.name, name)
+
+
+def _names(files: Sequence[ResultFile], most: int = 5) -> str:
+    names = [repr(file.name) for file in files[:most]]
+    return ", ".join(names) + (", …" if len(files) > most else "")

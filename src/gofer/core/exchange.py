@@ -212,7 +212,8 @@ def transient_refusal(errand: AnyErrand, head: Head) -> Flow[errors.ServiceError
     if isinstance(failure, errors.NotReady):
         transient = reply.status < 300 or errand.record.status.state is State.SUCCEEDED
     else:
-        missing = isinstance(failure, errors.NotFound) and errand.record.accepted
+        ended = errand.record.status.done and errand.record.status.state is not State.SUCCEEDED
+        missing = isinstance(failure, errors.NotFound) and errand.record.accepted and not ended
         transient = missing or is_transient(errand, failure)
     if not transient:
         raise failure

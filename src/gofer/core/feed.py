@@ -1,21 +1,26 @@
 """Many jobs in one request: the feed of changes, which is held until a job has ended, or one look at many of them.
 
 Neither is the only truth: a batch polls each of its jobs once after the feed has begun or was interrupted, and now and
-then although it is silent.
+then although it is silent. A list of jobs is made of the same looks.
 """
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from gofer.contracts.base import Changes
 from gofer.core import verbs
 from gofer.core.commands import Listening, Wake
-from gofer.core.errand import News
-from gofer.core.exchange import AnyErrand, Tries, follow, is_transient, refused
+from gofer.core.errand import Errand, News
+from gofer.core.exchange import AnyErrand, Tries, accept, exchange, follow, is_transient, refused
 from gofer.core.policies import pause_between
 from gofer.core.poll import CLOSEST
+from gofer.core.record import JobMemory, JobRecord
 from gofer.core.run import Flow, ask
 from gofer.core.submit import ANSWER_MARGIN
-from gofer.errors import BadReply, ServiceError, TransportError
+from gofer.errors import BadReply, NotSupported, ServiceError, TransportError
+
+Out = TypeVar("Out")
 
 GATHER = 0.03
 """Seconds between an answer of the feed and the next request: jobs that end about together come in one answer."""
@@ -107,10 +112,45 @@ def _look(errand: AnyErrand) -> Flow[None]:
             look = contract.read_many(base, reply)
             if look is None:
                 return
-            yield from ask(Wake(dict.fromkeys(look.ended.intersection(some))))
+            yield from ask(Wake({one: None for one in some if one in look.jobs and look.jobs[one].status.done}))
             page = look.next
             if page is None:
                 break
+
+
+class Listing:
+    """A list of all jobs of the caller, of which the pages up to `page` were read; `over` after the last one."""
+
+    def __init__(self) -> None:
+        self.page: str | None = None
+        self.over = False
+        self._asked = set[str]()
+
+    def next(self, errand: Errand[Any, Out]) -> Flow[list[JobMemory[Out]]]:
+        """Ask for the next page; return its jobs.
+
+        Raises:
+            NotSupported: the contract or the service has no such list.
+            BadReply: the pages have no end.
+        """
+        contract, base = errand.contract, errand.service.base
+        request = contract.build_many(base, (), self.page) if contract.lists_jobs else None
+        if request is None:
+            raise NotSupported(
+                f"The contract {contract.name!r} cannot list jobs: keep their tickets for attach(), or their ids for "
+                "job(). In a declaration, a [poll.many] without {ids} says where the list is."
+            )
+        if request.url in self._asked or len(self._asked) >= MOST_PAGES:
+            raise BadReply(f"The list of jobs has no end: after {len(self._asked)} pages gofer stopped.", field="next")
+        self._asked.add(request.url)
+        reply = yield from exchange(errand, request, Tries(errand, errand.rules.retry))
+        if reply.status == 404:
+            raise refused(errand, reply, NotSupported)
+        look = contract.read_many(base, accept(errand, reply))
+        self.page = None if look is None else look.next
+        self.over = self.page is None
+        jobs = () if look is None else look.jobs.values()
+        return [JobMemory(JobRecord(job.ref, accepted=True, listed=job.status)) for job in jobs]
 
 
 def _ask(errand: AnyErrand, cursor: str | None, hold: int) -> Flow[Changes | None]:

@@ -13,13 +13,13 @@ from gofer.contracts.base import Snapshot
 from gofer.core import verbs
 from gofer.core.answer import answer as answer_job
 from gofer.core.cancel import cancel as cancel_job
-from gofer.core.deliver import deliver, deliver_to_memory
+from gofer.core.deliver import Only, deliver, deliver_to_memory
 from gofer.core.errand import Errand
 from gofer.core.exchange import AnyErrand, Tries, accept, describe, exchange, follow, refused
-from gofer.core.folder import weakest
+from gofer.core.folder import own_folder, weakest
 from gofer.core.policies import OnAbandon
 from gofer.core.poll import await_end, poll_once, start_if_idle
-from gofer.core.results import read_results
+from gofer.core.results import read_partial, read_results
 from gofer.core.run import Flow
 from gofer.core.slots import Use
 from gofer.core.submit import may_repeat, replays_keys, submit
@@ -138,16 +138,17 @@ def _results(errand: Errand[In, Out]) -> Flow[Snapshot[Out]]:
     return (yield from read_results(errand))
 
 
-def download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    """Wait for the job and download its file or files; return where they are."""
-    return _accompanied(errand, _download(errand, target), "leave")
+def download(errand: Errand[In, Out], target: Target, only: Only = None) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+    """Wait for the job and download its file or files, or those that `only` names; return where they are."""
+    return _accompanied(errand, _download(errand, target, only), "leave")
 
 
-def _download(errand: Errand[In, Out], target: Target) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    target, errand.fetches = (yield from check_target(target)), True
+def _download(errand: Errand[In, Out], target: Target, only: Only) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+    target, errand.fetches = (yield from check_target(target, own_folder(errand))), True
     results = yield from _results(errand)
-    brought = yield from deliver(errand, results, target)
-    yield from _discard(errand)
+    brought = yield from deliver(errand, results, target, only)
+    if only is None:
+        yield from _discard(errand)
     return brought
 
 
@@ -160,6 +161,20 @@ def _discard(errand: AnyErrand) -> Flow[None]:
         _ = accept(errand, (yield from follow(errand, request, min(errand.rules.timeout, FAREWELL))))
     except (OutOfTime, TransportError, ServiceError, BadReply) as error:
         _log.warning("The job %s was not thrown away: %s", errand.job_id, describe(error))
+
+
+def partial(errand: Errand[In, Out], target: Target, only: Only = None) -> Flow[Outcome[Out]]:
+    """Download the files that there are of a job that has not succeeded; it is polled once if it has not ended."""
+    return _accompanied(errand, _partial(errand, target, only), "leave")
+
+
+def _partial(errand: Errand[In, Out], target: Target, only: Only) -> Flow[Outcome[Out]]:
+    errand.move(Move.ATTACH)
+    errand.fetches = True
+    results = yield from read_partial(errand)
+    target = yield from check_target(target, own_folder(errand, results.status))
+    path, fetched = yield from deliver(errand, results, target, only)
+    return Outcome(results.value, path, weakest(fetched), errand.ref.id, fetched, partial=True)
 
 
 def read(errand: Errand[In, Out], max_bytes: int) -> Flow[bytes]:

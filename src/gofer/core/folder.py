@@ -1,9 +1,10 @@
-"""Several files of a job, downloaded into a folder: all of them, or none.
+"""Several files of a job, downloaded into a folder: all that are wanted, or none.
 
 They are gathered in a staging folder, each complete and verified and noted in a manifest. The staging folder lies
 beside the target and then takes its place in one step; it lies in the target where that is a folder already, and the
 files are moved into it then. A later try of the same job finds the staging folder again, and does not fetch again what
-its manifest lists.
+its manifest lists. Neither does it what the folder's own manifest lists, so that files are added to those of the same
+job. What a job has that has not succeeded is marked in the manifest, and no folder has both.
 """
 
 from __future__ import annotations
@@ -24,35 +25,42 @@ from gofer.core.run import Flow, ask
 from gofer.core.table import Move
 from gofer.core.target import Target
 from gofer.events import Saved
-from gofer.models import Fetched, ResultFile, Verified
+from gofer.models import Fetched, ResultFile, Status, Verified
 from gofer.wire import shown
 
 STRENGTH = (Verified.NONE, Verified.LENGTH, Verified.SIZE, Verified.DIGEST)
 
 
-def to_folder(errand: AnyErrand, target: Target, files: Sequence[ResultFile]) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
-    """Download these files into a folder; return the folder and what is in it."""
-    folder, staging = target.path, target.staging(errand)
+def to_folder(
+    errand: AnyErrand, target: Target, files: Mapping[str, ResultFile], so_far: Status | None, *which: str
+) -> Flow[tuple[Path, tuple[Fetched, ...]]]:
+    """Download these files into a folder, by their names there; return the folder and what came.
+
+    `which` sets a choice of the job's files apart from others, and `so_far` is the status of a job without success.
+    """
+    folder, job, own = target.path, _in_manifest(errand, so_far), own_folder(errand, so_far)
+    staging = target.staging(errand, *which, *([] if so_far is None else [so_far]))
     errand.move(Move.FETCH)
-    noted = _noted((yield from ask(CheckFolder(target.place, staging))))
+    there = _noted((yield from ask(CheckFolder(target.place, job=own))))
+    noted = _noted((yield from ask(CheckFolder(target.place, staging, own)))) | there
     fetched: list[Fetched] = []
-    entries: list[Mapping[str, Any]] = []
-    for file, name in zip(files, safe_names(files), strict=True):
+    entries: dict[str, dict[str, Any]] = {}
+    for name, file in files.items():
         entry: dict[str, Any] | None = noted.get(name)
-        if entry is None:
+        if entry is None or entry.get("name") != file.name:
             one = yield from save(errand, staging / name, file, last=False)
             entry = {"file": name, "name": file.name, "size": one.size, "verified": one.verified}
             entry |= {} if file.url is None else {"from": shown(file.url)}
-        entries.append(entry)
-        yield Put(staging / MANIFEST, _manifest(errand, entries))
+        entries[name] = entry
+        yield Put(staging / MANIFEST, _manifest(job, entries))
         fetched.append(Fetched(folder / name, entry["size"], Verified(entry["verified"])))
         errand.move(Move.RESUME)
-    if not files:
-        yield Put(staging / MANIFEST, _manifest(errand, entries))
+    manifest, at = _manifest(job, there | entries), target.place / MANIFEST
+    if there or not files:
+        yield Put(staging / MANIFEST, manifest)
     if errand.entry is not None:
-        manifest, at = _manifest(errand, entries), target.place / MANIFEST
         yield from note_keeping(errand, at, folder, len(manifest), sha256(manifest), weakest(fetched))
-    yield Assemble(staging, target.place)
+    yield Assemble(staging, target.place, own)
     errand.move(Move.STORED)
     yield from verbs.tell(errand, Saved(errand.job_id, folder, sum(one.size for one in fetched), weakest(fetched)))
     return folder, tuple(fetched)
@@ -63,8 +71,23 @@ def weakest(fetched: Sequence[Fetched]) -> Verified:
     return min((one.verified for one in fetched), key=STRENGTH.index, default=Verified.NONE)
 
 
-def _manifest(errand: AnyErrand, entries: list[Mapping[str, Any]]) -> bytes:
-    return json.dumps({"job": errand.job_id, "service": errand.service.base, "files": entries}, indent=2).encode()
+def own_folder(errand: AnyErrand, so_far: Status | None = None) -> Mapping[str, object] | None:
+    """Return what the manifest of a folder says besides its files, if more files of the job may be added to them.
+
+    That takes an id by which the job is recognised, and files that change no more.
+    """
+    return _in_manifest(errand, so_far) if errand.job_id and (so_far is None or so_far.done) else None
+
+
+def _in_manifest(errand: AnyErrand, so_far: Status | None) -> Mapping[str, object]:
+    more: dict[str, object] = {} if so_far is None else {"partial": True, "status": str(so_far)}
+    if (submitted := errand.record.submitted) is not None:
+        more["submitted"] = submitted
+    return {"job": errand.job_id, "service": errand.service.base, **more}
+
+
+def _manifest(job: Mapping[str, object], entries: Mapping[str, Any]) -> bytes:
+    return json.dumps({**job, "files": list(entries.values())}, indent=2).encode()
 
 
 def _noted(manifest: bytes | None) -> dict[str, dict[str, Any]]:

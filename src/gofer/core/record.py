@@ -30,6 +30,7 @@ class JobRecord(Generic[Out]):
         poll: the number of the poll that `seen` answers; later polls have higher numbers.
         results: what the job came to, once that was asked for: its value and files, or why it failed.
         answered: the question that was answered last, and the monotonic time of that.
+        listed: the status that a list of jobs has shown; it shows nothing else that counts.
     """
 
     ref: Ref | None = None
@@ -39,6 +40,7 @@ class JobRecord(Generic[Out]):
     poll: int = 0
     results: Snapshot[Out] | None = None
     answered: tuple[object, float] | None = None
+    listed: Status | None = None
 
     @property
     def status(self) -> Status:
@@ -47,9 +49,15 @@ class JobRecord(Generic[Out]):
         return Status("", State.UNKNOWN) if newest is None else newest.status
 
     @property
+    def shown(self) -> Status:
+        """The last status, also that of a list if the job was not polled since."""
+        return self.status or self.listed or self.status
+
+    @property
     def files(self) -> tuple[ResultFile, ...]:
-        """The files of the results; empty before the results were read."""
-        return () if self.results is None else self.results.files
+        """The files of the results, or before these were read, those that the last status document names."""
+        newest = self.seen if self.results is None else self.results
+        return () if newest is None else newest.files
 
     def after_poll(self, snapshot: Snapshot[Out], poll: int) -> JobRecord[Out]:
         """Take in the answer to a poll: an end never changes, and of a late answer only an end counts."""
@@ -73,11 +81,11 @@ class JobRecord(Generic[Out]):
             return self
         return evolve(self, results=results)
 
-    def after_renewal(self, results: Snapshot[Out]) -> JobRecord[Out]:
-        """Take in the files of results that were read again; everything else of the first answer stays."""
-        if self.results is None or results.status.state is not State.SUCCEEDED:
-            return self
-        return evolve(self, results=evolve(self.results, files=results.files))
+    def with_files(self, files: tuple[ResultFile, ...]) -> JobRecord[Out]:
+        """Take in files that were read later, or again; everything else stays."""
+        if self.results is not None:
+            return evolve(self, results=evolve(self.results, files=files))
+        return self if self.seen is None else evolve(self, seen=evolve(self.seen, files=files))
 
 
 class JobMemory(Generic[Out]):

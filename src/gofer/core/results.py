@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any, TypeVar
 
+from attrs import evolve
+
 from gofer import errors
 from gofer.contracts.base import MOST_PAGES, Snapshot
 from gofer.core import verbs
@@ -26,7 +28,7 @@ from gofer.core.judging import retry_after
 from gofer.core.poll import CLOSEST, poll_once
 from gofer.core.run import Flow
 from gofer.models import ResultFile, State
-from gofer.wire import Head, Request
+from gofer.wire import Head, Reply, Request
 
 Out = TypeVar("Out")
 
@@ -67,8 +69,50 @@ def renew_link(errand: AnyErrand, file: ResultFile) -> Flow[ResultFile]:
     seen = errand.record.seen
     if seen is not None and seen.status.state is State.SUCCEEDED:
         read = yield from _succeeded(errand, seen)
-        _ = errand.memory.update(lambda record: record.after_renewal(read))
+        seen = read if read.status.state is State.SUCCEEDED else None
+    if seen is not None and seen.files:
+        named = seen.files
+        _ = errand.memory.update(lambda record: record.with_files(named))
     return _same(errand, file)
+
+
+def read_partial(errand: Errand[Any, Out]) -> Flow[Snapshot[Out]]:
+    """Return a job that has not succeeded with the files that there are, and remember them.
+
+    Raises:
+        UsageError: the job has succeeded.
+        JobFailed, JobCancelled, NotReady: it names no file.
+    """
+    if not errand.record.status.done:
+        _ = yield from poll_once(errand, errand.rules.retry)
+    seen, status = errand.record.seen, errand.record.status
+    assert seen is not None  # noqa: S101  (it was polled)
+    if status.state is State.SUCCEEDED:
+        raise errors.UsageError("The job has succeeded: download() brings its results, which are complete.")
+    files = errand.record.files or (yield from _ask_for_files(errand, seen))
+    if not files and status.done:
+        return (yield from read_results(errand))  # which raises why
+    if not files:
+        raise errors.NotReady(f"The job is still {status or 'unknown'}, and names no file yet.")
+    _ = errand.memory.update(lambda record: record.with_files(files) if record.status == status else record)
+    return evolve(seen, status=status, files=files)
+
+
+def _ask_for_files(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[tuple[ResultFile, ...]]:
+    """Ask once for the document that may name files of a job that has not succeeded; none if anything goes wrong."""
+    try:
+        request = errand.contract.build_partial(errand.service.base, seen)
+        if request is None:
+            return ()
+        head = yield from follow_open(errand, request, "result")
+        if head.status != 200:
+            raise refused(errand, (yield from verbs.read_document(errand, head)))
+        reply = yield from _document(errand, request, head, errand.rules.result_cap)
+        return errand.contract.read_partial(errand.service.base, seen, reply)
+    except (errors.TransportError, errors.ServiceError, errors.BadReply) as error:
+        yield from verbs.let_go(errand)
+        _log.debug("A job that has not succeeded shows no files: %s", error)
+        return ()
 
 
 def _same(errand: AnyErrand, file: ResultFile) -> ResultFile:
@@ -112,18 +156,25 @@ def _succeeded(errand: Errand[Any, Out], seen: Snapshot[Out]) -> Flow[Snapshot[O
 
 
 def _failed(errand: AnyErrand, seen: Snapshot[Any]) -> Flow[Snapshot[Any]]:
-    """Ask once why a job has failed, where its status does not say; if that goes wrong, the job has still failed."""
+    """Ask why a job has failed, where its status does not say; if that goes wrong, the job has still failed.
+
+    The answer may name one more request, for a text that says it.
+    """
     request = errand.contract.build_reason(errand.service.base, seen)
     if request is None or seen.status.state is not State.FAILED:
         return seen
     try:
-        reply = yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))
-        if reply.status in NOT_OF_THE_JOB:
-            raise refused(errand, reply)
-        return errand.contract.read_reason(seen, reply)
+        for _ in range(2):
+            reply = yield from follow(errand, request, min(errand.rules.timeout, REASON_SECONDS))
+            if reply.status in NOT_OF_THE_JOB:
+                raise refused(errand, reply)
+            seen = errand.contract.read_reason(seen, reply)
+            if not seen.more:
+                break
+            request = seen.more[0]
     except (errors.OutOfTime, errors.TransportError, errors.ServiceError, errors.BadReply) as error:
         _log.debug("The reason why the job failed could not be read: %s", error)
-        return seen
+    return evolve(seen, more=())
 
 
 def _ask_for_results(
@@ -148,18 +199,20 @@ def _ask_for_results(
 def _read(
     errand: AnyErrand, request: Request, head: Head, seen: Snapshot[Any], cap: int
 ) -> Flow[tuple[Snapshot[Any], int]]:
-    """Read an opened result document into what the job came to."""
-    is_page = bool(seen.more)
-    may_be_file = errand.contract.may_be_file("result") and not is_page
-    if may_be_file and not errand.contract.is_document(errand.ref, "result", head):
-        reply = yield from verbs.leave_open(errand, request, head)  # it may be had once only
-    else:
-        reply = yield from verbs.read_document(errand, head, cap)
+    """Read an opened result document into what the job came to; only the first of its pages may be the file."""
+    reply = yield from verbs.read_document(errand, head, cap) if seen.more else _document(errand, request, head, cap)
     try:
         return errand.contract.read_results(errand.service.base, seen, reply), len(reply.body)
     except errors.NotReady as early:
         early.retry_after = retry_after(reply, errand.now.wall)
         raise
+
+
+def _document(errand: AnyErrand, request: Request, head: Head, cap: int) -> Flow[Reply]:
+    """Read an opened document; where it is the file itself, that is not read. It may be had once only."""
+    if errand.contract.may_be_file("result") and not errand.contract.is_document(errand.ref, "result", head):
+        return (yield from verbs.leave_open(errand, request, head))
+    return (yield from verbs.read_document(errand, head, cap))
 
 
 def failure(ended: Snapshot[Any]) -> errors.JobFailed:
@@ -170,9 +223,11 @@ def failure(ended: Snapshot[Any]) -> errors.JobFailed:
     code = f" with {status.error_code}" if status.error_code else ""
     # A service's word for a cancelled job may be "failed".
     words = "The job was cancelled" if cancelled else f"The job ended as {status}{code}"
-    return kind(
+    error = kind(
         words + (f": {in_a_line(status.error)}" if status.error else "."),
         error_code=status.error_code,
         error=status.error,
         value=ended.value,
     )
+    error.files = ended.files
+    return error

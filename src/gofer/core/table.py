@@ -82,6 +82,7 @@ TABLE: Mapping[tuple[Stage, Move], Stage] = MappingProxyType(
         (Stage.POLLING, Move.ASKED): Stage.ASKED,
         (Stage.POLLING, Move.GONE): Stage.LOST,
         (Stage.POLLING, Move.SUBMIT): Stage.SUBMITTING,
+        (Stage.POLLING, Move.FETCH): Stage.DOWNLOADING,
         (Stage.READY, Move.FINISH): Stage.DONE,
         (Stage.READY, Move.FAILED): Stage.FAILED,
         (Stage.READY, Move.GONE): Stage.LOST,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -48,9 +49,9 @@ class Target:
         named = str(self.path).replace(JOB_ID, safe_name(id))
         return None if named == str(self.path) else Target(Path(named), self.kind, self.stem)
 
-    def staging(self, errand: AnyErrand) -> Path:
-        """Return where this job's files are gathered before the folder is complete."""
-        where = json.dumps([errand.service.base, errand.ref.id, sorted(errand.ref.links.items())])
+    def staging(self, errand: AnyErrand, *which: str) -> Path:
+        """Return where this job's files, or those of this choice, are gathered before the folder is complete."""
+        where = json.dumps([errand.service.base, errand.ref.id, sorted(errand.ref.links.items()), *which])
         tag = hashlib.sha256(where.encode()).hexdigest()[:12]
         if self.is_there:
             return self.place / f".{tag}.parts"
@@ -58,8 +59,10 @@ class Target:
         return self.place.with_name(f".{name}.{tag}.parts")
 
 
-def check_target(target: Target) -> Flow[Target]:
+def check_target(target: Target, job: Mapping[str, object] | None = None) -> Flow[Target]:
     """Check that the target can be written, before anything depends on it; return it with its place and kind.
+
+    `job` is what the manifest of a folder says that the job may have already (`folder.own_folder`), to be added to.
 
     Raises:
         TargetError: it cannot be written, or is a folder where a file is wanted.
@@ -69,7 +72,7 @@ def check_target(target: Target) -> Flow[Target]:
         target = evolve(target, path=target.path / f"{target.stem}{FORMAT}")
         found = yield from ask(Locate(target.path))
     if target.kind == "folder" or (target.kind == "either" and found.is_folder):
-        _ = yield from ask(CheckFolder(found.path))
+        _ = yield from ask(CheckFolder(found.path, job=job))
         return evolve(target, kind="folder", place=found.path, is_there=found.is_folder)
     _ = yield from ask(CheckTarget(found.path))
     return evolve(target, place=found.path)

@@ -66,8 +66,8 @@ class LocalDisk:
                 return locate(target)
             case commands.CheckTarget(target):
                 return self._check_target(target)
-            case commands.CheckFolder(folder, staging):
-                return check_folder(folder, staging)
+            case commands.CheckFolder(folder, staging, job):
+                return check_folder(folder, staging, job)
             case commands.Measure(target, hashed):
                 return measure(self._hold(target), target, hashed)
             case commands.Keep(target, at):
@@ -76,8 +76,8 @@ class LocalDisk:
                 self._discard(target)
             case commands.Put(target, content):
                 self._put(target, content)
-            case commands.Assemble(staging, folder):
-                assemble(staging, folder)
+            case commands.Assemble(staging, folder, job):
+                assemble(staging, folder, job)
             case commands.Recognise(at, size, digest):
                 return _recognise(at, size, digest)
             case commands.Examine(body, hashed):

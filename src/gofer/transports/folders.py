@@ -2,6 +2,7 @@
 
 A folder that is not there yet appears complete, in one step. One that is there stays what it is (a mount point, a
 working directory, somebody's permissions): the files are moved into it from a staging folder inside, the manifest last.
+So are files that are added to those of the same job; nothing that is there is overwritten but the manifest.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from gofer.core.commands import MANIFEST, STAGING
@@ -20,19 +22,24 @@ from gofer.transports.sync import sync_folder
 from gofer.transports.targets import check_makeable, check_writable
 
 
-def check_folder(folder: Path, staging: Path | None) -> bytes | None:
-    """Check a folder, and make the staging folder for it where one is named; return the manifest in that."""
+def check_folder(folder: Path, staging: Path | None, job: Mapping[str, object] | None) -> bytes | None:
+    """Check a folder, and make the staging folder for it where one is named; return the manifest in either."""
     with writing(folder):
+        own = None
         if not folder.is_dir():
             if folder.exists():
                 raise TargetError(f"{folder} is a file; name a folder for the files of this job.")
             check_makeable(folder)
         else:
-            if _others(folder):
-                raise TargetError(f"{folder} has something in it already; name an empty folder, or one to be made.")
+            own = _own(folder, job)
+            if others := _others(folder) - {MANIFEST if own else "", *_listed(own)}:
+                what = " (other results, or partial ones)" if MANIFEST in others else ""
+                raise TargetError(
+                    f"{folder} has something in it already{what}; name an empty folder, or one to be made."
+                )
             check_writable(folder, folder)
         if staging is None:
-            return None
+            return own
         staging.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             staging.mkdir()
@@ -46,20 +53,22 @@ def check_folder(folder: Path, staging: Path | None) -> bytes | None:
         )
 
 
-def assemble(staging: Path, folder: Path) -> None:
+def assemble(staging: Path, folder: Path, job: Mapping[str, object] | None) -> None:
     """Put the files of a staging folder into their folder, or the staging folder in its place if there is none."""
     with writing(folder):
         if not folder.is_dir():
             staging.rename(folder)
             sync_folder(folder.parent)
             return
-        if _others(folder):
+        replaced = {MANIFEST} if _own(folder, job) else set[str]()
+        if _others(folder) - replaced:
             raise TargetError(f"{folder} has something in it that was put there meanwhile; name another folder.")
-        for file in sorted(staging.iterdir(), key=lambda file: file.name == MANIFEST):
-            place = folder / file.name
+        files = sorted(staging.iterdir(), key=lambda file: file.name == MANIFEST)
+        for place in (folder / file.name for file in files if file.name not in replaced):
             if os.path.lexists(place):
                 raise TargetError(f"{place} was put there meanwhile; name another folder.")
-            file.rename(place)
+        for file in files:
+            file.replace(folder / file.name)
         staging.rmdir()
         sync_folder(folder)
 
@@ -70,6 +79,26 @@ def _others(folder: Path) -> set[str]:
     stagings = {name for name in names if STAGING.fullmatch(name)}
     moved = {name for staging in stagings for name in _listed(_manifest(folder / staging))}
     return names - stagings - moved
+
+
+def _own(folder: Path, job: Mapping[str, object] | None) -> bytes | None:
+    """Return the manifest of a folder of this job, with the files that are there as it says; None of any other.
+
+    A service may use an id again, so that the time of the submission counts too, where both have it.
+    """
+    if job is None:
+        return None
+    try:
+        manifest = json.loads(read_private(folder / MANIFEST))
+        times = {manifest.get("submitted"), job.get("submitted")} - {None}
+        if len(times) > 1 or {**manifest, "files": 0, "submitted": 0} != {**job, "files": 0, "submitted": 0}:
+            return None
+        found = (entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
+        sizes = {entry.name: entry.stat(follow_symlinks=False).st_size for entry in found}
+        manifest["files"] = [one for one in manifest["files"] if sizes.get(one["file"]) == one["size"]]
+        return json.dumps(manifest).encode()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _check_staging(staging: Path) -> None:

@@ -20,17 +20,23 @@ PLENTY = 60.0
 
 @frozen
 class Server:
-    """A server that nobody here wrote: the contract it is spoken to by, and where its API is below its address."""
+    """A server that nobody here wrote: the contract it is spoken to by, where its API is below its address, a token."""
 
     contract: str
     path: str = ""
+    auth: str | None = None
 
 
 SERVERS = {
     "pygeoapi": Server("ogc-processes"),
     "spector": Server("azure-lro"),
+    "autorest": Server("azure-lro"),
     "wes": Server("wes", "/ga4gh/wes/v1"),
     "flower": Server("flower"),
+    "fastmcp": Server("mcp", "/mcp"),
+    "a2a": Server("a2a"),
+    "sekmet": Server("fhir-bulk", "/fhir"),
+    "openeo": Server("openeo", "/openeo/1.2", auth="basic//YW5u"),
 }
 """The servers by the names of their modules in `dialects.servers`."""
 
@@ -52,15 +58,17 @@ class Scene:
 
 @frozen
 class Conversation:
-    """A script, the server it is held with, and the variables of the contract."""
+    """A script, the server it is held with, the variables of the contract, and other options of its clients."""
 
     script: Callable[[Scene], Talk]
     server: str
     variables: Mapping[str, str]
+    options: Mapping[str, Any] = {}
 
     def client(self, kind: type[Client[Any, Any]] | type[AsyncClient[Any, Any]], url: str, **options: Any) -> Any:
         """Make a client of either kind for the server at this address."""
         server = SERVERS[self.server]
+        options = {"auth": server.auth, **self.options, **options}
         return kind(url + server.path, contract=server.contract, variables=self.variables, **options)
 
 
@@ -68,11 +76,14 @@ CONVERSATIONS: dict[str, Conversation] = {}
 """All of them, by server and script; a cassette is named alike."""
 
 
-def on(server: str, **variables: str) -> Callable[[Callable[[Scene], Talk]], Callable[[Scene], Talk]]:
+def on(
+    server: str, options: Mapping[str, Any] | None = None, **variables: str
+) -> Callable[[Callable[[Scene], Talk]], Callable[[Scene], Talk]]:
     """Enter a script in the table as a conversation with this server."""
 
     def enter(script: Callable[[Scene], Talk]) -> Callable[[Scene], Talk]:
-        CONVERSATIONS[f"{server}-{script.__name__.replace('_', '-')}"] = Conversation(script, server, variables)
+        name = f"{server}-{script.__name__.replace('_', '-')}"
+        CONVERSATIONS[name] = Conversation(script, server, variables, options or {})
         return script
 
     return enter

@@ -1,4 +1,4 @@
-"""What starting a foreign server takes: a venv of its own, a free port, a process group that surely ends."""
+"""What starting a foreign server takes: packages of its own, a free port, a process group that surely ends."""
 
 import fcntl
 import hashlib
@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PATIENCE = 60.0  # seconds until a started server must answer: a cold disk in CI, not what is usual (1 to 4)
+LOOPBACK = Path(__file__).with_name("loopback.cjs")  # what keeps a server of Node.js on 127.0.0.1
 GRACE = 3.0  # seconds between asking a process group to end and ending it
 
 
@@ -41,6 +42,24 @@ def make_venv(folder: Path, requirements: Path, python: str = sys.executable) ->
         # --no-deps: the pins are complete, so nothing is resolved anew and nothing newer slips in
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps"]
         run([*pip, "-r", str(requirements)], f"the packages of {requirements.name} from the package index")
+        mark.write_text(wanted)
+
+
+def make_modules(folder: Path, pins: Path) -> None:
+    """Install the npm packages of `pins/package-lock.json` into a folder, unless they are there already."""
+    mark = folder / "installed-from"
+    files = [pins / "package.json", pins / "package-lock.json"]
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    with alone(folder.with_name(folder.name + ".lock")):
+        if mark.is_file() and mark.read_text() == wanted:
+            return
+        # what an interrupted or older install has left is not worth mending
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in files:
+            shutil.copy(path, folder)
+        npm = ["npm", "--prefix", str(folder), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        run(npm, "npm with Node.js 20 or newer, and the package registry that it is set to")
         mark.write_text(wanted)
 
 

@@ -21,10 +21,15 @@ from gofer.cli.drafting.texts import (
 )
 from gofer.contracts.declared.variables import OWN
 
-_FAMILIES = (
+FAMILIES = (
     ("ogc-processes", re.compile(r"/processes/[^/]+/execution$")),
     ("wes", re.compile(r"^(/ga4gh/wes/v\d+)?/runs/\{[^{}]*\}/cancel$")),
+    ("openeo", re.compile(r"/udf_runtimes$")),
+    ("openai-batches", re.compile(r"/batches/\{[^{}]*\}/cancel$")),
+    ("fhir-bulk", re.compile(r"\$export$")),
+    ("a2a", re.compile(r"/message:send$")),
 )
+"""Declarations that gofer includes, and an address by which their services are recognised."""
 
 
 class Names:
@@ -64,7 +69,7 @@ def head(jobs: Jobs) -> Lines:
     name = re.sub(r"[^a-z0-9]+", "-", document.title.lower())[:40].strip("-") or "my-service"
     yield Line(f"name = {quoted(name)}")
     yield Line(f"about = {quoted(f'{document.title[:200]}. Guessed from its OpenAPI document.')}")
-    families = [family for family, path in _FAMILIES if any(path.search(one.path) for one in document.operations)]
+    families = [family for family, path in FAMILIES if any(path.search(one.path) for one in document.operations)]
     marks = (one.node.get("x-ms-long-running-operation") is True for one in document.operations)
     for family in [*families, *(["azure-lro"] if any(marks) else [])]:
         yield Line(f"# ? gofer includes a declaration for this family of services: gofer contract show {family}")

@@ -10,18 +10,9 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declared.declaration import (
-    Call,
-    Choice,
-    Declaration,
-    Files,
-    Result,
-    Submit,
-    Templates,
-    Upload,
-    templates_of,
-)
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.inputs import Prepared
+from gofer.contracts.declared.parts import Call, Choice, Files, Result, Submit, Templates, Upload, templates_of
 from gofer.contracts.declared.sending import address, build_request, header
 from gofer.contracts.declared.templates import Lookup, Template, Unfilled
 from gofer.contracts.declared.urls import resolve, with_parameter, without

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from gofer.contracts.declared.declaration import (
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.parts import (
     Choice,
     Conditions,
-    Declaration,
     Files,
     Many,
     Poll,
@@ -176,7 +176,8 @@ def _kept_secrets(declaration: Declaration) -> Parts[str]:
 
 
 def _files(declaration: Declaration) -> Parts[Files]:
-    return (((*key, "files"), result.files) for key, result in _results(declaration) if result.files is not None)
+    for key, result in _results(declaration):
+        yield from (((*key, *at), files) for at, files in result.lists)
 
 
 def _origins(declaration: Declaration) -> Parts[str]:

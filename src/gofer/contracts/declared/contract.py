@@ -7,6 +7,7 @@ sent is built by `calls.py`; what comes is read by `statuses.py`, `links.py`, `r
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import sys
@@ -20,13 +21,15 @@ from gofer.contracts import formats
 from gofer.contracts.base import Contract, Leg, Look, Ref, Snapshot
 from gofer.contracts.declared import refusals
 from gofer.contracts.declared.calls import Calls
-from gofer.contracts.declared.declaration import Declaration, Result
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.inputs import Prepared, as_plain, from_plain
 from gofer.contracts.declared.links import id_of_link, links_in, with_links
 from gofer.contracts.declared.media import is_file, is_multipart, is_page, is_plain_text
-from gofer.contracts.declared.results import file_at, is_document, with_result
+from gofer.contracts.declared.parts import Result
+from gofer.contracts.declared.results import file_at, files_in, is_document, with_result
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.declared.statuses import may_be_result, snapshot_of, status_in, status_of_code
+from gofer.contracts.declared.urls import resolve, without
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.errors import BadReply, NotReady, ServiceError, UsageError
 from gofer.models import ResultFile, State, Status
@@ -180,7 +183,7 @@ class DeclaredContract(Contract[Any, Any]):
             status = found or Status(State.PENDING.value, State.PENDING)
             if not status.done and poll is None:  # its id alone is not enough for a status request
                 raise self.declaration.nothing_found(reading, "submit", "links")
-        return snapshot_of(self.declaration, ref, status, reading)
+        return self._snapshot(base, ref, status, reading)
 
     def existing(self, base: str, request: Request, reply: Reply) -> Snapshot[Any] | None:
         """Return the job that a refusal names, if the declaration says that it exists and is the caller's."""
@@ -229,11 +232,11 @@ class DeclaredContract(Contract[Any, Any]):
         assert call is not None  # noqa: S101  (the request was built of it)
         document, reading = self.declaration.status, Reading(reply)
         word = call.codes.get(reply.status)
+        if word is None or reply.status >= 400:
+            refusals.raise_refusal(self.declaration, "poll", reading)
         if word is not None:
             status = status_of_code(self.declaration, reading, word)
         else:
-            if self.declaration.refusal:
-                refusals.raise_refusal(self.declaration, "poll", reading)
             other = first_text(document.id, reading)
             if other is not None and other != ref.id:
                 raise BadReply(f"Asked for job {ref.id!r}, the service answered with another's.", field="status.id")
@@ -248,7 +251,8 @@ class DeclaredContract(Contract[Any, Any]):
         unread = there and reply.headers.get("content-length") != "0" and not self.is_document(ref, "poll", reply)
         files = (file_at(self._calls.build(base, ref, call), reply),) if unread else ()
         ref = with_links(ref, links_in(reading, self._calls.secret_parameters, document))
-        return snapshot_of(self.declaration, ref, status, reading, files)
+        snapshot = self._snapshot(base, ref, status, reading)
+        return evolve(snapshot, files=files) if files else snapshot
 
     @property
     def holds(self) -> bool:
@@ -265,15 +269,20 @@ class DeclaredContract(Contract[Any, Any]):
         """The `most` of `[poll.many]`, or any number where it asks for all; without it none."""
         if self.declaration.many is None:
             return 0
-        _, many = self.declaration.many
-        return many.most if any(hole.name == "ids" for hole in many.holes) else sys.maxsize
+        return sys.maxsize if self.lists_jobs else self.declaration.many[1].most
+
+    @property
+    def lists_jobs(self) -> bool:
+        """Whether there is a `[poll.many]` without `{ids}`."""
+        many = self.declaration.many
+        return many is not None and all(hole.name != "ids" for hole in many[1].holes)
 
     def build_many(self, base: str, ids: Sequence[str], page: str | None) -> Request:
         """Build the request of `[poll.many]`, or that for its next page."""
         return self._calls.build_many(base, ",".join(ids), page)
 
     def read_many(self, base: str, reply: Reply) -> Look:
-        """Read which jobs have ended: entries without an id or a word of their own are passed over."""
+        """Read the jobs that the entries show, with their links; entries without an id are passed over."""
         assert self.declaration.many is not None  # noqa: S101  (the request was built of it)
         (key, many), status = self.declaration.many, self.declaration.status
         reading = Reading(reply)
@@ -282,13 +291,16 @@ class DeclaredContract(Contract[Any, Any]):
         entries = as_list(found) or list((as_map(found) or {}).values())
         if found is MISSING:
             raise self.declaration.nothing_found(reading, *key, "under")
-        ended = set[str]()
+        jobs = dict[str, Snapshot[Any]]()
         for entry in entries:
             one = Reading.over(entry, reply.url)
-            job_id, state = first_text(many.id, one), status_in(self.declaration, one, status.state, status.absent)
-            if job_id is not None and state is not None and state.done:
-                ended.add(job_id)
-        return Look(frozenset(ended), first_text(many.next, reading) or None)
+            job_id, shown = first_text(many.id, one), status_in(self.declaration, one, status.state, status.absent)
+            if job_id is not None and may_be_id(job_id) and not climbs(job_id):
+                links = dict[str, str]()
+                with contextlib.suppress(BadReply):  # no link: one entry is not to cost all others
+                    links = links_in(one, self._calls.secret_parameters, status)
+                jobs[job_id] = Snapshot(Ref(job_id, links), shown or Status(""), None)
+        return Look(jobs, first_text(many.next, reading) or None)
 
     # --- result ---
 
@@ -364,22 +376,55 @@ class DeclaredContract(Contract[Any, Any]):
             return evolve(snapshot, value=None, files=(file_at(request, reply),))
         return with_result(self._calls, base, result, snapshot, Reading(reply))
 
+    def _snapshot(self, base: str, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
+        """Make a snapshot; if the job has not succeeded, with the files that `[result]` finds in this very answer."""
+        snapshot = snapshot_of(self.declaration, ref, status, reading)
+        for result in () if status.state is State.SUCCEEDED else self.declaration.result:
+            if result.files and result.url is None:
+                try:
+                    files = files_in(self._calls, base, result, ref, reading)
+                except BadReply:  # the answer is a status all the same
+                    continue
+                if files and result is self._calls.first_of(base, ref, self.declaration.result):
+                    return evolve(snapshot, files=files)
+        return snapshot
+
+    def build_partial(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
+        """Build the request of `[result]`, if it has one."""
+        result = self._calls.first_of(base, snapshot.ref, self.declaration.result)
+        return None if result is None or result.url is None else self._calls.build(base, snapshot.ref, result)
+
+    def read_partial(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> tuple[ResultFile, ...]:
+        """Read the files that a result document names; an answer that is none is the file itself."""
+        result = self._calls.result_for(base, snapshot.ref, reply)
+        if result is None:
+            return ()
+        if is_document(result, reply):
+            return files_in(self._calls, base, result, snapshot.ref, Reading(reply))
+        if is_page(reply) and not result.file:
+            return ()
+        return (file_at(self._calls.build(base, snapshot.ref, result), reply),)
+
     def build_reason(self, base: str, snapshot: Snapshot[Any]) -> Request | None:
         """Build the declared request for why a job has failed."""
         return self._calls.build_if_possible(base, snapshot.ref, self.declaration.reason)
 
     def read_reason(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
-        """Read why a job has failed."""
+        """Read why a job has failed, or where the text is that says it, which is read as it is."""
         reason, reading, status = self.declaration.reason, Reading(reply), snapshot.status
         if reason is None:
             return snapshot
-        explained = Status(
-            str(status),
-            status.state,
-            error=first_text(reason.error, reading) or status.error,
-            error_code=first_text(reason.code, reading) or status.error_code,
-        )
-        return evolve(snapshot, status=explained)
+        error, code, more = status.error, status.error_code, list[Request]()
+        if not snapshot.more:
+            error, code = first_text(reason.error, reading) or error, first_text(reason.code, reading) or code
+            link = first_text(reason.link, reading)
+            address = "" if link is None else without(resolve(reply.url, link), self._calls.secret_parameters)
+            if address.startswith(("http://", "https://")):
+                more = [Request("GET", address, {"accept": "text/plain, */*;q=0.5"})]
+        elif 200 <= reply.status < 300 and not is_page(reply):
+            error = reply.body.decode("utf-8", "replace").strip() or error
+        explained = Status(str(status), status.state, error=error, error_code=code)
+        return evolve(snapshot, status=explained, more=tuple(more))
 
     def file_of_value(self, snapshot: Snapshot[Any]) -> ResultFile | None:
         """Return an inline value as a file: text as it is, anything else as JSON."""
@@ -405,10 +450,14 @@ class DeclaredContract(Contract[Any, Any]):
         return self._calls.build_if_possible(base, ref, self.declaration.cancel)
 
     def read_cancellation(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
-        """Read the job, if the answer shows it."""
-        return self._shown(ref, reply, "cancel")
+        """Read the job, if the answer or its HTTP code shows it."""
+        cancel = self.declaration.cancel
+        word = None if cancel is None else cancel.codes.get(reply.status)
+        if word is None:
+            return self._shown(base, ref, reply, "cancel")
+        return self._snapshot(base, ref, Status(word, self.declaration.meaning(word)), Reading(reply))
 
-    def _shown(self, ref: Ref, reply: Reply, leg: Leg) -> Snapshot[Any] | None:
+    def _shown(self, base: str, ref: Ref, reply: Reply, leg: Leg) -> Snapshot[Any] | None:
         reading, places = Reading(reply), self.declaration.status.state
         refusals.raise_refusal(self.declaration, leg, reading)
         try:
@@ -417,20 +466,21 @@ class DeclaredContract(Contract[Any, Any]):
             return None
         if status is None or status.state is State.UNKNOWN:
             return None
-        return snapshot_of(self.declaration, ref, status, reading)
+        return self._snapshot(base, ref, status, reading)
 
-    def build_answer(self, base: str, ref: Ref, answer: object) -> Request | None:
-        """Build the declared answer."""
+    def build_answer(self, base: str, ref: Ref, answer: object, question: object) -> Request | None:
+        """Build the declared answer; its key is the same whenever the same is answered to the same question."""
         call = self.declaration.answer
         try:
-            _ = json.dumps(answer, ensure_ascii=False).encode()
+            seed = json.dumps([ref.id, question, answer], ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"An answer is plain JSON: {error}.") from error
-        return None if call is None else self._calls.build(base, ref, call, {"answer": answer})
+        key = hashlib.sha256(seed).hexdigest()[:32]
+        return None if call is None else self._calls.build(base, ref, call, {"answer": answer, "key": key})
 
     def read_answer(self, base: str, ref: Ref, reply: Reply) -> Snapshot[Any] | None:
         """Read the job, if what the service says to an answer shows it."""
-        return self._shown(ref, reply, "answer")
+        return self._shown(base, ref, reply, "answer")
 
     def build_discard(self, base: str, ref: Ref) -> Request | None:
         """Build the declared request that throws the job away."""

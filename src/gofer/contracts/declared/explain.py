@@ -7,10 +7,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gofer.contracts.declared.declaration import Call, Choice, Declaration, Files, Poll, Result, Templates
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.drawing import drawing
 from gofer.contracts.declared.inputs import needs
 from gofer.contracts.declared.layout import WIDTH, Lines, Row, row_lines, section
+from gofer.contracts.declared.parts import Call, Choice, Files, Poll, Result, Templates
 from gofer.contracts.declared.selectors import Places, Selector
 from gofer.contracts.declared.templates import Pattern, Template
 from gofer.contracts.declared.variables import OWN
@@ -47,10 +48,10 @@ def explained(declaration: Declaration) -> Lines:
     for at, result in enumerate(declaration.result):
         yield from section(_title("result", result, at, len(declaration.result)), _result(result))
     if (reason := declaration.reason) is not None:
-        found = _found({"error": reason.error, "code": reason.code})
+        found = _found({"error": reason.error, "code": reason.code, "text at": reason.link})
         yield from section("reason, where a job has failed", [*_sent(reason), *found])
-    cancel = _sent(declaration.cancel) if declaration.cancel else [("sends", ["nothing"])]
-    yield from section("cancel", cancel)
+    cancel = declaration.cancel
+    yield from section("cancel", [*_sent(cancel), *_codes(cancel.codes)] if cancel else [("sends", ["nothing"])])
     if declaration.answer is not None:
         yield from section("answer, where a job waits for its caller", _sent(declaration.answer))
     if declaration.discard is not None:
@@ -100,6 +101,7 @@ def _every(declaration: Declaration) -> Rows:
     yield "query", _pairs(declaration.every.query, "=")
     yield "headers", _pairs(declaration.every.headers)
     yield "cookies", _pairs(declaration.every.cookies, "=")
+    yield "in each JSON body", [", ".join(declaration.every.json)]
     yield "origins", [f"its own, and {_listed(declaration.origins)}"] if declaration.origins else []
 
 
@@ -160,7 +162,7 @@ def _result(result: Result) -> Rows:
     yield from _found({"failed, if": result.failed, "error": result.error, "code": result.code})
     if not result.file:
         yield "value", [in_words(result.value) or "the whole document"]
-        yield "files", [] if result.files is None else [_files(result.files)]
+        yield "files", [_files(one) for one in result.files]
         yield "pages", [in_words(result.pages) + (f", from {result.first}" if result.pages else "")]
         yield from _found({"next page": result.next})
     if result.file or result.url is not None:
@@ -169,7 +171,7 @@ def _result(result: Result) -> Rows:
 
 def _files(files: Files) -> str:
     under, address = in_words(files.under) or "the whole document", in_words(files.url) or "its text"
-    facts = {"content": files.base64, "name": files.name, "size": files.size, "format": files.format}
+    facts = {"content": (*files.base64, *files.text), "name": files.name, "size": files.size, "format": files.format}
     link = f", made into {files.link.text}" if files.link is not None else ""
     more = "".join(f"; {name}: {in_words(places)}" for name, places in facts.items() if places)
     return f"under {under}, {files.depth} deep: what has an address at {address}{link}{more}"

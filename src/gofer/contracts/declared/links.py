@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from gofer.contracts.base import Ref
-from gofer.contracts.declared.declaration import StatusDocument, Submit, Upload
+from gofer.contracts.declared.parts import StatusDocument, Submit, Upload
 from gofer.contracts.declared.selectors import Reading, first_text
 from gofer.contracts.declared.urls import last_part, resolve, without
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from gofer.contracts import payload
 from gofer.contracts.base import Leg
-from gofer.contracts.declared.declaration import Declaration, Refusal
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.parts import Refusal
 from gofer.contracts.declared.selectors import MISSING, Reading, first, first_text
 from gofer.contracts.payload import Problem, as_list, as_map
 from gofer.errors import BadReply, Expired, NotFound, Rejected, ServiceError, Unavailable

@@ -12,8 +12,8 @@ from attrs import evolve
 
 from gofer.contracts.base import MOST_PAGES, Ref, Snapshot
 from gofer.contracts.declared.calls import Calls
-from gofer.contracts.declared.declaration import Files, Result
 from gofer.contracts.declared.media import is_data, is_multipart
+from gofer.contracts.declared.parts import Files, Result
 from gofer.contracts.declared.refusals import raise_refusal
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, Selector, first, first_text, text_of
 from gofer.contracts.declared.streams import decoded, parts_of
@@ -80,9 +80,8 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
     if failure is not MISSING:
         error, code = first_text(result.error, reading), first_text(result.code, reading)
         error = text_of(failure) if error is None else error
-        return evolve(
-            snapshot, status=Status(str(snapshot.status), State.FAILED, error=error, error_code=code), more=()
-        )
+        failed = Status(str(snapshot.status), State.FAILED, error=error, error_code=code)
+        return evolve(snapshot, status=failed, files=files_in(calls, base, result, snapshot.ref, reading), more=())
     raise_refusal(calls.declaration, "result", reading)
 
     def found(places: Places, *key: str) -> Any:
@@ -93,13 +92,11 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
         return value
 
     value = found(result.value, "value")
-    files: tuple[ResultFile, ...] = ()
-    if result.files is not None:
-        top = found(result.files.under, "files", "under")
-        files = tuple(_files(calls, base, snapshot.ref, result.files, top, reply.url))
-        may_be_none = any(place.text == "none:" for place in result.files.under)
-        if not (files or result.value or may_be_none):
-            raise calls.declaration.no_result("its document names no file", "result", "files")
+    tops = [found(places.under, "files", "under") for places in result.files]
+    files = _all_files(calls, base, result, snapshot.ref, tops, reply.url)
+    may_be_none = any(place.text == "none:" for places in result.files for place in places.under)
+    if result.files and not (files or result.value or may_be_none):
+        raise calls.declaration.no_result("its document names no file", "result", "files")
     read = evolve(
         snapshot,
         value=None if value is MISSING else value,
@@ -143,6 +140,18 @@ def _with_pages(
     return evolve(page, value=rows, files=files, document_file=None, more=more)
 
 
+def files_in(calls: Calls, base: str, result: Result, ref: Ref, reading: Reading) -> tuple[ResultFile, ...]:
+    """Find the files in a document of a job that has not succeeded, which need not have any."""
+    tops = [first(places.under, reading) if places.under else reading.document for places in result.files]
+    return _all_files(calls, base, result, ref, tops, reading.reply.url)
+
+
+def _all_files(calls: Calls, base: str, result: Result, ref: Ref, tops: list[Any], url: str) -> tuple[ResultFile, ...]:
+    """Find the files of every list that a result has, each under its top."""
+    pairs = zip(result.files, tops, strict=True)
+    return tuple(file for places, top in pairs for file in _files(calls, base, ref, places, top, url))
+
+
 def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str) -> Iterator[ResultFile]:
     """Find the files under `top`, in a document that came from `url`."""
 
@@ -153,9 +162,9 @@ def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str)
             name: str | None = value  # the place is the link itself, or holds links and nothing else
         else:
             name = first_text(places.url, entry)
-        inline = first_text(places.base64, entry)
-        if inline is not None:
-            content = decoded(inline)
+        inline, text = first_text(places.base64, entry), first_text(places.text, entry)
+        if inline is not None or text is not None:
+            content = (text or "").encode("utf-8", "replace") if inline is None else decoded(inline)
             named = first_text(places.name, entry) or key or "file"
             return ResultFile(named, size=len(content), format=first_text(places.format, entry), content=content)
         address = calls.file_address(base, ref, places, name, url) if name else None

@@ -46,11 +46,11 @@ MISSING: Final = _Missing()
 class Reading:
     """One reply being read. Its document is parsed when something first points into it."""
 
-    __slots__ = ("_parsed", "reply", "request", "root", "tree", "unread")
+    __slots__ = ("_parsed", "data", "reply", "request", "root", "tree", "unread")
 
     def __init__(self, reply: Reply, request: Request | None = None) -> None:
         self.reply, self.request = reply, request
-        self.root, self.tree, self._parsed, self.unread = "", MISSING, False, False
+        self.root, self.tree, self.data, self._parsed, self.unread = "", MISSING, MISSING, False, False
 
     @classmethod
     def over(cls, value: Any, url: str) -> Reading:
@@ -98,7 +98,7 @@ class Reading:
                 self.tree = parsed(body)
             elif is_stream(self.reply):
                 event = last_event(body)
-                self.tree = MISSING if event is None else event
+                self.tree, self.data = (MISSING, MISSING) if event is None else (event, event["data"])
             elif _is_markup(body):
                 self.root, self.tree = markup.parse(body)
                 if self.root.casefold() == "html":
@@ -116,6 +116,7 @@ def _is_markup(body: bytes) -> bool:
 
 
 Read = Callable[[Reading], Any]
+Follow = Callable[[Any], Any]
 
 _HOLE: Final = re.compile(r"\{\+?[A-Za-z_][\w.-]*\*?\??\}")
 _OWN_HOLE: Final = re.compile(r"\{\+?(?:base|id|key|item|word|(?:input|links|values)[\w.-]*)\??\}")
@@ -185,8 +186,7 @@ def first_text(places: Places, reading: Reading) -> str | None:
 def _place(text: str) -> Read:
     kind, colon, rest = text.partition(":")
     if not text or text.startswith("/"):
-        follow = pointer(text)
-        return lambda reading: follow(reading.document)
+        return _pointed(pointer(text))
     if not colon:
         raise ValueError(
             f"{text!r} is no selector: it is a /pointer, or starts with "
@@ -213,6 +213,16 @@ def _place(text: str) -> Read:
             return lambda reading: reading.sent.get(method, MISSING)
         case _:
             raise ValueError(f"{text!r} is no selector")
+
+
+def _pointed(follow: Follow) -> Read:
+    """Follow a pointer in the document, and then in the data of an event stream, which others send as the document."""
+
+    def read(reading: Reading) -> Any:
+        found = follow(reading.document)
+        return follow(reading.data) if found is MISSING and reading.data is not MISSING else found
+
+    return read
 
 
 def _name(text: str) -> Read:
@@ -242,9 +252,6 @@ def _matching(read: Read, pattern: str) -> Read:
         return match[0] if match.re.groups == 0 else next((group for group in match.groups() if group), MISSING)
 
     return matched
-
-
-Follow = Callable[[Any], Any]
 
 
 def pointer(text: str) -> Follow:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
-from gofer.contracts.declared.declaration import Call, Templates
+from gofer.contracts.declared.parts import Call, Templates
 from gofer.contracts.declared.templates import Hole, Lookup, Template, fill_value, plain
 from gofer.contracts.declared.urls import with_parameter
 from gofer.contracts.payload import as_list, as_map
@@ -74,13 +74,15 @@ def build_request(call: Call, url: str, lookup: Lookup, *, seed: str = "", set_l
         value = template.fill(lookup)
         if value is not None:
             headers[name] = header(name, value)
+    method = (call.default_method if call.method is None else call.method.fill(lookup) or call.default_method).upper()
     body, kind = _body(call, lookup, seed)
+    if not kind and method == "GET":
+        headers.pop("content-type", None)
     if kind and "content-type" not in headers and "content-type" not in set_later:
         headers["content-type"] = kind
     if "accept" not in set_later:
         headers.setdefault("accept", "application/json, application/xml;q=0.9, */*;q=0.8")
-    method = call.default_method if call.method is None else call.method.fill(lookup) or call.default_method
-    return Request(method.upper(), url, headers, body)
+    return Request(method, url, headers, body)
 
 
 def header(name: str, value: str) -> str:

@@ -8,11 +8,12 @@ import re
 from typing import Any
 
 from gofer.contracts.base import Ref, Snapshot
-from gofer.contracts.declared.declaration import Declaration, Poll
+from gofer.contracts.declared.declaration import Declaration
 from gofer.contracts.declared.media import is_data, is_file
+from gofer.contracts.declared.parts import Poll
 from gofer.contracts.declared.selectors import MISSING, Places, Reading, first, first_text
 from gofer.errors import BadReply
-from gofer.models import ResultFile, State, Status
+from gofer.models import State, Status
 from gofer.wire import Head
 
 
@@ -41,6 +42,7 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
         state = State.FAILED
     elif succeeded and not state.ended:
         state = State.SUCCEEDED
+    wrong = state in (State.FAILED, State.CANCELLED)
     question = first(document.question, reading) if state is State.WAITING else MISSING
     return Status(
         word or state.value,
@@ -48,16 +50,16 @@ def status_in(declaration: Declaration, reading: Reading, places: Places, absent
         question=None if question is MISSING else question,
         progress=_share(_shown(document.progress, reading), document.of),
         message=_shown(document.message, reading),
-        error=_shown(document.error, reading) if state.ended else None,
-        error_code=first_text(document.code, reading) if state.ended else None,
+        error=_shown(document.error, reading) if wrong else None,
+        error_code=first_text(document.code, reading) if wrong else None,
     )
 
 
 def status_of_code(declaration: Declaration, reading: Reading, word: str) -> Status:
     """Make the status of an HTTP code that stands for a word, with what else the answer says."""
     status = None
-    if reading.reply.body and not is_file(reading.reply):
-        if is_data(reading.reply) and declaration.meaning(word) is State.SUCCEEDED:
+    if not (reading.reply.body and is_file(reading.reply)):
+        if reading.reply.body and is_data(reading.reply) and declaration.meaning(word) is State.SUCCEEDED:
             with contextlib.suppress(BadReply):  # the answer may be the result
                 _ = reading.document
         with contextlib.suppress(BadReply):  # a body that is no document: the code is enough
@@ -68,7 +70,7 @@ def status_of_code(declaration: Declaration, reading: Reading, word: str) -> Sta
 def may_be_result(declaration: Declaration, poll: Poll, head: Head) -> bool:
     """Tell whether an answer is to be left unread, as it may be the result itself and large.
 
-    Its HTTP code means success, nothing of the job's status is read out of it, and it is no short document.
+    Its HTTP code means success, nothing is read out of it, and it is no short document.
     """
     word, document = poll.codes.get(head.status), declaration.status
     if word is None or declaration.meaning(word) is not State.SUCCEEDED:
@@ -76,14 +78,15 @@ def may_be_result(declaration: Declaration, poll: Poll, head: Head) -> bool:
     length = head.headers.get("content-length", "")
     if (is_data(head) or head.media_type == "text/plain") and re.fullmatch("[0-9]{1,6}", length):
         return False
+    read = (result for result in declaration.result if result.url is None and (result.asks or result.files))
+    if (is_data(head) or not head.media_type) and any(read):
+        return False
     return not any(
         place.in_document for many in (*document.links.values(), *document.values.values()) for place in many
     )
 
 
-def snapshot_of(
-    declaration: Declaration, ref: Ref, status: Status, reading: Reading, files: tuple[ResultFile, ...] = ()
-) -> Snapshot[Any]:
+def snapshot_of(declaration: Declaration, ref: Ref, status: Status, reading: Reading) -> Snapshot[Any]:
     """Make the snapshot of a job with this status."""
     start = declaration.start
     idle = (
@@ -96,7 +99,7 @@ def snapshot_of(
     pause = None if interval is None else max(0.0, interval / declaration.status.interval_of)
     answer = reading.reply if status.state is State.SUCCEEDED and reading.reply.body and not reading.unread else None
     url = reading.reply.url
-    return Snapshot(ref, status, value, files=files, idle=idle, url=url, answer=answer, pause=pause)
+    return Snapshot(ref, status, value, idle=idle, url=url, answer=answer, pause=pause)
 
 
 def _shown(places: Places, reading: Reading) -> str | None:

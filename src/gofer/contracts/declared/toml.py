@@ -11,7 +11,8 @@ from typing import Any
 import cattrs
 
 from gofer.contracts.declared.checks import check
-from gofer.contracts.declared.declaration import Condition, Conditions, Declaration, Json, Templates, Variable
+from gofer.contracts.declared.declaration import Declaration
+from gofer.contracts.declared.parts import Condition, Conditions, Files, Json, Templates, Variable
 from gofer.contracts.declared.positions import line_of, misfit, syntax_line
 from gofer.contracts.declared.selectors import Places, Selector
 from gofer.contracts.declared.templates import Template, compile_value
@@ -21,6 +22,9 @@ from gofer.errors import DeclarationError
 
 _NOT_KEYS = ("source", "text")
 """Fields of a `Declaration` that are about its text, and are not written in it."""
+
+_ABOUT_JOBS = ("upload", "submit", "start", "poll", "result", "reason", "cancel", "discard", "answer")
+"""The requests that carry what is declared for every one."""
 
 
 def parse(text: str, source: str) -> Declaration:
@@ -39,13 +43,35 @@ def parse(text: str, source: str) -> Declaration:
         if name in raw:
             raise DeclarationError(f"unknown key {name!r}", source=source, line=line_of(text, (name,)), key=name)
     try:
-        declaration = _converter.structure({**raw, "source": source, "text": text}, Declaration)
+        declaration = _converter.structure({**_with_every(raw), "source": source, "text": text}, Declaration)
     except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
         key, why = misfit(error, _NOT_KEYS)
         key = (key[0], *key[2:]) if key and key[0] in single else key
         raise DeclarationError(why, source=source, line=line_of(text, key), key=dotted(key)) from error
     check(declaration)
     return declaration
+
+
+def _with_every(raw: dict[str, Any]) -> dict[str, Any]:
+    """Lay the JSON bodies of the requests about jobs over the members of `[every] json`."""
+    shared = as_map((as_map(raw.get("every")) or {}).get("json"))
+
+    def whole(part: Any) -> Any:
+        call, many = as_map(part), as_list(part)
+        if call is None:
+            return part if many is None else [whole(one) for one in many]
+        kept = {**call, "many": whole(call["many"])} if "many" in call else call
+        return {**kept, "json": _laid_over(shared, call["json"])} if "json" in call else kept
+
+    return raw if not shared else raw | {name: whole(raw[name]) for name in _ABOUT_JOBS if name in raw}
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    """Lay one value of JSON over another: maps member by member, at any depth."""
+    under, over = as_map(below), as_map(above)
+    if under is None or over is None:
+        return above
+    return {**under, **{name: _laid_over(under.get(name), value) for name, value in over.items()}}
 
 
 def _table(value: Any, wanted: str = "a table") -> Mapping[str, Any]:
@@ -94,6 +120,12 @@ def _words(value: Any, _: Any) -> tuple[str, ...]:
     return tuple(_text(word, "a word") for word in as_list(value) or [value])
 
 
+def _files(value: Any, _: Any) -> tuple[Files, ...]:
+    if as_list(value) is None:
+        return (_converter.structure(_table(value, "a table, or a list of tables"), Files),)
+    return tuple(_converter.structure(value, list[Files]))
+
+
 def _codes(value: Any, _: Any) -> dict[int, str]:
     return {_code(code): _text(word, "a word") for code, word in _table(value, "a table of codes and words").items()}
 
@@ -124,6 +156,7 @@ _hooks: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
     (Mapping[int, str], _codes),
     (tuple[int, ...], lambda value, _: tuple(map(_code, as_list(value) or [value]))),
     (tuple[str, ...], _words),
+    (tuple[Files, ...], _files),
     (Conditions, lambda value, kind: tuple(map(Condition.parse, _words(value, kind)))),
 )
 for _kind, _hook in _hooks:

@@ -34,7 +34,7 @@ OWN: Mapping[str, Own] = {
     "base": Own("the service's address", f"every token upload submit poll.many {_LATER}"),
     "id": Own("the job's id", _LATER),
     "ids": Own("the ids of up to `most` jobs, with commas between them", "poll.many"),
-    "key": Own("the idempotency key, another for each submission", "upload submit"),
+    "key": Own("the idempotency key, another for each submission and each answer", "upload submit answer"),
     "budget": Own("nine tenths of the errand's seconds", "submit?"),
     "hold": Own("seconds that the service may hold its answer", "submit? poll? poll.hold"),
     "word": Own("the service's last word for the job", "poll? poll.hold?"),
