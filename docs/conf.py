@@ -77,6 +77,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Path|PathLike|Mapping|Sequence|Iterator|Generator|AsyncIterator|AsyncGenerator|Callable|Starlette)"),
     (r"py:.*", r"gofer\.transports\.a?httpx_io\.(Async)?HttpxBody"),
     (r"py:.*", r"(.*\.)?(In|Out|T|In_contra|Unpack|Self|wait_base)"),
+    (r"py:.*", r"gofer\.contracts\.declared\.(declaration\.Declaration|shipped\.Kind)"),  # a page, and a class of it
     (r"py:.*", r"gofer\.ticket\.Ticket"),  # users have tickets as text
 ]
 

@@ -357,7 +357,7 @@ class Contract(Protocol[In_contra, Out]):
 
     @property
     def lists_jobs(self) -> bool:
-        """Whether a look at many needs no ids: without them, its pages are all jobs of the caller."""
+        """Whether a look at many needs no ids, so that its pages are all jobs of the caller."""
         return False
 
     @property
