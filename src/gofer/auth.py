@@ -134,7 +134,7 @@ class ContractToken(Auth):
         reply = yield cast("Request", request)
         try:
             read = self.contract.read_token(reply)
-        except BadReply:
+        except (BadReply, UsageError):  # no document, or a token that no header may have
             read = None
         if read is None:
             raise _no_token(reply, _object(reply.body))

@@ -173,3 +173,34 @@ def test_a_multipart_result_that_is_not_whole_is_a_bad_reply(virtual_face, tmp_p
     with pytest.raises(gofer.BadReply):
         client.run({}, to=f"{tmp_path}/out/", timeout=30)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Disposition: attachment; filename*=idna'en'a%ff",
+        b"Content-Disposition: attachment; filename*=undefined''a",
+        b"Content-Disposition: attachment" + b";" * 400_000,
+        b"Content-Transfer-Encoding: uuencode",
+    ],
+)
+def test_a_part_with_a_hostile_head_is_a_bad_reply(virtual_face, tmp_path, head):
+    """No other error escapes, and no long head is read."""
+    body = b"--x\r\n" + head + b"\r\n\r\nabc\r\n--x--"
+    client = client_of(virtual_face, giving(http(200, body, content_type="multipart/mixed; boundary=x")), said(RESULT))
+    with pytest.raises(gofer.BadReply):
+        client.run({}, to=f"{tmp_path}/out/", timeout=30)
+
+
+def test_a_quoted_part_is_decoded(virtual_face, tmp_path):
+    """The file has its bytes, not their quotation."""
+    body = b"--x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nx=3D1\r\n--x--"
+    client = client_of(virtual_face, giving(http(200, body, content_type="multipart/mixed; boundary=x")), said(RESULT))
+    assert client.run({}, to=f"{tmp_path}/out/", timeout=20).files[0].path.read_bytes() == b"x=1"
+
+
+def test_the_data_of_an_event_is_read_as_the_document_is(virtual_face):
+    """Also where it has a member `data` of its own."""
+    text = RESULT + 'value = "/data"\n'
+    for reply in (as_json({"data": [1]}), stream('data: {"data": [1]}\n\n')):
+        assert client_of(virtual_face, giving(reply), said(text)).run({}, timeout=20).value == [1]

@@ -232,3 +232,65 @@ def test_content_that_is_a_text_is_a_file(virtual_face, tmp_path):
     outcome = client.run({}, to=f"{tmp_path}/out/", timeout=20)
     found = {file.path.name: file.path.read_bytes() for file in outcome.files}
     assert found == {"a.txt": "Grüße ?".encode(), "b.bin": b"\0\1"}
+
+
+def test_the_declared_number_of_pages_counts_before_a_link_in_the_head(virtual_face):
+    """The link is no number, and is not sent as one."""
+
+    def page(number, call):
+        return as_json(rows(number) | {"n": 2}, link='</jobs/7/results?p=9>; rel="next"')
+
+    server = paged(page)
+    more = 'pages = "/n"\nquery = { p = "{page?}" }\n'
+    assert client_of(virtual_face, server, said(RESULT + LIST + more)).run({}, timeout=20).value == [1, 1, 2, 2]
+    assert query_of(server.calls[-1]) == {"p": "2"}
+
+
+@pytest.mark.parametrize("next_one", [{"href": "/x"}, ["a"], "ftp://x/y"])
+def test_a_next_page_that_is_no_address_is_a_bad_reply(virtual_face, next_one):
+    """The first page is not taken for the whole."""
+    client = client_of(
+        virtual_face, paged(lambda n, _: rows(n) | {"next": next_one}), said(RESULT + LIST + 'next = "/next"\n')
+    )
+    with pytest.raises(gofer.BadReply):
+        client.run({}, timeout=20)
+
+
+@pytest.mark.parametrize("count", ["three", 3.5, {"total": 3}, -3, True])
+def test_a_number_of_pages_that_is_none_is_a_bad_reply(virtual_face, count):
+    """The first page is not taken for the whole."""
+    text = RESULT + LIST + 'pages = "/n"\nquery = { p = "{page?}" }\n'
+    with pytest.raises(gofer.BadReply, match="pages"):
+        client_of(virtual_face, paged(lambda n, _: rows(n) | {"n": count}), said(text)).run({}, timeout=20)
+
+
+@pytest.mark.parametrize("end", [False, 0, "", None])
+def test_false_means_that_there_is_no_other_page(virtual_face, end):
+    """As null does."""
+    client = client_of(
+        virtual_face, paged(lambda n, _: rows(n) | {"next": end}), said(RESULT + LIST + 'next = "/next"\n')
+    )
+    assert client.run({}, timeout=20).value == [1, 1]
+
+
+def test_another_relation_that_begins_alike_is_no_next_page(virtual_face):
+    """As `next-archive` (RFC 5005)."""
+    client = client_of(
+        virtual_face, paged(lambda n, _: as_json(rows(n), link='</old>; rel="next-archive"')), said(RESULT + LIST)
+    )
+    assert client.run({}, timeout=20).value == [1, 1]
+
+
+def test_an_empty_content_is_none_where_there_is_an_address(virtual_face, tmp_path):
+    """The file is fetched."""
+    text = RESULT + '[result.files]\nunder = "/files"\nurl = "/href"\nbase64 = "/raw"\n'
+    server = paged(lambda *_: {"files": [{"raw": "", "href": "/f/1"}]})
+    assert client_of(virtual_face, server, said(text)).run({}, to=str(tmp_path / "x")).path.read_text() == "/f/1"
+
+
+def test_a_failed_job_with_a_spoilt_file_has_failed(virtual_face):
+    """Its reason is not lost for that."""
+    text = RESULT + 'failed = "/fault"\n[result.files]\nunder = "/files"\nbase64 = "/raw"\n'
+    server = paged(lambda *_: {"fault": "disk", "files": [{"raw": "!!!"}]})
+    with pytest.raises(gofer.JobFailed, match="disk"):
+        client_of(virtual_face, server, said(text)).run({}, timeout=20)

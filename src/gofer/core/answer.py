@@ -28,7 +28,7 @@ def answer(errand: AnyErrand, value: object) -> Flow[None]:
     if asked.state is not State.WAITING:
         raise UsageError(f"The job asks nothing: it is {asked}.")
     tries, shown, poll = Tries(errand, errand.rules.retry), None, 0
-    while errand.record.status.state is State.WAITING and errand.record.status.question == asked.question:
+    while True:
         poll = errand.memory.next_poll()
         try:
             reply = accept(errand, (yield from follow(errand, request, errand.rules.timeout, "answer")), "answer")
@@ -40,6 +40,9 @@ def answer(errand: AnyErrand, value: object) -> Flow[None]:
             failure = error
         yield from tries.back_off(failure)
         _ = yield from poll_once(errand, errand.rules.retry)
+        now = errand.record.status
+        if now.state is not State.WAITING or now.question != asked.question:
+            break
     _ = errand.memory.update(lambda record: record.after_answer(asked.question, errand.now.mono))
     if shown is not None:
         _ = errand.polled(shown, poll)

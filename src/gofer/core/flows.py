@@ -34,6 +34,7 @@ from gofer.errors import (
     OutOfTime,
     ServiceError,
     TransportError,
+    UsageError,
 )
 from gofer.events import CancelSent, Submitted
 from gofer.models import Fetched, Outcome, State, Status, Verified
@@ -154,12 +155,14 @@ def _download(errand: Errand[In, Out], target: Target, only: Only) -> Flow[tuple
 
 def _discard(errand: AnyErrand) -> Flow[None]:
     """Throw the job away whose result was brought, if the client wants that; whatever comes of it is only logged."""
-    request = errand.contract.build_discard(errand.service.base, errand.ref) if errand.rules.discard else None
-    if request is None:
+    if not errand.rules.discard:
         return
     try:
+        request = errand.contract.build_discard(errand.service.base, errand.ref)
+        if request is None:
+            return
         _ = accept(errand, (yield from follow(errand, request, min(errand.rules.timeout, FAREWELL))))
-    except (OutOfTime, TransportError, ServiceError, BadReply) as error:
+    except (OutOfTime, TransportError, ServiceError, BadReply, UsageError) as error:
         _log.warning("The job %s was not thrown away: %s", errand.job_id, describe(error))
 
 

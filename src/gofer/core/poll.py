@@ -152,7 +152,7 @@ def await_end(errand: AnyErrand) -> Flow[None]:
         else:
             pause = pause_between(errand.rules.poll, attempt=rounds, began=began, now=errand.now.mono)
             asked = None if errand.record.seen is None else errand.record.seen.pause
-            pause = pause if asked is None else min(asked, RETRY_AFTER_CAP)
+            pause = pause if asked is None else max(CLOSEST, min(asked, RETRY_AFTER_CAP))
             if first and errand.hold and errand.record.seen is not None and errand.record.seen.etag is not None:
                 pause = 0.0  # a service that tags its documents may well hold the next request
             pause = max(pause, min(retry_after(reply, errand.now.wall) or 0.0, RETRY_AFTER_CAP))

@@ -182,9 +182,15 @@ class Calls:
         same = (one for one in self.declaration.result if (one.url and one.url.text) == url and self._fits(ref, one))
         return next((one for one in same if one.reads(head)), None)
 
-    def build_page(self, base: str, ref: Ref, result: Result, page: str, url: str) -> Request:
-        """Build the request for another page of a result: by its `{page}`, or by a link that came from `url`."""
-        if any(hole.name == "page" for hole in result.holes):
+    def build_page(self, base: str, ref: Ref, result: Result, page: str, url: str, *, declared: bool) -> Request:
+        """Build the request for another page of a result: by its `{page}` if that is declared, or by a link."""
+        try:
+            return self._build_page(base, ref, result, page, url, by_token=declared)
+        except (UsageError, UnicodeEncodeError) as error:  # the service's own value
+            raise self.declaration.bad_reply(str(error), "result", "next") from error
+
+    def _build_page(self, base: str, ref: Ref, result: Result, page: str, url: str, *, by_token: bool) -> Request:
+        if by_token and result.url is not None and any(hole.name == "page" for hole in result.holes):
             return self.build(base, ref, result, {"page": page})
         link, kept = without(resolve(url, page), self.secret_parameters), evolve(result, query={})
         if origin(link) != origin(base):

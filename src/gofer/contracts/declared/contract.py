@@ -349,7 +349,8 @@ class DeclaredContract(Contract[Any, Any]):
     def read_results(self, base: str, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Read the result document; an answer that is none is the file itself."""
         chosen = self._calls.first_of(base, snapshot.ref, self.declaration.result)
-        assert chosen is not None  # noqa: S101  (the request was built of it)
+        if chosen is None:  # another page of what was finished at once
+            chosen = next((one for one in self.declaration.result if one.value or one.files), Result())
         result = self._calls.result_for(base, snapshot.ref, reply) or chosen
         word = result.codes.get(reply.status)
         state = None if word is None else self.declaration.meaning(word)
@@ -358,7 +359,7 @@ class DeclaredContract(Contract[Any, Any]):
         if word is not None and state is not None and state is not State.SUCCEEDED:
             problem = self.read_problem(reply)
             status = Status(word, state, error=problem.detail, error_code=problem.error_code)
-            return evolve(snapshot, status=status)
+            return evolve(snapshot, status=status, more=())
         if is_page(reply) and not (result.file or result.asks):
             raise BadReply(
                 f"The service answered with {reply.headers['content-type']} in place of the job's result. "

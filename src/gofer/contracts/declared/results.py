@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from gofer.contracts.declared.selectors import MISSING, Places, Reading, Selecto
 from gofer.contracts.declared.streams import decoded, parts_of
 from gofer.contracts.declared.urls import last_part
 from gofer.contracts.payload import as_list, as_map
+from gofer.errors import BadReply
 from gofer.models import ResultFile, State, Status
 from gofer.wire import Head, Reply, Request
 
@@ -28,7 +30,7 @@ _FILENAME = (
 )
 """The two forms of a file name in Content-Disposition (RFC 6266), the encoded one first."""
 
-_NEXT = Selector.parse('header:link ~ <([^<>]*)>[^<]*?;\\s*rel="?next\\b')
+_NEXT = Selector.parse('header:link ~ <([^<>]*)>[^<]*?;\\s*rel="?next(?=[";,\\s]|$)')
 """The link to the next page that any document may have (RFC 8288)."""
 
 _SIGNS = tuple(
@@ -81,7 +83,10 @@ def with_result(calls: Calls, base: str, result: Result, snapshot: Snapshot[Any]
         error, code = first_text(result.error, reading), first_text(result.code, reading)
         error = text_of(failure) if error is None else error
         failed = Status(str(snapshot.status), State.FAILED, error=error, error_code=code)
-        return evolve(snapshot, status=failed, files=files_in(calls, base, result, snapshot.ref, reading), more=())
+        files: tuple[ResultFile, ...] = ()
+        with contextlib.suppress(BadReply):  # the job has failed all the same
+            files = files_in(calls, base, result, snapshot.ref, reading)
+        return evolve(snapshot, status=failed, files=files, more=())
     raise_refusal(calls.declaration, "result", reading)
 
     def found(places: Places, *key: str) -> Any:
@@ -116,15 +121,14 @@ def _with_pages(
     """
     ref, url, more = page.ref, reading.reply.url, before.more[1:]
     is_list = bool(result.value) and as_list(page.value) is not None
-    link = first_text(result.next or (_NEXT,), reading)
+    link = _next(calls, result, reading) if result.next else first_text(() if result.pages else (_NEXT,), reading)
     if link and (result.next or is_list or page.files):
-        more = (*more, calls.build_page(base, ref, result, link, url))
+        more = (*more, calls.build_page(base, ref, result, link, url, declared=bool(result.next)))
     elif result.pages and not before.more:
-        count = first(result.pages, reading)
-        numbers = range(result.first + 1, result.first + (len(as_list(count) or ()) or _count(text_of(count)) or 1))
+        numbers = range(result.first + 1, result.first + _pages(calls, result, reading))
         if len(numbers) > MOST_PAGES:
             raise calls.declaration.bad_reply(f"the result has {len(numbers)} pages.", "result", "pages")
-        more = tuple(calls.build_page(base, ref, result, str(number), url) for number in numbers)
+        more = tuple(calls.build_page(base, ref, result, str(number), url, declared=True) for number in numbers)
     elif link or (not result.next and (is_list or page.files) and first(_SIGNS, reading) is not MISSING):
         _log.warning(
             "The result has more pages, of which gofer has the first: declare where the next one is, as "
@@ -138,6 +142,26 @@ def _with_pages(
     files = (*before.files, *page.files) if before.more else page.files
     rows = [*before.value, *rows] if before.more and rows is not None else rows
     return evolve(page, value=rows, files=files, document_file=None, more=more)
+
+
+def _next(calls: Calls, result: Result, reading: Reading) -> str | None:
+    """Return what `next` finds: a token or an address; None after the last page."""
+    found = first(result.next, reading)
+    if found is MISSING or found in (False, 0, ""):
+        return None
+    text = text_of(found)
+    if text is None:
+        raise calls.declaration.bad_reply("the next page is no text.", "result", "next")
+    return text
+
+
+def _pages(calls: Calls, result: Result, reading: Reading) -> int:
+    """Return how many pages there are; one where nothing says so."""
+    found = first(result.pages, reading)
+    many, count = as_list(found), _count(text_of(found))
+    if found is not MISSING and many is None and count is None:
+        raise calls.declaration.bad_reply("the number of pages is no whole number.", "result", "pages")
+    return max(1, len(many) if many is not None else count or 1)
 
 
 def files_in(calls: Calls, base: str, result: Result, ref: Ref, reading: Reading) -> tuple[ResultFile, ...]:
@@ -163,7 +187,7 @@ def _files(calls: Calls, base: str, ref: Ref, places: Files, top: Any, url: str)
         else:
             name = first_text(places.url, entry)
         inline, text = first_text(places.base64, entry), first_text(places.text, entry)
-        if inline is not None or text is not None:
+        if inline or text or (not name and (inline is not None or text is not None)):
             content = (text or "").encode("utf-8", "replace") if inline is None else decoded(inline)
             named = first_text(places.name, entry) or key or "file"
             return ResultFile(named, size=len(content), format=first_text(places.format, entry), content=content)

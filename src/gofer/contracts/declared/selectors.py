@@ -186,7 +186,7 @@ def first_text(places: Places, reading: Reading) -> str | None:
 def _place(text: str) -> Read:
     kind, colon, rest = text.partition(":")
     if not text or text.startswith("/"):
-        return _pointed(pointer(text))
+        return _pointed(pointer(text), inside=bool(text))
     if not colon:
         raise ValueError(
             f"{text!r} is no selector: it is a /pointer, or starts with "
@@ -215,12 +215,13 @@ def _place(text: str) -> Read:
             raise ValueError(f"{text!r} is no selector")
 
 
-def _pointed(follow: Follow) -> Read:
-    """Follow a pointer in the document, and then in the data of an event stream, which others send as the document."""
+def _pointed(follow: Follow, *, inside: bool) -> Read:
+    """Follow a pointer in the data of an event stream, which others send as the document, and in the document."""
 
     def read(reading: Reading) -> Any:
-        found = follow(reading.document)
-        return follow(reading.data) if found is MISSING and reading.data is not MISSING else found
+        document = reading.document
+        found = MISSING if reading.data is MISSING or not inside else follow(reading.data)
+        return follow(document) if found is MISSING else found
 
     return read
 

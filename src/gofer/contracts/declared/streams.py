@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import quopri
 import re
 from collections.abc import Iterator
 from email.message import Message
@@ -19,6 +20,10 @@ from gofer.wire import Reply, media_type
 
 MOST_PARTS = 10_000
 """Parts of a multipart body, above which it is refused."""
+
+
+LONGEST_HEAD = 1 << 14
+"""Bytes of the head of one part; reading it takes the square of its length."""
 
 
 def last_event(body: bytes) -> Any:
@@ -52,13 +57,18 @@ def parts_of(reply: Reply) -> tuple[ResultFile, ...]:
         BadReply: it has no boundary, no end, or too many parts.
     """
     kind = Message()
-    kind["content-type"] = reply.headers.get("content-type", "")
-    boundary = kind.get_boundary()
+    kind["content-type"] = reply.headers.get("content-type", "")[:LONGEST_HEAD]
+    boundary = None
+    with contextlib.suppress(ValueError, LookupError):
+        boundary = kind.get_boundary()
     pieces = [] if not boundary else (b"\r\n" + reply.body).split(b"\r\n--" + boundary.encode(), MOST_PARTS + 1)[1:]
     parts = list(_until_the_end(pieces))
     if not pieces or len(parts) == len(pieces):
         raise BadReply(f"The service answered with {reply.media_type} that has no boundary, no end or too many parts.")
-    return tuple(_part(piece, number, reply.url) for number, piece in enumerate(parts, 1))
+    try:
+        return tuple(_part(piece, number, reply.url) for number, piece in enumerate(parts, 1))
+    except (ValueError, LookupError) as error:  # an encoding of a name that there is not
+        raise BadReply(f"A part of the answer has a head that cannot be read: {error}.", field="$") from error
 
 
 def _until_the_end(pieces: list[bytes]) -> Iterator[bytes]:
@@ -71,12 +81,21 @@ def _until_the_end(pieces: list[bytes]) -> Iterator[bytes]:
 def _part(piece: bytes, number: int, url: str) -> ResultFile:
     _, _, rest = piece.partition(b"\r\n")
     head, _, content = (b"\r\n" + rest).partition(b"\r\n\r\n")
+    if len(head) > LONGEST_HEAD:
+        raise BadReply(f"A part of the answer has a head of {len(head)} bytes.", field="$")
     fields = HeaderParser().parsestr(head[2:].decode("utf-8", "replace"))
     place = str(fields.get("content-location", ""))
     name = fields.get_filename() or str(fields.get("content-id", "")).strip("<> ") or f"part-{number}"
     kind = media_type(fields.get("content-type")) or None
-    if str(fields.get("content-transfer-encoding", "")).strip().lower() == "base64":
-        content = decoded(content.decode("ascii", "replace"))
+    match str(fields.get("content-transfer-encoding", "")).strip().lower():
+        case "base64":
+            content = decoded(content.decode("ascii", "replace"))
+        case "quoted-printable":
+            content = quopri.decodestring(content)
+        case "" | "7bit" | "8bit" | "binary":
+            pass
+        case other:
+            raise BadReply(f"A part of the answer comes in an encoding that is not read: {other[:40]!r}.", field="$")
     if place and not content:
         return ResultFile(name, resolve(url, place), format=kind)
     return ResultFile(name, size=len(content), format=kind, content=content)
